@@ -1,0 +1,22 @@
+//! The nouns of builder, shared by every program.
+//!
+//! This crate knows nothing of ours: no bytes of the protocol, no files, no clock. A value that exists here has
+//! been checked; what could not be checked because it comes from an old installation says so in its constructor.
+
+pub mod artifact;
+pub mod build;
+pub mod job;
+pub mod limits;
+pub mod name;
+pub mod outcome;
+pub mod shown;
+pub mod state;
+pub mod time;
+
+pub use artifact::{ArtifactPath, ArtifactPathError};
+pub use build::{BuildId, BuildIdError};
+pub use job::{Job, Period, ScriptJob, TemplatedJob};
+pub use name::{JobName, NameError, PackageName, Platform};
+pub use outcome::Outcome;
+pub use shown::Shown;
+pub use time::{Timestamp, TimestampError};
