@@ -1,1 +1,27 @@
-//! See ARCHITECTURE.md.
+//! The bytes of builder: DER, messages and their frames, the state file, build records, and the sessions of server,
+//! worker and client as state machines.
+//!
+//! No IO, no clock, no randomness, no threads, no logging: bytes in, values out, and the other way round. The
+//! reference for every shape is `docs/protocol.md`.
+
+pub mod der;
+mod element;
+pub mod frame;
+pub mod message;
+pub mod record;
+pub mod session;
+pub mod state;
+pub mod stream;
+mod time;
+
+pub use der::{DecodeError, Fault};
+pub use element::Encoded;
+pub use frame::{FrameError, Inbox};
+pub use message::{File, Info, InfoQueue, InfoRunning, Job, Message, MessageKind, Role, ScheduleEntry, ScriptJob};
+pub use record::Record;
+pub use state::StateItem;
+
+/// The version that a client and a server must agree on.
+pub const CLIENT_VERSION: i64 = 13;
+/// The version that a worker and a server must agree on.
+pub const WORKER_VERSION: i64 = 5;

@@ -1,0 +1,154 @@
+//! A connection as a client sees it: hello, one command, the answer.
+
+use crate::message::{Info, Message, MessageKind, Role};
+use crate::{CLIENT_VERSION, WORKER_VERSION};
+use builder_model::BuildId;
+
+/// The first message of a client.
+pub const HELLO: Message<'static> = Message::ClientHello { role: Role::Client, version: CLIENT_VERSION };
+/// The first message of a worker.
+pub const WORKER_HELLO: Message<'static> = Message::ClientHello { role: Role::Worker, version: WORKER_VERSION };
+
+/// Where the connection stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Session {
+    /// The hello was sent.
+    Greeting,
+    /// The server is there: the command may be sent.
+    Ready,
+    /// A command was sent whose answer is `success` or `failure`.
+    Commanded,
+    /// `info` was sent: its reply comes before the answer.
+    AwaitsInfo,
+    /// `observe` was sent for this build: lines come before the answer.
+    Observing(BuildId),
+    /// The answer came.
+    Done,
+}
+
+/// What a message means.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Step<'a, 'm> {
+    /// Send the command now.
+    Ready,
+    /// The answer to `info`.
+    Info(&'m Info<'a>),
+    /// A line of the observed build; the last one before the answer is the outcome.
+    Line {
+        /// Nanoseconds since the start of the build.
+        delta: i64,
+        /// The line.
+        line: &'a [u8],
+    },
+    /// The server did what was asked.
+    Done,
+    /// The server refuses, and says why.
+    Refused(&'a [u8]),
+}
+
+/// A message that may not come.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the server sent {kind:?} where {expected} was expected")]
+pub struct Violation {
+    /// What it sent.
+    pub kind: MessageKind,
+    /// What should have come.
+    pub expected: &'static str,
+}
+
+impl Session {
+    /// Whether a message of this kind may come now.
+    pub fn admits(&self, kind: MessageKind) -> Result<(), Violation> {
+        let (expected, admitted) = match self {
+            Self::Greeting => ("a hello", kind == MessageKind::ServerHello),
+            Self::Ready => ("silence", false),
+            Self::Commanded => ("success or failure", is_answer(kind)),
+            Self::AwaitsInfo => {
+                let info = matches!(kind, MessageKind::InfoReply | MessageKind::InfoReplyOld);
+                ("the reply to info", info || kind == MessageKind::Failure)
+            }
+            Self::Observing(_) => ("a line of output", kind == MessageKind::Output || is_answer(kind)),
+            Self::Done => ("the end", false),
+        };
+        if admitted { Ok(()) } else { Err(Violation { kind, expected }) }
+    }
+
+    /// The command was sent: what may come now follows from it.
+    pub fn commanded(&mut self, command: &Message<'_>) {
+        assert_eq!(*self, Self::Ready, "one command is sent, after the hello");
+        *self = if let Message::Observe { build } = command {
+            Self::Observing(*build)
+        } else if command.kind() == MessageKind::Info {
+            Self::AwaitsInfo
+        } else {
+            Self::Commanded
+        };
+    }
+
+    /// Takes a message and moves on.
+    pub fn receive<'a, 'm>(&mut self, message: &'m Message<'a>) -> Result<Step<'a, 'm>, Violation> {
+        self.admits(message.kind())?;
+        #[expect(clippy::wildcard_enum_match_arm, reason = "`admits` has told the others apart")]
+        let (next, step) = match message {
+            Message::ServerHello => (Self::Ready, Step::Ready),
+            Message::InfoReply(info) => (Self::Commanded, Step::Info(info)),
+            Message::Success => (Self::Done, Step::Done),
+            Message::Failure { reason } => (Self::Done, Step::Refused(reason)),
+            Message::Output { build, line, delta: Some(delta) } if *self == Self::Observing(*build) => {
+                (*self, Step::Line { delta: *delta, line })
+            }
+            other => return Err(Violation { kind: other.kind(), expected: "a line of the observed build" }),
+        };
+        *self = next;
+        Ok(step)
+    }
+}
+
+fn is_answer(kind: MessageKind) -> bool {
+    matches!(kind, MessageKind::Success | MessageKind::Failure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::samples::{BUILD, OTHER, one_of_each};
+
+    /// Which messages each state takes, by their place in `one_of_each`; all others are violations that change nothing.
+    #[test]
+    fn every_state_and_message() {
+        let table: [(Session, &[usize]); 6] = [
+            (Session::Greeting, &[13]),
+            (Session::Ready, &[]),
+            (Session::Commanded, &[16, 17]),
+            (Session::AwaitsInfo, &[17, 20]),
+            (Session::Observing(BUILD), &[3, 16, 17]),
+            (Session::Done, &[]),
+        ];
+        for (state, taken) in table {
+            for (index, message) in one_of_each().iter().enumerate() {
+                let mut session = state;
+                let result = session.receive(message);
+                assert_eq!(result.is_ok(), taken.contains(&index), "{state:?} {message:?}");
+                if result.is_err() {
+                    assert_eq!(session, state, "a violation changes nothing: {message:?}");
+                }
+            }
+        }
+        let other = Message::Output { build: OTHER, line: b"l", delta: Some(1) };
+        assert!(Session::Observing(BUILD).receive(&other).is_err());
+    }
+
+    #[test]
+    fn commands_decide_what_may_come() {
+        for (index, command) in one_of_each().iter().enumerate() {
+            let mut session = Session::Ready;
+            session.commanded(command);
+            let expected = match index {
+                5 => Session::AwaitsInfo,
+                7 => Session::Observing(BUILD),
+                _ => Session::Commanded,
+            };
+            assert_eq!(session, expected);
+        }
+    }
+}

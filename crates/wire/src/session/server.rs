@@ -1,0 +1,253 @@
+//! A connection as the server sees it.
+
+use crate::message::{Message, MessageKind, Role};
+use crate::{CLIENT_VERSION, WORKER_VERSION};
+use builder_model::BuildId;
+
+/// Where a connection stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Session {
+    /// Nothing came yet.
+    Greeting,
+    /// A client said hello; its one command comes next.
+    Client,
+    /// The client gave its command; nothing more may come.
+    Commanded,
+    /// A worker said hello; its platform comes next.
+    Worker,
+    /// The worker waits for a job; it has nothing to say.
+    Waiting,
+    /// The worker runs this build.
+    Running(BuildId),
+    /// The worker handed the build in; nothing more may come.
+    Finished,
+}
+
+/// What a message means.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Step<'a, 'm> {
+    /// Answer with `serverHello`.
+    Greet(Role),
+    /// A command of a client: answer it, then close.
+    Command(&'m Message<'a>),
+    /// A worker waits for a job for this platform.
+    JobRequested(&'a [u8]),
+    /// A line of the running build.
+    Line(&'a [u8]),
+    /// The running build ended; its files follow.
+    Finished,
+}
+
+/// A message that may not come.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Violation {
+    /// The first message is no hello: close without an answer.
+    #[error("the first message is {0:?}, not a hello")]
+    NoHello(MessageKind),
+    /// Another version: close without an answer, as the original does.
+    #[error("the {role:?} speaks version {version} of the protocol, this server speaks {expected}")]
+    Version {
+        /// Who.
+        role: Role,
+        /// What it speaks.
+        version: i64,
+        /// What it should speak.
+        expected: i64,
+    },
+    /// No command of a client: answer `failure "bad communication"`, then close.
+    #[error("a client sent {0:?}, which is no command of a client")]
+    NoCommand(MessageKind),
+    /// No message that a worker sends now: close; a running build is lost.
+    #[error("a worker sent {kind:?} while it {state}")]
+    Unexpected {
+        /// What it sent.
+        kind: MessageKind,
+        /// What it should be doing.
+        state: &'static str,
+    },
+    /// A worker speaks of a build that it does not have: close; its own build is lost.
+    #[error("a worker that has build {expected} sent {kind:?} for build {found}")]
+    OtherBuild {
+        /// What it sent.
+        kind: MessageKind,
+        /// The build it has.
+        expected: BuildId,
+        /// The build it speaks of.
+        found: BuildId,
+    },
+}
+
+impl Session {
+    /// Whether a message of this kind may come now: asked when its first byte is there, so that nobody can send long
+    /// messages that would be refused.
+    pub fn admits(&self, kind: MessageKind) -> Result<(), Violation> {
+        let unexpected = |state| Err(Violation::Unexpected { kind, state });
+        match self {
+            Self::Greeting if kind == MessageKind::ClientHello => Ok(()),
+            Self::Greeting => Err(Violation::NoHello(kind)),
+            Self::Client if is_command(kind) => Ok(()),
+            Self::Client | Self::Commanded => Err(Violation::NoCommand(kind)),
+            Self::Worker if kind == MessageKind::JobRequested => Ok(()),
+            Self::Worker => unexpected("should ask for a job"),
+            Self::Waiting => unexpected("waits for a job"),
+            Self::Running(_) if matches!(kind, MessageKind::Output | MessageKind::JobFinished) => Ok(()),
+            Self::Running(_) => unexpected("runs a build"),
+            Self::Finished => unexpected("has finished"),
+        }
+    }
+
+    /// Takes a message and moves on.
+    pub fn receive<'a, 'm>(&mut self, message: &'m Message<'a>) -> Result<Step<'a, 'm>, Violation> {
+        self.admits(message.kind())?;
+        let step = match message {
+            Message::ClientHello { role, version } => self.greet(*role, *version)?,
+            Message::JobRequested { platform } => {
+                *self = Self::Waiting;
+                Step::JobRequested(platform)
+            }
+            Message::Output { build, line, delta: _ } => {
+                self.own_build(message.kind(), *build)?;
+                Step::Line(line)
+            }
+            Message::JobFinished { build, outcome: _, files: _ } => {
+                self.finished(*build)?;
+                Step::Finished
+            }
+            Message::Schedule { .. }
+            | Message::Info
+            | Message::Unschedule { .. }
+            | Message::Observe { .. }
+            | Message::ScheduleTemplated { .. }
+            | Message::Reschedule { .. }
+            | Message::DropPlatform { .. }
+            | Message::Execute { .. }
+            | Message::UndropPlatform { .. } => {
+                *self = Self::Commanded;
+                Step::Command(message)
+            }
+            Message::JobSchedule { .. }
+            | Message::ServerHello
+            | Message::Success
+            | Message::Failure { .. }
+            | Message::InfoReply(_) => return Err(Violation::NoCommand(message.kind())),
+        };
+        Ok(step)
+    }
+
+    /// The head of a `jobFinished` names this build: it must be the one that runs here.
+    pub fn finished(&mut self, build: BuildId) -> Result<(), Violation> {
+        self.own_build(MessageKind::JobFinished, build)?;
+        *self = Self::Finished;
+        Ok(())
+    }
+
+    /// The waiting worker was given this build.
+    pub fn assigned(&mut self, build: BuildId) {
+        assert_eq!(*self, Self::Waiting, "only a waiting worker is given a build");
+        *self = Self::Running(build);
+    }
+
+    fn greet(&mut self, role: Role, version: i64) -> Result<Step<'static, 'static>, Violation> {
+        let (expected, next) = match role {
+            Role::Client => (CLIENT_VERSION, Self::Client),
+            Role::Worker => (WORKER_VERSION, Self::Worker),
+        };
+        if version != expected {
+            return Err(Violation::Version { role, version, expected });
+        }
+        *self = next;
+        Ok(Step::Greet(role))
+    }
+
+    fn own_build(&self, kind: MessageKind, found: BuildId) -> Result<(), Violation> {
+        match *self {
+            Self::Running(expected) if expected == found => Ok(()),
+            Self::Running(expected) => Err(Violation::OtherBuild { kind, expected, found }),
+            Self::Greeting | Self::Client | Self::Commanded | Self::Worker | Self::Waiting | Self::Finished => {
+                Err(Violation::Unexpected { kind, state: "has no build" })
+            }
+        }
+    }
+}
+
+fn is_command(kind: MessageKind) -> bool {
+    match kind {
+        MessageKind::Schedule
+        | MessageKind::Info
+        | MessageKind::Unschedule
+        | MessageKind::Observe
+        | MessageKind::ExecuteOld
+        | MessageKind::ScheduleTemplated
+        | MessageKind::Reschedule
+        | MessageKind::DropPlatform
+        | MessageKind::Execute
+        | MessageKind::UndropPlatform => true,
+        MessageKind::Obsolete0
+        | MessageKind::Obsolete1
+        | MessageKind::Obsolete8
+        | MessageKind::JobSchedule
+        | MessageKind::JobFinished
+        | MessageKind::Output
+        | MessageKind::InfoReplyOld
+        | MessageKind::ClientHello
+        | MessageKind::ServerHello
+        | MessageKind::JobRequested
+        | MessageKind::Success
+        | MessageKind::Failure
+        | MessageKind::InfoReply => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::samples::{BUILD, OTHER, one_of_each};
+
+    /// Which messages each state takes, by their place in `one_of_each`; all others are violations that change nothing.
+    #[test]
+    fn every_state_and_message() {
+        let commands = [4, 5, 6, 7, 8, 9, 15, 18, 19];
+        let table: [(Session, &[usize]); 7] = [
+            (Session::Greeting, &[10, 11]),
+            (Session::Client, &commands),
+            (Session::Commanded, &[]),
+            (Session::Worker, &[14]),
+            (Session::Waiting, &[]),
+            (Session::Running(BUILD), &[1, 2, 3]),
+            (Session::Finished, &[]),
+        ];
+        for (state, taken) in table {
+            for (index, message) in one_of_each().iter().enumerate() {
+                let mut session = state;
+                let result = session.receive(message);
+                assert_eq!(result.is_ok(), taken.contains(&index), "{state:?} {message:?}");
+                if result.is_err() {
+                    assert_eq!(session, state, "a violation changes nothing: {message:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn another_build_is_a_violation() {
+        for message in [
+            Message::Output { build: OTHER, line: b"l", delta: None },
+            Message::JobFinished { build: OTHER, outcome: builder_model::Outcome::Exited(0), files: Vec::new() },
+        ] {
+            let violation = Session::Running(BUILD).receive(&message).unwrap_err();
+            assert_eq!(violation, Violation::OtherBuild { kind: message.kind(), expected: BUILD, found: OTHER });
+        }
+    }
+
+    #[test]
+    fn a_worker_goes_through_its_life() {
+        let mut session = Session::Greeting;
+        let hello = Message::ClientHello { role: Role::Worker, version: WORKER_VERSION };
+        assert_eq!(session.receive(&hello), Ok(Step::Greet(Role::Worker)));
+        let request = Message::JobRequested { platform: b"p" };
+        assert_eq!(session.receive(&request), Ok(Step::JobRequested(b"p")));
+        session.assigned(BUILD);
+        assert_eq!(session.finished(BUILD), Ok(()));
+        assert_eq!(session, Session::Finished);
+    }
+}
