@@ -1,2 +1,57 @@
-//! See CONTRIBUTING.md.
-fn main() {}
+//! `cargo xtask`: the tests, the checks and the packages of builder, from one place on every machine.
+//!
+//! This file reads the arguments and gives the exit code; what a command does lies in the module of its name.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the terminal is what this program is for")]
+
+mod command;
+mod component;
+mod count;
+mod dist;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+usage: cargo xtask COMMAND
+
+  test [ARGUMENTS]  check the tree, then run every test of the workspace; ARGUMENTS go to the test runner
+                    (cargo nextest where it is installed, cargo test otherwise), and leave the doc tests out
+  tidy              check the arrows between crates, the shape of files, and the links of the docs
+  ci                formatting, tidy, clippy and all tests: what has to pass before a change goes in
+  dist              release binaries, man pages and completions as dist/builder-VERSION-ARCH-linux.tar.gz
+  help              this text
+
+environment:
+  CI=true            a real component that tests need and that cannot be installed is a failure, not a skip
+  SOURCE_DATE_EPOCH  the time of every file in the package; by default that of the last commit
+
+exit codes: 0 all is well · 1 a check, a test or a step failed; the output says which · 2 wrong usage
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let result = match arguments.as_slice() {
+        ["test", rest @ ..] => test::test(rest),
+        ["ci"] => test::ci(),
+        ["tidy"] => tidy::tidy(),
+        ["dist"] => dist::dist(),
+        ["help" | "--help" | "-h"] => {
+            print!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        [] | [_, ..] => {
+            eprint!("{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

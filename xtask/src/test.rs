@@ -1,0 +1,115 @@
+//! All tests of the workspace, and what else has to pass before a change goes in.
+
+use crate::command::{cargo, run, succeeds, watch, works};
+use crate::component::{self, Component};
+use crate::count::Counts;
+use crate::tidy;
+use anyhow::Result;
+use std::time::Instant;
+
+/// Everything: formatting, tidy, clippy, tests. A step that fails does not hide what later steps find.
+pub(crate) fn ci() -> Result<bool> {
+    let start = Instant::now();
+    let missing = component::missing()?;
+    let mut left_out = Vec::new();
+    let mut failed = Vec::new();
+    let steps = [("fmt", &["--all", "--check"][..]), ("clippy", &["--workspace", "--all-targets", "--locked"])];
+    for (tool, arguments) in steps {
+        let mut command = cargo(&[tool]);
+        command.args(arguments);
+        if tool == "clippy" {
+            command.args(["--", "--deny", "warnings"]);
+        }
+        if !works(cargo(&[tool, "--version"])) {
+            left_out.push(format!("cargo {tool}: not installed; `rustup component add rustfmt clippy` brings it"));
+        } else if !succeeds(&mut command)? {
+            failed.push(format!("cargo {tool}"));
+        }
+    }
+    finish(start, &[], &missing, failed, left_out)
+}
+
+/// The tests. With arguments, those go to the runner, and the doc tests, which do not take them, are left out.
+pub(crate) fn test(arguments: &[&str]) -> Result<bool> {
+    finish(Instant::now(), arguments, &component::missing()?, Vec::new(), Vec::new())
+}
+
+/// Checks the tree, runs the tests, and says how everything ended: last of all, the counts.
+fn finish(
+    start: Instant,
+    arguments: &[&str],
+    missing: &[&Component],
+    mut failed: Vec<String>,
+    mut left_out: Vec<String>,
+) -> Result<bool> {
+    println!("\n$ cargo xtask tidy");
+    if !tidy::tidy()? {
+        failed.push("cargo xtask tidy".into());
+    }
+    for component in missing {
+        let what = format!("{}: missing, tests with {:?} in their name", component.name, component.tests);
+        if component::strict() { failed.push(what) } else { left_out.push(what) }
+    }
+    let mut counts = Counts::default();
+    if !run_tests(arguments, missing, &mut counts)? || counts.has_failures() {
+        failed.push("tests".into());
+    }
+    println!();
+    left_out.iter().for_each(|what| println!("xtask: skipped: {what}"));
+    failed.iter().for_each(|what| println!("xtask: failed: {what}"));
+    let word = if failed.is_empty() { "all is well" } else { "FAILED" };
+    println!("xtask: {word}");
+    println!("     Summary [{:8.3}s] {counts}", start.elapsed().as_secs_f64());
+    Ok(failed.is_empty())
+}
+
+fn run_tests(arguments: &[&str], missing: &[&Component], counts: &mut Counts) -> Result<bool> {
+    // Tests spawn the programs, also those of other packages, which a test run alone would not build.
+    run(&mut cargo(&["build", "--workspace", "--bins", "--locked"]))?;
+    let nextest = works(cargo(&["nextest", "--version"]));
+    let skips: Vec<&str> = missing.iter().flat_map(|component| component.tests).copied().collect();
+    let mut runner = cargo(if nextest { &["nextest", "run"] } else { &["test"] });
+    let mut passed = watch(runner.args(runner_arguments(arguments, &skips)), |line| counts.add(line))?;
+    if arguments.is_empty() {
+        let mut doc_tests = cargo(&["test", "--workspace", "--doc", "--locked", "--no-fail-fast"]);
+        passed &= watch(&mut doc_tests, |line| counts.add(line))?;
+    }
+    Ok(passed)
+}
+
+/// The arguments of either runner: whole workspace unless packages were named, and no test whose name has a skip in it.
+fn runner_arguments<'a>(given: &[&'a str], skips: &[&'a str]) -> Vec<&'a str> {
+    let behind = given.iter().position(|argument| *argument == "--").unwrap_or(given.len());
+    let (ours, theirs) = given.split_at(behind);
+    let names_package = |argument: &&str| argument.starts_with("-p") || argument.starts_with("--package");
+    let mut arguments = vec!["--locked", "--all-targets"];
+    if !ours.iter().any(names_package) {
+        arguments.push("--workspace");
+    }
+    if !ours.contains(&"--no-fail-fast") {
+        arguments.push("--no-fail-fast");
+    }
+    arguments.extend(ours);
+    if !skips.is_empty() || !theirs.is_empty() {
+        arguments.push("--");
+    }
+    arguments.extend(theirs.iter().skip(1));
+    skips.iter().for_each(|skip| arguments.extend(["--skip", skip]));
+    arguments
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_reach_the_runner_and_skips_come_last() {
+        let whole = ["--locked", "--all-targets", "--workspace", "--no-fail-fast"];
+        assert_eq!(runner_arguments(&[], &[]), whole);
+        assert_eq!(runner_arguments(&[], &["demo"]), [&whole[..], &["--", "--skip", "demo"]].concat());
+        assert_eq!(
+            runner_arguments(&["-p", "builder-wire", "--", "cuts"], &["demo"]).join(" "),
+            "--locked --all-targets --no-fail-fast -p builder-wire -- cuts --skip demo"
+        );
+    }
+}
