@@ -116,6 +116,11 @@ pub(crate) fn header(bytes: &[u8]) -> Result<Option<Header>, Fault> {
     Ok(Some(Header { tag, size: 2 + count, length }))
 }
 
+/// The size in bytes of the element at the start of `bytes`, as soon as its header is there.
+pub fn element_size(bytes: &[u8]) -> Result<Option<u64>, Fault> {
+    Ok(header(bytes)?.map(|header| header.size as u64 + header.length))
+}
+
 /// Reads elements one after the other from a slice.
 #[derive(Clone, Debug)]
 pub(crate) struct Reader<'a> {

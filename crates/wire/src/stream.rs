@@ -401,6 +401,11 @@ impl RecordParser {
         self.scanner.position
     }
 
+    /// The size in bytes of the element that the last event was made of, such as a console line.
+    pub fn last_element_bytes(&self) -> u64 {
+        self.scanner.item.len() as u64
+    }
+
     /// Whether the record is complete; what follows it then is surplus.
     pub fn is_done(&self) -> bool {
         matches!(self.state, RecordState::Done)

@@ -1,0 +1,426 @@
+//! The durable state of the server in SQLite: what `docs/state.md` lists, saved a batch of changes at a time.
+//!
+//! WAL with `synchronous=FULL`: when [`Store::save`] returns, a power cut cannot take the batch back.
+
+use crate::error::{StoreError, Tried};
+use crate::folder::Folder;
+use crate::state_file;
+use builder_model::state::{Change, FinishedBuild, Queued, Resume, RunningBuild, ScheduleEntry, State};
+use builder_model::{
+    BuildId, Job, JobName, Outcome, PackageName, Period, Platform, ScriptJob, TemplatedJob, Timestamp,
+};
+use rusqlite::{CachedStatement, Connection, OpenFlags, OptionalExtension, Row, Transaction, params};
+use std::path::{Path, PathBuf};
+
+/// The version of the tables; SQLite keeps it as `user_version`.
+const SCHEMA_VERSION: i64 = 1;
+/// What SQLite calls the application: "bldr".
+const APPLICATION_ID: i64 = 0x626c_6472;
+
+const SCHEMA: &str = "
+CREATE TABLE job(name BLOB PRIMARY KEY, platform BLOB, script BLOB, package BLOB,
+    CHECK ((platform IS NULL) = (script IS NULL) AND (script IS NULL) <> (package IS NULL)));
+CREATE TABLE schedule(job BLOB PRIMARY KEY REFERENCES job(name), period INTEGER NOT NULL, next INTEGER NOT NULL)
+    WITHOUT ROWID;
+CREATE TABLE queue(platform BLOB PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE queued(platform BLOB NOT NULL, position INTEGER NOT NULL, job BLOB NOT NULL, retries INTEGER NOT NULL,
+    build BLOB, attempts INTEGER, started INTEGER, PRIMARY KEY (platform, position)) WITHOUT ROWID;
+CREATE TABLE running(build BLOB PRIMARY KEY, job BLOB NOT NULL, platform BLOB NOT NULL, attempt INTEGER NOT NULL,
+    retries INTEGER NOT NULL, started INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE dropped(platform BLOB PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE history(number INTEGER PRIMARY KEY AUTOINCREMENT, build BLOB NOT NULL UNIQUE, job BLOB NOT NULL,
+    platform BLOB NOT NULL, attempts INTEGER NOT NULL, started INTEGER NOT NULL, finished INTEGER NOT NULL,
+    outcome TEXT NOT NULL, outcome_number INTEGER, outcome_reason BLOB, record_bytes INTEGER, uploaded INTEGER);
+CREATE INDEX history_job ON history(job, number);
+CREATE INDEX history_uploaded ON history(uploaded) WHERE uploaded IS NOT NULL AND record_bytes IS NOT NULL;
+CREATE TABLE outbox(build BLOB PRIMARY KEY, tries INTEGER NOT NULL, error TEXT) WITHOUT ROWID;
+CREATE TABLE imported(digest BLOB PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
+";
+
+/// The database, open for writing.
+#[derive(Debug)]
+pub struct Store {
+    connection: Connection,
+    path: PathBuf,
+}
+
+/// What happened when the database was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opened {
+    /// It was there.
+    Existing,
+    /// It was made, empty.
+    New,
+    /// It was made from the original's state file.
+    Imported,
+    /// It was there, and beside it lies a state file that is not the one that was imported.
+    BesideAnotherState,
+}
+
+/// Whether finished builds are to be uploaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outbox {
+    /// There is a repository: a finished build enters the outbox.
+    Fill,
+    /// There is none.
+    Leave,
+}
+
+/// An upload that waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upload {
+    /// Which build.
+    pub build: BuildId,
+    /// Its job.
+    pub job: JobName,
+    /// How often it was tried.
+    pub tries: u32,
+}
+
+impl Store {
+    /// Opens the database of a data folder, and makes it where there is none: from the original's state file if that
+    /// is there.
+    pub fn open(folder: &Folder, now: Timestamp) -> Result<(Self, Opened), StoreError> {
+        let path = folder.database();
+        let connection = Connection::open(&path).tried("open", &path)?;
+        let mut store = Self { connection, path };
+        store.configure()?;
+        let opened = store.migrate(folder, now)?;
+        Ok((store, opened))
+    }
+
+    /// Opens the database of a data folder for reading, beside a server that may be running.
+    pub fn open_to_read(root: &Path) -> Result<Self, StoreError> {
+        let path = Folder::database_of(root);
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&path, flags).tried("open", &path)?;
+        connection.busy_timeout(std::time::Duration::from_secs(5)).tried("open", &path)?;
+        Ok(Self { connection, path })
+    }
+
+    fn configure(&self) -> Result<(), StoreError> {
+        let mode: String =
+            self.connection.query_row("PRAGMA journal_mode=WAL", [], |row| row.get(0)).tried("open", &self.path)?;
+        assert_eq!(mode, "wal", "SQLite on a local disk always has WAL");
+        self.connection.execute_batch("PRAGMA synchronous=FULL; PRAGMA busy_timeout=5000").tried("open", &self.path)?;
+        self.connection.set_prepared_statement_cache_capacity(64);
+        Ok(())
+    }
+
+    fn migrate(&mut self, folder: &Folder, now: Timestamp) -> Result<Opened, StoreError> {
+        let found: i64 =
+            self.connection.query_row("PRAGMA user_version", [], |row| row.get(0)).tried("read", &self.path)?;
+        if found > SCHEMA_VERSION {
+            return Err(StoreError::Newer { path: self.path.clone(), found, known: SCHEMA_VERSION });
+        }
+        let imported = state_file::read(&folder.state_file());
+        if found == SCHEMA_VERSION {
+            // A state file that was imported long ago may rot: only a whole one that differs is worth a word.
+            let Ok(Some(imported)) = imported else { return Ok(Opened::Existing) };
+            let known: Option<i64> = self
+                .connection
+                .query_row("SELECT at FROM imported WHERE digest = ?1", [&imported.digest[..]], |row| row.get(0))
+                .optional()
+                .tried("read", &self.path)?;
+            return Ok(if known.is_some() { Opened::Existing } else { Opened::BesideAnotherState });
+        }
+        let imported = imported?;
+        let transaction = self.connection.transaction().tried("create", &self.path)?;
+        create(&transaction, imported.as_ref(), now).tried("create", &self.path)?;
+        transaction.commit().tried("create", &self.path)?;
+        Ok(if imported.is_some() { Opened::Imported } else { Opened::New })
+    }
+
+    /// Saves a batch of changes, all or none. When this returns `Ok`, they survive a power cut.
+    pub fn save<'a>(
+        &mut self,
+        changes: impl IntoIterator<Item = &'a Change>,
+        outbox: Outbox,
+    ) -> Result<(), StoreError> {
+        let transaction = self.connection.transaction().tried("write to", &self.path)?;
+        for change in changes {
+            apply(&transaction, change, outbox).tried("write to", &self.path)?;
+        }
+        transaction.commit().tried("write to", &self.path)
+    }
+
+    /// The whole durable state.
+    pub fn load(&self) -> Result<State, StoreError> {
+        load(&self.connection).tried("read", &self.path)
+    }
+
+    /// The upload that waits longest; builds in `except` are passed over.
+    pub fn next_upload(&self, except: &[BuildId]) -> Result<Option<Upload>, StoreError> {
+        let mut statement = self
+            .connection
+            .prepare_cached(
+                "SELECT outbox.build, job, tries FROM outbox JOIN history ON history.build = outbox.build ORDER BY number",
+            )
+            .tried("read", &self.path)?;
+        let mut rows = statement.query([]).tried("read", &self.path)?;
+        while let Some(row) = rows.next().tried("read", &self.path)? {
+            let upload = upload(row).tried("read", &self.path)?;
+            if !except.contains(&upload.build) {
+                return Ok(Some(upload));
+            }
+        }
+        Ok(None)
+    }
+
+    /// How many uploads wait.
+    pub fn uploads_waiting(&self) -> Result<u64, StoreError> {
+        self.connection.query_row("SELECT count(*) FROM outbox", [], |row| row.get(0)).tried("read", &self.path)
+    }
+
+    /// The repository has the build: it leaves the outbox.
+    pub fn uploaded(&mut self, build: &BuildId, at: Timestamp) -> Result<(), StoreError> {
+        let transaction = self.connection.transaction().tried("write to", &self.path)?;
+        let both = || {
+            transaction.execute("DELETE FROM outbox WHERE build = ?1", [build.as_bytes()])?;
+            transaction.execute(
+                "UPDATE history SET uploaded = ?2 WHERE build = ?1",
+                params![build.as_bytes(), at.milliseconds()],
+            )
+        };
+        both().tried("write to", &self.path)?;
+        transaction.commit().tried("write to", &self.path)
+    }
+
+    /// An upload failed: it stays in the outbox, with the reason.
+    pub fn upload_failed(&mut self, build: &BuildId, error: &str) -> Result<(), StoreError> {
+        self.connection
+            .execute(
+                "UPDATE outbox SET tries = tries + 1, error = ?2 WHERE build = ?1",
+                params![build.as_bytes(), error],
+            )
+            .tried("write to", &self.path)?;
+        Ok(())
+    }
+
+    /// Builds whose records were uploaded before `before` and are still kept, at most `count`.
+    pub fn kept_uploads(&self, before: Timestamp, count: usize) -> Result<Vec<(BuildId, JobName)>, StoreError> {
+        let query = "SELECT build, job FROM history WHERE uploaded < ?1 AND record_bytes IS NOT NULL LIMIT ?2";
+        let mut statement = self.connection.prepare_cached(query).tried("read", &self.path)?;
+        let limits = params![before.milliseconds(), i64::try_from(count).unwrap_or(i64::MAX)];
+        let rows = statement.query_map(limits, |row| Ok((build_id(row, 0)?, job_name(row, 1)?)));
+        rows.and_then(Iterator::collect).tried("read", &self.path)
+    }
+
+    /// The record of a build is gone.
+    pub fn record_removed(&mut self, build: &BuildId) -> Result<(), StoreError> {
+        self.connection
+            .execute("UPDATE history SET record_bytes = NULL WHERE build = ?1", [build.as_bytes()])
+            .tried("write to", &self.path)?;
+        Ok(())
+    }
+
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+fn create(to: &Transaction<'_>, imported: Option<&state_file::Imported>, now: Timestamp) -> rusqlite::Result<()> {
+    to.execute_batch(SCHEMA)?;
+    to.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    to.pragma_update(None, "application_id", APPLICATION_ID)?;
+    let Some(imported) = imported else { return Ok(()) };
+    let state = &imported.state;
+    for entry in &state.schedule {
+        apply(to, &Change::EntryPut(entry.clone()), Outbox::Leave)?;
+    }
+    for platform in &state.dropped {
+        apply(to, &Change::PlatformDropped(platform.clone()), Outbox::Leave)?;
+    }
+    for (platform, places) in &state.queues {
+        apply(to, &Change::QueueAdded(platform.clone()), Outbox::Leave)?;
+        for (position, queued) in places {
+            let put = Change::QueuedPut { platform: platform.clone(), position: *position, queued: queued.clone() };
+            apply(to, &put, Outbox::Leave)?;
+        }
+    }
+    to.execute("INSERT INTO imported VALUES (?1, ?2)", params![&imported.digest[..], now.milliseconds()])?;
+    Ok(())
+}
+
+fn apply(to: &Transaction<'_>, change: &Change, outbox: Outbox) -> rusqlite::Result<()> {
+    let run = |sql: &str, parameters: &[&dyn rusqlite::ToSql]| {
+        let statement: rusqlite::Result<CachedStatement<'_>> = to.prepare_cached(sql);
+        statement.and_then(|mut statement| statement.execute(parameters)).map(drop)
+    };
+    match change {
+        Change::EntryPut(ScheduleEntry { job, period, next }) => {
+            put_job(to, job)?;
+            let next = next.milliseconds();
+            run(
+                "INSERT OR REPLACE INTO schedule VALUES (?1, ?2, ?3)",
+                &[&job.name().as_bytes(), &(*period as i64), &next],
+            )
+        }
+        Change::EntryNext { job, next, period } => run(
+            "UPDATE schedule SET next = ?2, period = ?3 WHERE job = ?1",
+            &[&job.as_bytes(), &next.milliseconds(), &(*period as i64)],
+        ),
+        Change::EntryRemoved(job) => {
+            run("DELETE FROM schedule WHERE job = ?1", &[&job.as_bytes()])?;
+            run("DELETE FROM job WHERE name = ?1", &[&job.as_bytes()])
+        }
+        Change::QueueAdded(platform) => run("INSERT OR IGNORE INTO queue VALUES (?1)", &[&platform.as_bytes()]),
+        Change::QueueRemoved(platform) => {
+            run("DELETE FROM queued WHERE platform = ?1", &[&platform.as_bytes()])?;
+            run("DELETE FROM queue WHERE platform = ?1", &[&platform.as_bytes()])
+        }
+        Change::QueuedPut { platform, position, queued: Queued { job, retries, resume } } => run(
+            "INSERT OR REPLACE INTO queued VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            &[
+                &platform.as_bytes(),
+                position,
+                &job.as_bytes(),
+                retries,
+                &resume.as_ref().map(|resume| *resume.build.as_bytes()),
+                &resume.as_ref().map(|resume| resume.attempts),
+                &resume.as_ref().map(|resume| resume.started.milliseconds()),
+            ],
+        ),
+        Change::QueuedRemoved { platform, position } => {
+            run("DELETE FROM queued WHERE platform = ?1 AND position = ?2", &[&platform.as_bytes(), position])
+        }
+        Change::PlatformDropped(platform) => run("INSERT OR IGNORE INTO dropped VALUES (?1)", &[&platform.as_bytes()]),
+        Change::PlatformUndropped(platform) => run("DELETE FROM dropped WHERE platform = ?1", &[&platform.as_bytes()]),
+        Change::RunningPut(RunningBuild { build, job, platform, attempt, retries, started }) => run(
+            "INSERT OR REPLACE INTO running VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            &[build.as_bytes(), &job.as_bytes(), &platform.as_bytes(), attempt, retries, &started.milliseconds()],
+        ),
+        Change::RunningRemoved(build) => run("DELETE FROM running WHERE build = ?1", &[build.as_bytes()]),
+        Change::Finished(finished) => {
+            put_finished(to, finished)?;
+            match (outbox, finished.record_bytes) {
+                (Outbox::Fill, Some(_)) => {
+                    run("INSERT OR IGNORE INTO outbox VALUES (?1, 0, NULL)", &[finished.build.as_bytes()])
+                }
+                (Outbox::Fill, None) | (Outbox::Leave, _) => Ok(()),
+            }
+        }
+    }
+}
+
+fn put_job(to: &Transaction<'_>, job: &Job) -> rusqlite::Result<()> {
+    let mut statement = to.prepare_cached("INSERT OR REPLACE INTO job VALUES (?1, ?2, ?3, ?4)")?;
+    match job {
+        Job::Script(ScriptJob { name, platform, script }) => {
+            statement.execute(params![name.as_bytes(), platform.as_bytes(), &script[..], None::<&[u8]>])
+        }
+        Job::Templated(TemplatedJob { name, package }) => {
+            statement.execute(params![name.as_bytes(), None::<&[u8]>, None::<&[u8]>, package.as_bytes()])
+        }
+    }
+    .map(drop)
+}
+
+fn put_finished(to: &Transaction<'_>, build: &FinishedBuild) -> rusqlite::Result<()> {
+    let (number, reason) = match &build.outcome {
+        Outcome::Exited(number) | Outcome::Signalled(number) | Outcome::Stopped(number) => (Some(*number), None),
+        Outcome::Aborted(reason) => (None, Some(&reason[..])),
+    };
+    to.prepare_cached(
+        "INSERT INTO history(build, job, platform, attempts, started, finished, outcome, outcome_number, outcome_reason,
+             record_bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    )?
+    .execute(params![
+        build.build.as_bytes(),
+        build.job.as_bytes(),
+        build.platform.as_bytes(),
+        build.attempts,
+        build.started.milliseconds(),
+        build.finished.milliseconds(),
+        build.outcome.kind(),
+        number,
+        reason,
+        build.record_bytes,
+    ])
+    .map(drop)
+}
+
+fn load(from: &Connection) -> rusqlite::Result<State> {
+    let mut state = State::default();
+    let mut statement =
+        from.prepare("SELECT name, platform, script, package, period, next FROM schedule JOIN job ON job = name")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        state.schedule.push(schedule_entry(row)?);
+    }
+    let mut statement = from.prepare("SELECT platform FROM queue")?;
+    let queues: Vec<Platform> = statement.query_map([], |row| platform(row, 0))?.collect::<Result<_, _>>()?;
+    let mut statement = from.prepare(
+        "SELECT position, job, retries, build, attempts, started FROM queued WHERE platform = ?1 ORDER BY position",
+    )?;
+    for queue in queues {
+        let places = statement.query_map([queue.as_bytes()], |row| Ok((row.get(0)?, queued(row)?)))?;
+        let places = places.collect::<Result<_, _>>()?;
+        state.queues.push((queue, places));
+    }
+    let mut statement =
+        from.prepare("SELECT build, job, platform, attempt, retries, started FROM running ORDER BY started")?;
+    state.running = statement.query_map([], running)?.collect::<Result<_, _>>()?;
+    let mut statement = from.prepare("SELECT platform FROM dropped")?;
+    state.dropped = statement.query_map([], |row| platform(row, 0))?.collect::<Result<_, _>>()?;
+    Ok(state)
+}
+
+fn schedule_entry(row: &Row<'_>) -> rusqlite::Result<ScheduleEntry> {
+    let name = job_name(row, 0)?;
+    let job = match row.get_ref(3)?.as_blob_or_null()? {
+        Some(package) => Job::Templated(TemplatedJob { name, package: PackageName::from_history(package) }),
+        None => {
+            let script = row.get_ref(2)?.as_blob()?.into();
+            Job::Script(ScriptJob { name, platform: platform(row, 1)?, script })
+        }
+    };
+    let period: usize = row.get(4)?;
+    let period = Period::ALL.get(period).copied().ok_or(rusqlite::Error::IntegralValueOutOfRange(4, -1))?;
+    Ok(ScheduleEntry { job, period, next: timestamp(row, 5)? })
+}
+
+fn queued(row: &Row<'_>) -> rusqlite::Result<Queued> {
+    let resume = match row.get_ref(3)?.as_blob_or_null()? {
+        None => None,
+        Some(_) => Some(Resume { build: build_id(row, 3)?, attempts: row.get(4)?, started: timestamp(row, 5)? }),
+    };
+    Ok(Queued { job: job_name(row, 1)?, retries: row.get(2)?, resume })
+}
+
+fn running(row: &Row<'_>) -> rusqlite::Result<RunningBuild> {
+    Ok(RunningBuild {
+        build: build_id(row, 0)?,
+        job: job_name(row, 1)?,
+        platform: platform(row, 2)?,
+        attempt: row.get(3)?,
+        retries: row.get(4)?,
+        started: timestamp(row, 5)?,
+    })
+}
+
+fn upload(row: &Row<'_>) -> rusqlite::Result<Upload> {
+    Ok(Upload { build: build_id(row, 0)?, job: job_name(row, 1)?, tries: row.get(2)? })
+}
+
+pub(crate) fn build_id(row: &Row<'_>, column: usize) -> rusqlite::Result<BuildId> {
+    row.get(column).map(BuildId::from_bytes)
+}
+
+pub(crate) fn job_name(row: &Row<'_>, column: usize) -> rusqlite::Result<JobName> {
+    Ok(JobName::from_history(row.get_ref(column)?.as_blob()?))
+}
+
+pub(crate) fn platform(row: &Row<'_>, column: usize) -> rusqlite::Result<Platform> {
+    Ok(Platform::from_history(row.get_ref(column)?.as_blob()?))
+}
+
+pub(crate) fn timestamp(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
+    let milliseconds: i64 = row.get(column)?;
+    Timestamp::from_milliseconds(milliseconds)
+        .map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, milliseconds))
+}

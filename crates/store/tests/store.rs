@@ -1,0 +1,222 @@
+//! The store as a server uses it: on a real folder, with a real database.
+
+use builder_model::state::{Change, FinishedBuild, Queued, Resume, RunningBuild, ScheduleEntry};
+use builder_model::{
+    BuildId, Job, JobName, Outcome, PackageName, Period, Platform, ScriptJob, TemplatedJob, Timestamp,
+};
+use builder_store::console::ConsoleWriter;
+use builder_store::database::{Opened, Outbox, Store};
+use builder_store::record::{self, RecordWriter, Summary};
+use builder_store::{Folder, History};
+use builder_wire::Record;
+use builder_wire::record::{ConsoleLine, FileHead, files_header};
+
+const BUILD: BuildId = BuildId::from_bytes([7; 16]);
+
+fn time(milliseconds: i64) -> Timestamp {
+    Timestamp::from_milliseconds(milliseconds).unwrap()
+}
+
+fn job(name: &str) -> JobName {
+    JobName::parse(name.as_bytes()).unwrap()
+}
+
+fn platform(name: &str) -> Platform {
+    Platform::parse(name.as_bytes()).unwrap()
+}
+
+fn script(name: &str) -> ScriptJob {
+    ScriptJob { name: job(name), platform: platform("p"), script: b"echo hello\n".as_slice().into() }
+}
+
+fn finished(build: BuildId, outcome: Outcome) -> FinishedBuild {
+    FinishedBuild {
+        build,
+        job: job("a"),
+        platform: platform("p"),
+        attempts: 2,
+        started: time(1_000),
+        finished: time(2_500),
+        outcome,
+        record_bytes: Some(99),
+    }
+}
+
+#[test]
+fn every_change_comes_back() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = Folder::open(root.path()).unwrap();
+    let (mut store, opened) = Store::open(&folder, time(0)).unwrap();
+    assert_eq!(opened, Opened::New);
+    let entry = |job, next| ScheduleEntry { job, period: Period::Daily, next };
+    let templated = TemplatedJob { name: job("t"), package: PackageName::parse(b"pkg").unwrap() };
+    let queued = Queued { job: job("a"), retries: 0, resume: None };
+    let resume = Resume { build: BUILD, attempts: 1, started: time(5) };
+    let resumed = Queued { job: job("t"), retries: 1, resume: Some(resume) };
+    let running =
+        RunningBuild { build: BUILD, job: job("a"), platform: platform("p"), attempt: 2, retries: 1, started: time(7) };
+    let put =
+        |position, queued: &Queued| Change::QueuedPut { platform: platform("p"), position, queued: queued.clone() };
+    let changes = [
+        Change::EntryPut(entry(Job::Script(script("a")), time(10))),
+        Change::EntryPut(entry(Job::Templated(templated.clone()), Timestamp::MAX)),
+        Change::EntryNext { job: job("a"), next: time(11), period: Period::Hourly },
+        Change::QueueAdded(platform("p")),
+        put(0, &queued),
+        put(-1, &resumed),
+        Change::PlatformDropped(platform("q")),
+        Change::RunningPut(running.clone()),
+    ];
+    store.save(&changes, Outbox::Leave).unwrap();
+    drop(store);
+    let (mut store, opened) = Store::open(&folder, time(0)).unwrap();
+    assert_eq!(opened, Opened::Existing);
+    let mut state = store.load().unwrap();
+    state.schedule.sort_by_key(|entry| entry.next);
+    let first = ScheduleEntry { job: Job::Script(script("a")), period: Period::Hourly, next: time(11) };
+    assert_eq!(state.schedule, [first, entry(Job::Templated(templated), Timestamp::MAX)]);
+    assert_eq!(state.queues, [(platform("p"), vec![(-1, resumed), (0, queued)])]);
+    assert_eq!((state.running, state.dropped), (vec![running], vec![platform("q")]));
+    let removals = [
+        Change::EntryRemoved(job("a")),
+        Change::EntryRemoved(job("t")),
+        Change::QueuedRemoved { platform: platform("p"), position: -1 },
+        Change::QueueRemoved(platform("p")),
+        Change::PlatformUndropped(platform("q")),
+        Change::RunningRemoved(BUILD),
+    ];
+    store.save(&removals, Outbox::Leave).unwrap();
+    assert_eq!(store.load().unwrap(), builder_model::state::State::default());
+}
+
+#[test]
+fn a_batch_is_saved_whole_or_not_at_all() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = Folder::open(root.path()).unwrap();
+    let (mut store, _) = Store::open(&folder, time(0)).unwrap();
+    let build = finished(BUILD, Outcome::Exited(0));
+    store.save(&[Change::Finished(build.clone())], Outbox::Leave).unwrap();
+    let twice = [Change::PlatformDropped(platform("p")), Change::Finished(build)];
+    store.save(&twice, Outbox::Leave).unwrap_err();
+    assert!(store.load().unwrap().dropped.is_empty(), "nothing of a batch that failed is there");
+}
+
+#[test]
+fn finished_builds_wait_for_their_upload() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = Folder::open(root.path()).unwrap();
+    let (mut store, _) = Store::open(&folder, time(0)).unwrap();
+    let outcomes =
+        [Outcome::Exited(3), Outcome::Signalled(-7), Outcome::Stopped(5), Outcome::Aborted(b"time\xffout".to_vec())];
+    for (index, outcome) in (0..).zip(outcomes.clone()) {
+        let build = finished(BuildId::from_bytes([index; 16]), outcome);
+        store.save(&[Change::Finished(build)], Outbox::Fill).unwrap();
+    }
+    let history = History::open(root.path()).unwrap();
+    let newest: Vec<Outcome> = history.newest(10).unwrap().into_iter().rev().map(|build| build.outcome).collect();
+    assert_eq!(newest, outcomes);
+    let first = BuildId::from_bytes([0; 16]);
+    assert_eq!(store.next_upload(&[]).unwrap().unwrap().build, first);
+    assert_eq!(store.next_upload(&[first]).unwrap().unwrap().build, BuildId::from_bytes([1; 16]));
+    store.upload_failed(&first, "no route").unwrap();
+    assert_eq!(store.next_upload(&[]).unwrap().unwrap().tries, 1);
+    store.uploaded(&first, time(50)).unwrap();
+    assert_eq!(store.uploads_waiting().unwrap(), 3);
+    assert_eq!(store.kept_uploads(time(51), 9).unwrap(), [(first, job("a"))]);
+    store.record_removed(&first).unwrap();
+    assert_eq!(store.kept_uploads(time(51), 9).unwrap(), []);
+}
+
+#[test]
+fn damage_is_reported_and_left_alone() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = Folder::open(root.path()).unwrap();
+    for damage in [&[0xff; 5000][..], b"SQLite format 3\0 and then nothing of the kind"] {
+        std::fs::write(folder.database(), damage).unwrap();
+        let error = Store::open(&folder, time(0)).unwrap_err().to_string();
+        assert!(error.contains("hint: nothing was changed; restore the file"), "{error}");
+        assert_eq!(std::fs::read(folder.database()).unwrap(), damage);
+    }
+    std::fs::remove_file(folder.database()).unwrap();
+    std::fs::write(folder.state_file(), b"\x30\x03\x01").unwrap();
+    let error = Store::open(&folder, time(0)).unwrap_err().to_string();
+    assert!(error.contains("state is damaged"), "{error}");
+}
+
+fn console(folder: &Folder, lines: usize) -> ConsoleWriter {
+    let mut console = ConsoleWriter::open(&folder.console(&BUILD)).unwrap();
+    for number in 0..lines {
+        console.append(ConsoleLine { delta: number as i64, line: format!("line {number}").as_bytes() });
+    }
+    console.flush().unwrap();
+    console
+}
+
+fn summary(outcome: Outcome) -> Summary {
+    Summary { job: script("a"), build: BUILD, started: time(1_000), finished: time(2_250), outcome }
+}
+
+#[test]
+fn a_record_is_what_the_original_writes() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = Folder::open(root.path()).unwrap();
+    let console = console(&folder, 10_000);
+    let data = vec![b'x'; 300_000];
+    let heads = [FileHead::new(b"bin/a", data.len() as u64), FileHead::new(b"b", 0)];
+    let content: u64 = heads.iter().map(FileHead::size).sum();
+    let header = files_header(content);
+    let files_bytes = header.len() as u64 + content;
+    let mut writer = RecordWriter::begin(&folder, &console, summary(Outcome::Exited(0)), files_bytes).unwrap();
+    for piece in [&header[..], &heads[0].header, &data, &heads[1].header] {
+        writer.write(piece).unwrap();
+    }
+    let (_, bytes) = writer.finish(&folder).unwrap();
+    let path = folder.record(&job("a"), &BUILD);
+    let stored = std::fs::read(&path).unwrap();
+    assert_eq!(stored.len() as u64, bytes);
+    let record = Record::decode(&stored).unwrap();
+    assert_eq!(record.console.len(), 10_000);
+    assert_eq!((record.console[0].delta, record.console[0].line), (9_999, &b"line 9999"[..]));
+    assert_eq!((record.files[0].data, &*record.files[1].path), (&data[..], &b"b"[..]));
+    assert_eq!(record::read_summary(&path).unwrap(), (summary(Outcome::Exited(0)), bytes));
+    let mut deltas = Vec::new();
+    let outcome = record::replay(&path, |delta, _| {
+        deltas.push(delta);
+        true
+    });
+    assert_eq!(outcome.unwrap(), Outcome::Exited(0));
+    assert!(deltas.into_iter().eq(0..10_000), "replayed from the oldest to the newest line, none missing");
+    folder.remove_record(&job("a"), &BUILD).unwrap();
+    assert!(!folder.job(&job("a")).exists());
+}
+
+#[test]
+fn a_record_is_cut_down_to_its_whole_files() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = Folder::open(root.path()).unwrap();
+    let console = console(&folder, 3);
+    let whole = FileHead::new(b"whole", 5);
+    let header = files_header(1_000_000);
+    let mut writer = RecordWriter::begin(&folder, &console, summary(Outcome::Exited(0)), 1_000_004).unwrap();
+    for piece in [&header[..], &whole.header, b"12345", b"\x30\x83\x01\x00\x00\x0c"] {
+        writer.write(piece).unwrap();
+    }
+    let outcome = Outcome::aborted("a reason that is longer than what stood there before, to move what follows");
+    let writer = writer.cut(&folder, &console, outcome.clone(), header.len() as u64, whole.size()).unwrap();
+    writer.finish(&folder).unwrap();
+    let stored = std::fs::read(folder.record(&job("a"), &BUILD)).unwrap();
+    let record = Record::decode(&stored).unwrap();
+    assert_eq!((record.outcome, record.console.len()), (outcome, 3));
+    assert_eq!((record.files.len(), record.files[0].data), (1, &b"12345"[..]));
+    assert_eq!(folder.remove_leftovers(|_| true).unwrap(), 0);
+    assert_eq!(folder.remove_leftovers(|_| false).unwrap(), 1, "the console of a build that nobody knows");
+}
+
+#[test]
+fn a_torn_record_is_none() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("full");
+    std::fs::write(&path, [0xa0, 0x20, 0x30]).unwrap();
+    let error = record::read_summary(&path).unwrap_err().to_string();
+    assert!(error.contains("is damaged: it ends too early"), "{error}");
+}
