@@ -81,6 +81,11 @@ pub(super) fn check(path: &str, plan: &str, packages: &[Package]) -> Vec<Finding
             continue;
         };
         for dependency in &package.dependencies {
+            let known = packages.iter().any(|package| package.room == room(&dependency.name));
+            if !known && !plan.contains(&format!("`{}`", dependency.name)) {
+                let what = format!("{} is not named in {path}; say there what it saves us", dependency.name);
+                findings.push(Finding::new(&package.manifest, dependency.line, what));
+            }
             if let Some(what) = fault(package, row, dependency, packages) {
                 let what = format!("{what} (see {path}:{})", row.line);
                 findings.push(Finding::new(&package.manifest, dependency.line, what));
@@ -138,6 +143,8 @@ mod tests {
 | `wire` | model | no | |
 | `server` | model, wire | yes | |
 | `testkit` | all | yes | |
+
+`jiff`, `tokio`, `tokio-util`
 ";
 
     fn package(room: &str, dependencies: &[(&str, bool)]) -> Package {
@@ -176,6 +183,7 @@ mod tests {
         assert!(findings[0].starts_with("crates/model/Cargo.toml:2: model may not know wire;"), "{findings:?}");
         assert!(findings[1].ends_with("(see PLAN.md:6)"), "{findings:?}");
         assert!(found(&[("builder-testkit", false)], &[])[0].contains("make it a dev-dependency"));
+        assert!(found(&[("leftpad", true)], &[])[0].contains("leftpad is not named in PLAN.md"));
         assert!(found(&[("tokio-util", false)], &[])[0].contains("model may not use tokio-util"));
     }
 

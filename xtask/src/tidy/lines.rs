@@ -111,7 +111,11 @@ mod tests {
             assert_eq!(code(&format!("// tidy: the reason\n{line}")), [""; 0], "{line}");
             assert_eq!(code(&format!("// tidy: \n{line}")).len(), 1, "{line}");
         }
-        for line in ["let a = format!(\"crates/work/x\");", "https://example.org/home/x", "// a thread::sleep, once"] {
+        for line in [
+            "let a = format!(\"crates/work/x\");",
+            "https://example.org/home/x",
+            concat!("// a thread::", "sleep, once"),
+        ] {
             assert_eq!(code(line), [""; 0], "{line}");
         }
     }
