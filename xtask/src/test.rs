@@ -1,6 +1,6 @@
 //! All tests of the workspace, and what else has to pass before a change goes in.
 
-use crate::command::{cargo, run, succeeds, watch, works};
+use crate::command::{cargo, succeeds, watch, works};
 use crate::component::{self, Component};
 use crate::count::Counts;
 use crate::tidy;
@@ -65,7 +65,9 @@ fn finish(
 
 fn run_tests(arguments: &[&str], missing: &[&Component], counts: &mut Counts) -> Result<bool> {
     // Tests spawn the programs, also those of other packages, which a test run alone would not build.
-    run(&mut cargo(&["build", "--workspace", "--bins", "--locked"]))?;
+    if !succeeds(&mut cargo(&["build", "--workspace", "--bins", "--locked"]))? {
+        return Ok(false);
+    }
     let nextest = works(cargo(&["nextest", "--version"]));
     let skips: Vec<&str> = missing.iter().flat_map(|component| component.tests).copied().collect();
     let mut runner = cargo(if nextest { &["nextest", "run"] } else { &["test"] });
