@@ -7,12 +7,8 @@ use std::path::{Path, PathBuf};
 
 /// What is installed into `bin/`.
 const PROGRAMS: [&str; 5] = ["builder", "builder-server", "builder-worker", "builder-client", "builder-inspect"];
-/// For each shell, where the completions of `builder-client` belong.
-const COMPLETIONS: [(&str, &str); 3] = [
-    ("bash", "share/bash-completion/completions/builder-client"),
-    ("zsh", "share/zsh/site-functions/_builder-client"),
-    ("fish", "share/fish/vendor_completions.d/builder-client.fish"),
-];
+/// What has completions.
+const COMPLETED: [&str; 2] = ["builder-client", "builder-inspect"];
 /// What goes into `share/doc/builder/`, with the links between the pages intact.
 const DOCS: [&str; 6] = ["LICENSE", "README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs"];
 
@@ -94,12 +90,14 @@ fn gather(binaries: &Path, stage: &Path) -> Result<()> {
     }
     let client =
         binaries.join("builder-client").to_str().context("the path of the target folder is not UTF-8")?.to_owned();
-    for (shell, place) in COMPLETIONS {
-        let text = output(&mut program(&client, &["completions", shell]))?;
-        if text.is_empty() {
-            bail!("`builder-client completions {shell}` printed nothing");
+    for completed in COMPLETED {
+        for (shell, place) in completion_places(completed) {
+            let text = output(&mut program(&client, &["completions", shell, "--program", completed]))?;
+            if text.is_empty() {
+                bail!("`builder-client completions {shell} --program {completed}` printed nothing");
+            }
+            write(&stage.join(place), &text)?;
         }
-        write(&stage.join(place), &text)?;
     }
     let man = stage.join("share/man/man1");
     std::fs::create_dir_all(&man).with_context(|| format!("make {}", man.display()))?;
@@ -108,6 +106,15 @@ fn gather(binaries: &Path, stage: &Path) -> Result<()> {
         copy(&root().join(document), &stage.join("share/doc/builder").join(document))?;
     }
     copy(&root().join("packaging/systemd"), &stage.join("lib/systemd/system"))
+}
+
+/// For each shell, where it looks for the completions of a program.
+fn completion_places(program: &str) -> [(&'static str, String); 3] {
+    [
+        ("bash", format!("share/bash-completion/completions/{program}")),
+        ("zsh", format!("share/zsh/site-functions/_{program}")),
+        ("fish", format!("share/fish/vendor_completions.d/{program}.fish")),
+    ]
 }
 
 /// Copies a file, or a folder with all that is in it.
