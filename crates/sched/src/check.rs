@@ -1,0 +1,46 @@
+//! What must always hold, asserted: for tests and the simulator, and for whoever doubts a running server.
+
+use crate::queue::Lane;
+use crate::scheduler::Scheduler;
+use builder_model::{Job, Platform};
+
+impl Scheduler {
+    /// Whether the parts agree. O(n).
+    ///
+    /// # Panics
+    ///
+    /// With the broken invariant, if one is broken.
+    pub fn check(&self) {
+        self.calendar.check();
+        self.queues.check();
+        self.running.check();
+        self.workers.check();
+        for (platform, queue) in self.queues.all() {
+            assert!(!self.dropped.contains(platform), "dropped platform {platform} has no queue");
+            for (_, place) in queue.places() {
+                let job = &place.queued.job;
+                assert!(self.calendar.belongs(job, platform), "{job}, queued on {platform}, is on the schedule for it");
+                let is_script = self.calendar.get(job).is_some_and(|entry| matches!(entry.job, Job::Script(_)));
+                assert_eq!(is_script, place.lane == Lane::Script, "{job} is in the lane of its kind");
+                let unread = self.templates.get(platform).is_none();
+                assert!(!place.on_trial || unread, "{job} on {platform} is on trial only until the template is read");
+            }
+            self.check_nobody_waits_in_vain(platform);
+        }
+        for running in self.running.all() {
+            let build = running.build.build;
+            assert!(self.queues.resume(build).is_none(), "build {build} is not both running and queued");
+        }
+        for (worker, platform) in self.workers.all() {
+            assert!(!self.running.is_busy(worker), "worker {} does not wait with a build in hand", worker.0);
+            let welcome = self.queues.has(platform) || self.dropped.contains(platform);
+            assert!(welcome, "platform {platform} of waiting worker {} has a queue", worker.0);
+        }
+    }
+
+    fn check_nobody_waits_in_vain(&self, platform: &Platform) {
+        let head = self.queues.head(platform, self.templates.bytes(platform).is_some());
+        let meet = self.workers.count(platform) > 0 && head.is_some();
+        assert!(!meet || self.touched.contains(platform), "{head:?} is handed to a worker that waits on {platform}");
+    }
+}

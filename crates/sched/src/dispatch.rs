@@ -1,0 +1,76 @@
+//! Workers that wait, and jobs that are handed to them.
+
+use crate::event::{Act, Refusal, WorkerId};
+use crate::queue::Place;
+use crate::running::{Phase, Running};
+use crate::scheduler::{Scheduler, Step};
+use builder_model::limits::SCRIPT_BYTES_MAX;
+use builder_model::state::RunningBuild;
+use builder_model::{Job, Platform, ScriptJob};
+
+impl Scheduler {
+    pub(crate) fn worker_waits(
+        &mut self,
+        worker: WorkerId,
+        platform: Platform,
+        step: &mut Step<'_>,
+    ) -> Result<(), Refusal> {
+        if self.running.is_busy(worker) {
+            return Err(Refusal::WorkerBusy);
+        }
+        if !self.dropped.contains(&platform) && !self.queues.has(&platform) {
+            self.room_for(&platform)?;
+            self.open_queue(&platform, &mut step.changes);
+        }
+        self.touched.insert(platform.clone());
+        self.workers.wait(worker, platform);
+        Ok(())
+    }
+
+    /// Hands jobs of a platform to its waiting workers, until either are gone.
+    pub(crate) fn dispatch(&mut self, platform: &Platform, step: &mut Step<'_>) {
+        while let Some(worker) = self.workers.first(platform) {
+            let Some((place, script)) = self.take_head(platform, step) else { return };
+            self.workers.leave(worker);
+            self.assign(worker, place, script, step);
+        }
+    }
+
+    /// Takes the first job that can be handed out, with the script that its worker runs.
+    fn take_head(&mut self, platform: &Platform, step: &mut Step<'_>) -> Option<(Place, ScriptJob)> {
+        let template = self.templates.bytes(platform);
+        loop {
+            let (position, name) = self.queues.head(platform, template.is_some())?;
+            let job = self.calendar.get(name).map(|entry| &entry.job);
+            let script = match (job, &template) {
+                (Some(Job::Script(script)), _) => script.clone(),
+                (Some(Job::Templated(job)), Some(template)) => job.render(template, platform),
+                (None, _) | (Some(Job::Templated(_)), None) => {
+                    assert!(job.is_some(), "queued job {name} is on the schedule");
+                    return None;
+                }
+            };
+            // A script was checked when it arrived; filling in a template can make it longer than that.
+            if matches!(job, Some(Job::Templated(_))) && script.script.len() > SCRIPT_BYTES_MAX {
+                self.queues.set_aside(platform, position, script.script.len());
+                continue;
+            }
+            return Some((self.queues.take(platform, &script.name, &mut step.changes)?, script));
+        }
+    }
+
+    fn assign(&mut self, worker: WorkerId, place: Place, script: ScriptJob, step: &mut Step<'_>) {
+        let queued = place.queued;
+        let (build, attempt, started) = match queued.resume {
+            Some(resume) => (resume.build, resume.attempts.saturating_add(1), resume.started),
+            None => ((step.fresh_build)(), 1, step.now.wall),
+        };
+        let platform = script.platform.clone();
+        let limit = self.settings.limit(&queued.job, &platform);
+        let build = RunningBuild { build, job: queued.job, platform, attempt, retries: queued.retries, started };
+        let phase = Phase::Until(step.now.monotonic.saturating_add(limit));
+        let running = Running { build: build.clone(), worker, script: script.clone(), phase };
+        self.running.add(running, &mut step.changes);
+        step.acts.push(Act::Assign { worker, running: build, script });
+    }
+}

@@ -1,0 +1,284 @@
+//! The queues: one for each platform, each job at most once in it.
+//!
+//! Every method that changes what is durable of them pushes the change that must be saved.
+
+use builder_model::state::{Change, Position, Queued, Resume};
+use builder_model::{BuildId, Job, JobName, Platform};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A place in a queue and what is known of it only while the server lives.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) queued: Queued,
+    pub(crate) lane: Lane,
+    /// Queued before the template of the platform was read: gone again should there be none.
+    pub(crate) on_trial: bool,
+}
+
+/// What must hold for a place to be handed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lane {
+    /// Nothing.
+    Script,
+    /// The platform has a template.
+    Templated,
+    /// The template changes: filled in, the present one makes a script of this many bytes, which is too long.
+    TooLong {
+        /// The length of that script.
+        bytes: usize,
+    },
+}
+
+impl Lane {
+    pub(crate) fn of(job: &Job) -> Self {
+        match job {
+            Job::Script(_) => Self::Script,
+            Job::Templated(_) => Self::Templated,
+        }
+    }
+}
+
+/// Which end of a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    Front,
+    Back,
+}
+
+/// The queue of one platform. Each position is in `places`, in the lane of its place, and under its job in
+/// `positions`. The lanes are apart so that the head is found without passing over all that cannot be handed out.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    places: BTreeMap<Position, Place>,
+    positions: BTreeMap<JobName, Position>,
+    scripts: BTreeSet<Position>,
+    templated: BTreeSet<Position>,
+    too_long: BTreeSet<Position>,
+}
+
+impl Queue {
+    pub(crate) fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    pub(crate) fn place(&self, job: &JobName) -> Option<&Place> {
+        self.places.get(self.positions.get(job)?)
+    }
+
+    /// The places, first to run first.
+    pub(crate) fn places(&self) -> impl Iterator<Item = (Position, &Place)> {
+        self.places.iter().map(|(position, place)| (*position, place))
+    }
+
+    fn lane(&mut self, lane: Lane) -> &mut BTreeSet<Position> {
+        match lane {
+            Lane::Script => &mut self.scripts,
+            Lane::Templated => &mut self.templated,
+            Lane::TooLong { .. } => &mut self.too_long,
+        }
+    }
+
+    fn end(&self, end: End) -> Position {
+        match end {
+            End::Front => self.places.first_key_value().map_or(0, |(lowest, _)| lowest - 1),
+            End::Back => self.places.last_key_value().map_or(0, |(highest, _)| highest + 1),
+        }
+    }
+
+    /// The first place that can be handed out.
+    fn head(&self, has_template: bool) -> Option<Position> {
+        let script = self.scripts.first().copied();
+        let templated = self.templated.first().copied().filter(|_| has_template);
+        script.into_iter().chain(templated).min()
+    }
+
+    fn check(&self, platform: &Platform) {
+        assert_eq!(self.places.len(), self.positions.len(), "each job stands once in the queue of {platform}");
+        let mut lanes = [0; 3];
+        for (position, place) in &self.places {
+            let job = &place.queued.job;
+            assert_eq!(self.positions.get(job), Some(position), "{job} stands where the queue of {platform} believes");
+            let (lane, count) = match place.lane {
+                Lane::Script => (&self.scripts, &mut lanes[0]),
+                Lane::Templated => (&self.templated, &mut lanes[1]),
+                Lane::TooLong { .. } => (&self.too_long, &mut lanes[2]),
+            };
+            assert!(lane.contains(position), "{job} is in its lane of the queue of {platform}");
+            *count += 1;
+        }
+        let lengths = [self.scripts.len(), self.templated.len(), self.too_long.len()];
+        assert_eq!(lanes, lengths, "the lanes of {platform} hold nothing stale");
+    }
+}
+
+/// All queues, and the builds that wait in them for another attempt.
+#[derive(Debug, Default)]
+pub(crate) struct Queues {
+    by_platform: BTreeMap<Platform, Queue>,
+    resumes: BTreeMap<BuildId, (Platform, JobName)>,
+}
+
+impl Queues {
+    pub(crate) fn len(&self) -> usize {
+        self.by_platform.len()
+    }
+
+    pub(crate) fn has(&self, platform: &Platform) -> bool {
+        self.by_platform.contains_key(platform)
+    }
+
+    pub(crate) fn get(&self, platform: &Platform) -> Option<&Queue> {
+        self.by_platform.get(platform)
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&Platform, &Queue)> {
+        self.by_platform.iter()
+    }
+
+    pub(crate) fn place(&self, platform: &Platform, job: &JobName) -> Option<&Place> {
+        self.by_platform.get(platform)?.place(job)
+    }
+
+    /// Where a build waits for another attempt.
+    pub(crate) fn resume(&self, build: BuildId) -> Option<&(Platform, JobName)> {
+        self.resumes.get(&build)
+    }
+
+    pub(crate) fn head(&self, platform: &Platform, has_template: bool) -> Option<(Position, &JobName)> {
+        let queue = self.by_platform.get(platform)?;
+        let position = queue.head(has_template)?;
+        queue.places.get(&position).map(|place| (position, &place.queued.job))
+    }
+
+    /// A platform gets a queue, if it has none.
+    pub(crate) fn add(&mut self, platform: &Platform, changes: &mut Vec<Change>) {
+        if !self.has(platform) {
+            self.by_platform.insert(platform.clone(), Queue::default());
+            changes.push(Change::QueueAdded(platform.clone()));
+        }
+    }
+
+    /// A queue goes, with all its places: the builds among them that waited for another attempt are handed back.
+    pub(crate) fn remove(&mut self, platform: &Platform, changes: &mut Vec<Change>) -> Vec<(JobName, Resume)> {
+        let Some(queue) = self.by_platform.remove(platform) else { return Vec::new() };
+        changes.push(Change::QueueRemoved(platform.clone()));
+        let places = queue.places.into_values().map(|place| place.queued);
+        let orphans: Vec<_> = places.filter_map(|queued| Some((queued.job, queued.resume?))).collect();
+        for (_, resume) in &orphans {
+            self.resumes.remove(&resume.build);
+        }
+        orphans
+    }
+
+    /// Puts a job that is not in the queue of a platform at an end of it.
+    pub(crate) fn push(&mut self, platform: &Platform, end: End, place: Place, changes: &mut Vec<Change>) {
+        assert!(self.has(platform), "platform {platform} has a queue");
+        let position = self.by_platform.get(platform).map_or(0, |queue| queue.end(end));
+        self.put(platform, position, place, changes);
+    }
+
+    /// Puts a job that is not in the queue of a platform at a free position.
+    pub(crate) fn put(&mut self, platform: &Platform, position: Position, place: Place, changes: &mut Vec<Change>) {
+        let Queued { job, resume, .. } = &place.queued;
+        let queue = self.by_platform.entry(platform.clone()).or_default();
+        assert!(!queue.positions.contains_key(job), "{job} is queued on {platform} already");
+        assert!(!queue.places.contains_key(&position), "position {position} of {platform} is taken");
+        if let Some(Resume { build, .. }) = resume {
+            let elsewhere = self.resumes.insert(*build, (platform.clone(), job.clone()));
+            assert!(elsewhere.is_none(), "build {build} is queued already: {elsewhere:?}");
+        }
+        queue.positions.insert(job.clone(), position);
+        queue.lane(place.lane).insert(position);
+        let queued = place.queued.clone();
+        changes.push(Change::QueuedPut { platform: platform.clone(), position, queued });
+        queue.places.insert(position, place);
+    }
+
+    /// Takes a job out of the queue of a platform, if it is in it.
+    pub(crate) fn take(&mut self, platform: &Platform, job: &JobName, changes: &mut Vec<Change>) -> Option<Place> {
+        let queue = self.by_platform.get_mut(platform)?;
+        let position = queue.positions.remove(job)?;
+        let place = queue.places.remove(&position)?;
+        queue.lane(place.lane).remove(&position);
+        if let Some(Resume { build, .. }) = &place.queued.resume {
+            self.resumes.remove(build);
+        }
+        changes.push(Change::QueuedRemoved { platform: platform.clone(), position });
+        Some(place)
+    }
+
+    /// A place takes a build to go on with; it must not have one already.
+    pub(crate) fn set_resume(&mut self, platform: &Platform, with: Queued, changes: &mut Vec<Change>) {
+        let Some(queue) = self.by_platform.get_mut(platform) else { return };
+        let Some(position) = queue.positions.get(&with.job).copied() else { return };
+        let Some(place) = queue.places.get_mut(&position) else { return };
+        assert!(place.queued.resume.is_none(), "the place of {} on {platform} has a build already", with.job);
+        if let Some(Resume { build, .. }) = &with.resume {
+            let elsewhere = self.resumes.insert(*build, (platform.clone(), with.job.clone()));
+            assert!(elsewhere.is_none(), "build {build} is queued already: {elsewhere:?}");
+        }
+        place.on_trial = false;
+        place.queued = Queued { retries: place.queued.retries.max(with.retries), ..with };
+        changes.push(Change::QueuedPut { platform: platform.clone(), position, queued: place.queued.clone() });
+    }
+
+    /// A place is not only there because nobody knew better.
+    pub(crate) fn keep(&mut self, platform: &Platform, job: &JobName) {
+        let Some(queue) = self.by_platform.get_mut(platform) else { return };
+        let Some(position) = queue.positions.get(job) else { return };
+        if let Some(place) = queue.places.get_mut(position) {
+            place.on_trial = false;
+        }
+    }
+
+    /// Filled in, the template makes the script of this place too long: it is passed over until the template changes.
+    pub(crate) fn set_aside(&mut self, platform: &Platform, position: Position, bytes: usize) {
+        let Some(queue) = self.by_platform.get_mut(platform) else { return };
+        let Some(place) = queue.places.get_mut(&position) else { return };
+        place.lane = Lane::TooLong { bytes };
+        queue.templated.remove(&position);
+        queue.too_long.insert(position);
+    }
+
+    /// Another template: what was too long with the old one may be tried with it.
+    pub(crate) fn retry_too_long(&mut self, platform: &Platform) {
+        let Some(queue) = self.by_platform.get_mut(platform) else { return };
+        for position in std::mem::take(&mut queue.too_long) {
+            if let Some(place) = queue.places.get_mut(&position) {
+                place.lane = Lane::Templated;
+            }
+            queue.templated.insert(position);
+        }
+    }
+
+    /// Ends the trial of all places of a platform; gives the jobs that were on it.
+    pub(crate) fn end_trial(&mut self, platform: &Platform) -> Vec<JobName> {
+        let Some(queue) = self.by_platform.get_mut(platform) else { return Vec::new() };
+        let mut ended = Vec::new();
+        for position in &queue.templated {
+            if let Some(place) = queue.places.get_mut(position).filter(|place| place.on_trial) {
+                place.on_trial = false;
+                ended.push(place.queued.job.clone());
+            }
+        }
+        ended
+    }
+
+    /// Panics if the indexes do not agree with the places.
+    pub(crate) fn check(&self) {
+        let mut waiting = 0;
+        for (platform, queue) in &self.by_platform {
+            queue.check(platform);
+            for place in queue.places.values() {
+                let Some(Resume { build, .. }) = &place.queued.resume else { continue };
+                let known = self.resumes.get(build);
+                assert!(
+                    known.is_some_and(|(on, job)| on == platform && *job == place.queued.job),
+                    "build {build} waits where it stands"
+                );
+                waiting += 1;
+            }
+        }
+        assert_eq!(waiting, self.resumes.len(), "no build waits that stands nowhere");
+    }
+}

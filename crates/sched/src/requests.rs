@@ -1,0 +1,180 @@
+//! What clients ask for.
+
+use crate::calendar::next_after;
+use crate::event::{ExecuteRefusal, Refusal, Template};
+use crate::queue::End;
+use crate::scheduler::{Scheduler, Step, abandoned};
+use builder_model::state::{Change, ScheduleEntry};
+use builder_model::{Job, JobName, Period, Platform, Timestamp};
+
+/// Why a build that waited for another attempt ends without one.
+const UNSCHEDULED: &str = "job was unscheduled before the build could run again";
+const DROPPED: &str = "platform was dropped before the build could run again";
+
+impl Scheduler {
+    pub(crate) fn schedule(&mut self, job: Job, period: Period, step: &mut Step<'_>) -> Result<(), Refusal> {
+        if self.calendar.get(job.name()).is_some() {
+            return Err(Refusal::NameUsed);
+        }
+        if let Some(platform) = job.platform() {
+            if self.dropped.contains(platform) {
+                return Err(Refusal::PlatformDropped);
+            }
+            self.room_for(platform)?;
+        }
+        if self.calendar.len() >= self.settings.jobs_max {
+            return Err(Refusal::ScheduleFull(self.settings.jobs_max));
+        }
+        let next = next_after(step.now.wall, period);
+        self.calendar.add(ScheduleEntry { job: job.clone(), period, next }, &mut step.changes);
+        self.enqueue(&job, &mut step.changes);
+        Ok(())
+    }
+
+    /// Whether a platform is known, or may become so.
+    pub(crate) fn room_for(&self, platform: &Platform) -> Result<(), Refusal> {
+        let count = self.queues.len() + self.dropped.len();
+        if self.is_known(platform) || count < self.settings.platforms_max {
+            return Ok(());
+        }
+        Err(Refusal::PlatformsFull(self.settings.platforms_max))
+    }
+
+    pub(crate) fn unschedule(&mut self, job: &JobName, step: &mut Step<'_>) -> Result<(), Refusal> {
+        let Some(entry) = self.calendar.get(job) else { return Err(Refusal::UnknownJob(job.clone())) };
+        let platforms: Vec<Platform> = match &entry.job {
+            Job::Script(script) => vec![script.platform.clone()],
+            Job::Templated(_) => self.queues.all().map(|(platform, _)| platform.clone()).collect(),
+        };
+        for platform in platforms {
+            let Some(place) = self.queues.take(&platform, job, &mut step.changes) else { continue };
+            if let Some(resume) = place.queued.resume {
+                let row = abandoned(job.clone(), &platform, resume, step.now.wall, UNSCHEDULED);
+                step.changes.push(Change::Finished(row));
+            }
+        }
+        self.calendar.remove(job, &mut step.changes);
+        Ok(())
+    }
+
+    pub(crate) fn execute(
+        &mut self,
+        job: &JobName,
+        platform: Option<&Platform>,
+        step: &mut Step<'_>,
+    ) -> Result<(), ExecuteRefusal> {
+        let Some(entry) = self.calendar.get(job) else { return Err(ExecuteRefusal::JobNotFound) };
+        let job = entry.job.clone();
+        match &job {
+            Job::Script(script) => {
+                let own = &script.platform;
+                if platform.is_some_and(|asked| asked != own) {
+                    return Err(ExecuteRefusal::OtherPlatform(own.clone()));
+                }
+                if self.dropped.contains(own) {
+                    return Err(ExecuteRefusal::NoSuchPlatform);
+                }
+                if !self.queues.has(own) {
+                    self.open_queue(own, &mut step.changes);
+                }
+                self.run_next(own, &job, step);
+            }
+            Job::Templated(_) => {
+                let platforms = match platform {
+                    Some(asked) => vec![self.with_template(asked)?.clone()],
+                    None => self.platforms_for_templated(),
+                };
+                if platforms.is_empty() {
+                    return Err(ExecuteRefusal::NoTemplate);
+                }
+                for on in &platforms {
+                    self.run_next(on, &job, step);
+                    if platform.is_some() {
+                        // Asked for by name: should there be no template, the job waits and `info` says for what.
+                        self.queues.keep(on, job.name());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A platform on which a templated job can run, as far as is known.
+    fn with_template<'a>(&self, platform: &'a Platform) -> Result<&'a Platform, ExecuteRefusal> {
+        if !self.queues.has(platform) {
+            return Err(ExecuteRefusal::NoSuchPlatform);
+        }
+        match self.templates.get(platform) {
+            None | Some(Template::Present(_)) => Ok(platform),
+            Some(Template::Missing) => Err(ExecuteRefusal::PlatformWithoutTemplate(platform.clone())),
+            Some(Template::Unreadable(why)) => {
+                Err(ExecuteRefusal::TemplateUnreadable { platform: platform.clone(), why: why.clone() })
+            }
+        }
+    }
+
+    /// Puts or moves a job to the front of a queue.
+    fn run_next(&mut self, platform: &Platform, job: &Job, step: &mut Step<'_>) {
+        let first = self.queues.get(platform).and_then(|queue| queue.places().next());
+        if first.is_some_and(|(_, place)| place.queued.job == *job.name()) {
+            return;
+        }
+        let place = self.queues.take(platform, job.name(), &mut step.changes);
+        let place = place.unwrap_or_else(|| self.new_place(platform, job));
+        self.queues.push(platform, End::Front, place, &mut step.changes);
+        self.touched.insert(platform.clone());
+    }
+
+    pub(crate) fn reschedule(
+        &mut self,
+        job: &JobName,
+        next: Timestamp,
+        period: Option<Period>,
+        step: &mut Step<'_>,
+    ) -> Result<(), Refusal> {
+        let Some(entry) = self.calendar.get(job) else { return Err(Refusal::JobNotFound(job.clone())) };
+        let entry = ScheduleEntry { next, period: period.unwrap_or(entry.period), job: entry.job.clone() };
+        if next <= step.now.wall {
+            self.run_due(&entry, step);
+        } else {
+            self.calendar.set_next(job, next, entry.period, &mut step.changes);
+        }
+        Ok(())
+    }
+
+    /// Queues an entry whose time has come, once, however long ago that was.
+    pub(crate) fn run_due(&mut self, entry: &ScheduleEntry, step: &mut Step<'_>) {
+        let next = next_after(step.now.wall, entry.period);
+        self.calendar.set_next(entry.job.name(), next, entry.period, &mut step.changes);
+        self.enqueue(&entry.job, &mut step.changes);
+    }
+
+    pub(crate) fn drop_platform(&mut self, platform: Platform, step: &mut Step<'_>) -> Result<(), Refusal> {
+        if !self.is_known(&platform) {
+            return Err(Refusal::UnknownPlatform(platform));
+        }
+        for (job, resume) in self.queues.remove(&platform, &mut step.changes) {
+            let row = abandoned(job, &platform, resume, step.now.wall, DROPPED);
+            step.changes.push(Change::Finished(row));
+        }
+        let scripts: Vec<JobName> = self.calendar.scripts(&platform).map(|entry| entry.job.name().clone()).collect();
+        for job in scripts {
+            self.calendar.remove(&job, &mut step.changes);
+        }
+        if self.dropped.insert(platform.clone()) {
+            step.changes.push(Change::PlatformDropped(platform));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn undrop_platform(&mut self, platform: &Platform, step: &mut Step<'_>) -> Result<(), Refusal> {
+        if !self.dropped.remove(platform) {
+            return Err(Refusal::UnknownPlatform(platform.clone()));
+        }
+        step.changes.push(Change::PlatformUndropped(platform.clone()));
+        if self.workers.count(platform) > 0 {
+            self.open_queue(platform, &mut step.changes);
+        }
+        Ok(())
+    }
+}

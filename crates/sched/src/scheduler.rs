@@ -1,0 +1,212 @@
+//! The scheduler itself: what it holds, the one door in, and what the edge asks it between events.
+
+use crate::calendar::Calendar;
+use crate::event::{Act, Decision, Event, Now, Refusal, Reply, Template};
+use crate::queue::{End, Lane, Place, Queues};
+use crate::running::RunningBuilds;
+use crate::settings::Settings;
+use crate::templates::Templates;
+use crate::workers::Workers;
+use builder_model::state::{Change, FinishedBuild, Queued, Resume, ScheduleEntry, State};
+use builder_model::{BuildId, Job, JobName, Outcome, Platform, Timestamp};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Decides what runs where and when. See the crate's page for how its decisions are carried out.
+///
+/// What holds between two events: a job is on the schedule under one name and at most once in each queue; every
+/// queued job is on the schedule, and a script only in the queue of its platform; a build is running, or waits in one
+/// queue for another attempt, or is finished, and only one of these; a dropped platform has no queue; no worker waits
+/// where a job could be handed to it. [`Scheduler::check`] asserts all of it.
+#[derive(Debug)]
+pub struct Scheduler {
+    pub(crate) settings: Settings,
+    pub(crate) calendar: Calendar,
+    pub(crate) queues: Queues,
+    pub(crate) dropped: BTreeSet<Platform>,
+    pub(crate) running: RunningBuilds,
+    pub(crate) workers: Workers,
+    pub(crate) templates: Templates,
+    /// Where a worker and a job may have met since the last hand-out.
+    pub(crate) touched: BTreeSet<Platform>,
+}
+
+/// When the scheduler wants [`Event::TimePassed`] next; nothing for never.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wake {
+    /// When the first job is due, by the time of day. It stays past while more jobs are due than one event takes.
+    pub wall: Option<Timestamp>,
+    /// When the first running build is over its time.
+    pub monotonic: Option<Duration>,
+}
+
+/// One event being handled: what it may use and what it leads to.
+pub(crate) struct Step<'a> {
+    pub(crate) now: Now,
+    pub(crate) fresh_build: &'a mut dyn FnMut() -> BuildId,
+    pub(crate) changes: Vec<Change>,
+    pub(crate) acts: Vec<Act>,
+}
+
+impl Scheduler {
+    /// Decides what follows from an event. `fresh_build` makes an id that no build had before.
+    pub fn handle(&mut self, now: Now, event: Event, fresh_build: &mut dyn FnMut() -> BuildId) -> Decision {
+        let mut step = Step { now, fresh_build, changes: Vec::new(), acts: Vec::new() };
+        let reply = self.decide(event, &mut step);
+        for platform in std::mem::take(&mut self.touched) {
+            self.dispatch(&platform, &mut step);
+        }
+        Decision { reply, changes: step.changes, acts: step.acts }
+    }
+
+    fn decide(&mut self, event: Event, step: &mut Step<'_>) -> Result<Reply, Refusal> {
+        match event {
+            Event::Schedule { job, period } => self.schedule(job, period, step)?,
+            Event::Unschedule { job } => self.unschedule(&job, step)?,
+            Event::Execute { job, platform } => self.execute(&job, platform.as_ref(), step)?,
+            Event::Reschedule { job, next, period } => self.reschedule(&job, next, period, step)?,
+            Event::DropPlatform(platform) => self.drop_platform(platform, step)?,
+            Event::UndropPlatform(platform) => self.undrop_platform(&platform, step)?,
+            Event::WorkerWaits { worker, platform } => self.worker_waits(worker, platform, step)?,
+            Event::WorkerGone { worker } => self.workers.leave(worker),
+            Event::Lost { build, why } => return self.lost(build, why, step),
+            Event::Finished { build, finished, outcome, record_bytes } => {
+                self.finished(build, finished, outcome, record_bytes, step)?;
+            }
+            Event::TimePassed => self.time_passed(step),
+            Event::TemplateRead { platform, template } => self.template_read(platform, template, step),
+        }
+        Ok(Reply::Done)
+    }
+
+    /// When [`Event::TimePassed`] is wanted next.
+    pub fn wake_at(&self) -> Wake {
+        Wake { wall: self.calendar.first_due(), monotonic: self.running.first_deadline() }
+    }
+
+    /// The durable state: what all changes so far have led to.
+    pub fn to_state(&self) -> State {
+        let places = |(platform, queue): (&Platform, &crate::queue::Queue)| {
+            let places = queue.places().map(|(position, place)| (position, place.queued.clone()));
+            (platform.clone(), places.collect())
+        };
+        State {
+            schedule: self.calendar.entries().cloned().collect(),
+            queues: self.queues.all().map(places).collect(),
+            running: self.running.all().map(|running| running.build.clone()).collect(),
+            dropped: self.dropped.iter().cloned().collect(),
+        }
+    }
+
+    /// Whether anything is known of a platform: a queue, a script for it, a waiting worker, or that it is dropped.
+    pub fn is_known(&self, platform: &Platform) -> bool {
+        self.queues.has(platform)
+            || self.dropped.contains(platform)
+            || self.calendar.has_scripts(platform)
+            || self.workers.count(platform) > 0
+    }
+
+    /// The platforms whose templates matter: all with a queue while a templated job is on the schedule. The edge reads
+    /// these again from time to time and sends [`Event::TemplateRead`] for what changed.
+    pub fn templates_wanted(&self) -> Vec<Platform> {
+        if !self.calendar.has_templated() {
+            return Vec::new();
+        }
+        self.queues.all().map(|(platform, _)| platform.clone()).collect()
+    }
+
+    /// Whether the template of a platform matters and was not told yet. The edge may tell it before the event that
+    /// makes the platform known, or after it.
+    pub fn wants_template(&self, platform: &Platform) -> bool {
+        self.calendar.has_templated() && self.queues.has(platform) && self.templates.get(platform).is_none()
+    }
+
+    fn template_read(&mut self, platform: Platform, template: Template, step: &mut Step<'_>) {
+        if self.templates.get(&platform) == Some(&template) {
+            return;
+        }
+        // Read for platforms that then never came to be, such as those of refused requests.
+        if self.templates.len() >= self.settings.platforms_max.saturating_mul(2) {
+            let (queues, dropped) = (&self.queues, &self.dropped);
+            self.templates.retain(|known| queues.has(known) || dropped.contains(known));
+        }
+        let on_trial = self.queues.end_trial(&platform);
+        if template == Template::Missing {
+            for job in on_trial {
+                self.queues.take(&platform, &job, &mut step.changes);
+            }
+        }
+        self.queues.retry_too_long(&platform);
+        self.templates.set(platform.clone(), template);
+        self.touched.insert(platform);
+    }
+
+    /// A platform gets its queue, filled with every job that belongs there: what runs soonest by its period first.
+    pub(crate) fn open_queue(&mut self, platform: &Platform, changes: &mut Vec<Change>) {
+        self.queues.add(platform, changes);
+        let mut entries: Vec<&ScheduleEntry> = self.calendar.scripts(platform).collect();
+        if self.templates.may_exist(platform) {
+            entries.extend(self.calendar.templated());
+        }
+        entries.sort_by_key(|entry| (entry.next, entry.job.name()));
+        let jobs: Vec<Job> = entries.into_iter().map(|entry| entry.job.clone()).collect();
+        for job in jobs {
+            self.enqueue_on(platform, &job, changes);
+        }
+    }
+
+    /// Queues a job wherever it belongs and is not queued yet.
+    pub(crate) fn enqueue(&mut self, job: &Job, changes: &mut Vec<Change>) {
+        match job {
+            Job::Script(script) if self.dropped.contains(&script.platform) => {}
+            Job::Script(script) if !self.queues.has(&script.platform) => self.open_queue(&script.platform, changes),
+            Job::Script(script) => self.enqueue_on(&script.platform, job, changes),
+            Job::Templated(_) => {
+                for platform in self.platforms_for_templated() {
+                    self.enqueue_on(&platform, job, changes);
+                }
+            }
+        }
+    }
+
+    /// Where a templated job may run.
+    pub(crate) fn platforms_for_templated(&self) -> Vec<Platform> {
+        let platforms = self.queues.all().map(|(platform, _)| platform);
+        platforms.filter(|platform| self.templates.may_exist(platform)).cloned().collect()
+    }
+
+    fn enqueue_on(&mut self, platform: &Platform, job: &Job, changes: &mut Vec<Change>) {
+        if self.queues.place(platform, job.name()).is_none() {
+            let place = self.new_place(platform, job);
+            self.queues.push(platform, End::Back, place, changes);
+            self.touched.insert(platform.clone());
+        }
+    }
+
+    /// A place for a build of its own.
+    pub(crate) fn new_place(&self, platform: &Platform, job: &Job) -> Place {
+        let lane = Lane::of(job);
+        let on_trial = lane == Lane::Templated && self.templates.get(platform).is_none();
+        Place { queued: Queued { job: job.name().clone(), retries: 0, resume: None }, lane, on_trial }
+    }
+}
+
+/// The row of a build that ends without another attempt and without a record.
+pub(crate) fn abandoned(
+    job: JobName,
+    platform: &Platform,
+    resume: Resume,
+    now: Timestamp,
+    reason: &str,
+) -> FinishedBuild {
+    FinishedBuild {
+        build: resume.build,
+        job,
+        platform: platform.clone(),
+        attempts: resume.attempts,
+        started: resume.started,
+        finished: now,
+        outcome: Outcome::aborted(reason),
+        record_bytes: None,
+    }
+}
