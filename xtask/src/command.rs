@@ -8,7 +8,8 @@ use std::sync::mpsc;
 
 /// The folder of the workspace.
 pub(crate) fn root() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.parent().unwrap_or(package)
 }
 
 /// Cargo, as it was called to run us, in the folder of the workspace.
