@@ -1,0 +1,7 @@
+//! `builder-inspect`: see `builder_client::cli`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    builder_client::cli::inspect()
+}

@@ -1,0 +1,16 @@
+//! The commands, one file each: what it takes, and what it does.
+
+pub(crate) mod completions;
+pub(crate) mod decode;
+pub(crate) mod drop_platform;
+pub(crate) mod execute;
+pub(crate) mod info;
+pub(crate) mod inspect;
+pub(crate) mod man;
+pub(crate) mod observe;
+pub(crate) mod observe_latest;
+pub(crate) mod orb_build;
+pub(crate) mod reschedule;
+pub(crate) mod schedule;
+pub(crate) mod undrop_platform;
+pub(crate) mod unschedule;

@@ -1,0 +1,179 @@
+//! `info`.
+
+use crate::cli::{Exit, Failure, Format, Screen, Table, text_of};
+use crate::client::Client;
+use crate::farm::Farm;
+use builder_model::time::local_text;
+use builder_model::{Job, Timestamp};
+use owo_colors::Style;
+use serde_json::{Value, json};
+use std::io::{self, Write};
+use std::time::SystemTime;
+
+/// Tell what is scheduled, queued and running.
+///
+/// In JSON: `dropped_platforms`, a list of names; `schedule`, a list of jobs with `period` and `next` (RFC 3339, null
+/// for never); `queues`, a list of `platform` and `jobs`, the next to run first; `running`, a list of `uuid`, `name`,
+/// `platform` and `started`. A job has `name`, and `platform` or `package`, the other being null.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Info {}
+
+impl Info {
+    pub(crate) fn run(self, client: &Client, screen: &mut Screen) -> Result<Exit, Failure> {
+        let farm = client.info()?;
+        let now = Timestamp::from(SystemTime::now());
+        let written = match screen.format() {
+            Format::Text => write_text(screen, &farm, now),
+            Format::Json => write_json(screen, &farm),
+        };
+        written.map_err(Failure::Output)?;
+        Ok(Exit::Success)
+    }
+}
+
+fn write_text(screen: &mut Screen, farm: &Farm, now: Timestamp) -> io::Result<()> {
+    let heading = |screen: &Screen, text: &str| screen.styled(text, Style::new().bold());
+    let dropped: Vec<String> = farm.dropped.iter().map(ToString::to_string).collect();
+    let dropped = if dropped.is_empty() { "none".to_owned() } else { dropped.join(" ") };
+    writeln!(screen, "{} {dropped}", heading(screen, "dropped platforms:"))?;
+
+    writeln!(screen, "\n{}", heading(screen, &format!("schedule: {}", counted(farm.schedule.len(), "job"))))?;
+    let mut table = Table::new(&["NAME", "RUNS ON", "PERIOD", "NEXT", ""]);
+    for entry in &farm.schedule {
+        let never = entry.next == Timestamp::MAX;
+        let (next, relative) =
+            if never { ("never".to_owned(), String::new()) } else { (local_text(entry.next), until(entry.next, now)) };
+        let job = &entry.job;
+        table.row(vec![job.name().to_string(), runs_on(job), entry.period.to_string(), next, relative]);
+    }
+    write_table(screen, &table, farm.schedule.is_empty())?;
+
+    let waiting = farm.queues.iter().map(|queue| queue.jobs.len()).sum();
+    writeln!(screen, "\n{}", heading(screen, &format!("queues: {}", counted(waiting, "job"))))?;
+    let mut table = Table::new(&["PLATFORM", "PLACE", "NAME", ""]);
+    for queue in &farm.queues {
+        for (index, job) in queue.jobs.iter().enumerate() {
+            let platform = queue.platform.to_string();
+            table.row(vec![platform, (index + 1).to_string(), job.name().to_string(), package(job)]);
+        }
+        if queue.jobs.is_empty() {
+            table.row(vec![queue.platform.to_string(), "-".to_owned(), "empty".to_owned(), String::new()]);
+        }
+    }
+    write_table(screen, &table, farm.queues.is_empty())?;
+
+    writeln!(screen, "\n{}", heading(screen, &format!("running: {}", counted(farm.running.len(), "build"))))?;
+    let mut table = Table::new(&["UUID", "NAME", "PLATFORM", "SINCE", ""]);
+    for build in &farm.running {
+        let (since, relative) = (local_text(build.started), until(build.started, now));
+        table.row(vec![build.build.to_string(), build.job.to_string(), build.platform.to_string(), since, relative]);
+    }
+    write_table(screen, &table, farm.running.is_empty())
+}
+
+fn write_table(screen: &mut Screen, table: &Table, empty: bool) -> io::Result<()> {
+    if empty {
+        return Ok(());
+    }
+    let mut lines = Vec::new();
+    table.write(&mut lines, |header| screen.styled(header, Style::new().dimmed()))?;
+    screen.write_all(&lines)
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    match count {
+        1 => format!("1 {noun}"),
+        _ => format!("{count} {noun}s"),
+    }
+}
+
+fn runs_on(job: &Job) -> String {
+    match job {
+        Job::Script(job) => job.platform.to_string(),
+        Job::Templated(_) => package(job),
+    }
+}
+
+fn package(job: &Job) -> String {
+    match job {
+        Job::Script(_) => String::new(),
+        Job::Templated(job) => format!("package {}", job.package),
+    }
+}
+
+/// How far away a time is, in its largest unit: `in 3h`, `5m ago`.
+fn until(time: Timestamp, now: Timestamp) -> String {
+    let milliseconds = time.milliseconds_since(now);
+    let seconds = milliseconds.unsigned_abs() / 1000;
+    let span = match seconds {
+        0 => return "now".to_owned(),
+        1..60 => format!("{seconds}s"),
+        60..3_600 => format!("{}m", seconds / 60),
+        3_600..86_400 => format!("{}h", seconds / 3_600),
+        _ => format!("{}d", seconds / 86_400),
+    };
+    if milliseconds > 0 { format!("in {span}") } else { format!("{span} ago") }
+}
+
+fn write_json(screen: &mut Screen, farm: &Farm) -> io::Result<()> {
+    let schedule = farm.schedule.iter().map(|entry| {
+        let mut value = job_value(&entry.job);
+        value["period"] = json!(entry.period.as_str());
+        value["next"] = if entry.next == Timestamp::MAX { Value::Null } else { json!(entry.next.to_string()) };
+        value
+    });
+    let queues = farm.queues.iter().map(|queue| {
+        json!({
+            "platform": text_of(queue.platform.as_bytes()),
+            "jobs": queue.jobs.iter().map(job_value).collect::<Vec<_>>(),
+        })
+    });
+    let running = farm.running.iter().map(|build| {
+        json!({
+            "uuid": build.build.to_string(),
+            "name": text_of(build.job.as_bytes()),
+            "platform": text_of(build.platform.as_bytes()),
+            "started": build.started.to_string(),
+        })
+    });
+    let value = json!({
+        "dropped_platforms": farm.dropped.iter().map(|name| text_of(name.as_bytes())).collect::<Vec<_>>(),
+        "schedule": schedule.collect::<Vec<_>>(),
+        "queues": queues.collect::<Vec<_>>(),
+        "running": running.collect::<Vec<_>>(),
+    });
+    serde_json::to_writer(&mut *screen, &value)?;
+    screen.write_all(b"\n")
+}
+
+fn job_value(job: &Job) -> Value {
+    let package = match job {
+        Job::Script(_) => Value::Null,
+        Job::Templated(job) => json!(text_of(job.package.as_bytes())),
+    };
+    json!({
+        "name": text_of(job.name().as_bytes()),
+        "platform": job.platform().map(|platform| text_of(platform.as_bytes())),
+        "package": package,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances_in_time() {
+        let now = Timestamp::from_milliseconds(1_000_000_000_000).unwrap();
+        for (milliseconds, text) in [
+            (999, "now"),
+            (1_000, "in 1s"),
+            (-61_000, "1m ago"),
+            (3 * 3_600_000, "in 3h"),
+            (86_400_000, "in 1d"),
+            (-86_400_000 * 400, "400d ago"),
+        ] {
+            assert_eq!(until(now.plus_milliseconds(milliseconds), now), text);
+        }
+    }
+}
