@@ -33,7 +33,8 @@ impl Scheduler {
         };
         match self.verdict(running, &why) {
             Verdict::Again { end, retries } => {
-                if let Some(running) = self.running.remove(build, &mut step.changes) {
+                if let Some(mut running) = self.running.remove(build, &mut step.changes) {
+                    running.build.attempt -= u32::from(why == LostWhy::NotDelivered);
                     self.touched.insert(running.build.platform.clone());
                     self.run_again(running.build, end, retries, &mut step.changes);
                 }
@@ -54,6 +55,7 @@ impl Scheduler {
         let (what, costs, end) = match why {
             LostWhy::WorkerVanished => ("worker lost".to_owned(), 1, End::Back),
             LostWhy::RecordFailed(error) => (format!("the record could not be written: {error}"), 1, End::Back),
+            LostWhy::NotDelivered => ("worker lost before it had the build".to_owned(), 0, End::Front),
             LostWhy::ServerRestarted => (RESTARTED.to_owned(), 0, End::Front),
         };
         if let Err(obstacle) = self.may_run_again(build) {

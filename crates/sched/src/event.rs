@@ -113,6 +113,9 @@ pub enum LostWhy {
     WorkerVanished,
     /// The worker was done, but its record could not be written: the error of the disk. Costs a retry.
     RecordFailed(String),
+    /// The build never reached its worker, which was gone already. Costs nothing, and was no attempt: the build goes to
+    /// the front of its queue.
+    NotDelivered,
     /// The server was started again. Costs nothing: the build goes to the front of its queue.
     ServerRestarted,
 }

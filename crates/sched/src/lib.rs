@@ -7,6 +7,8 @@
 //! [`Decision::acts`] and answers with [`Decision::reply`]. When saving failed, [`Scheduler::restore_live`] makes a
 //! scheduler of what is saved and of the workers that are still connected.
 
+#![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::as_conversions))]
+
 mod calendar;
 mod check;
 mod dispatch;

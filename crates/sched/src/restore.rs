@@ -52,7 +52,9 @@ impl Scheduler {
     /// connected, and what to save together with the next event.
     ///
     /// A worker keeps its build if that is saved; if not, the build was never handed to it, and it waits again. A
-    /// running build without a worker is queued again as by [`Self::restore`]. Jobs are handed out with the next event.
+    /// running build without a worker is queued again as by [`Self::restore`]. Jobs are handed out with the next event:
+    /// so the first to send are those [`Event::Finished`](crate::Event::Finished) that could not be saved, lest their
+    /// builds run again.
     pub fn restore_live(settings: Settings, state: State, live: Live, now: Now) -> (Self, Vec<Change>) {
         let mut changes = Vec::new();
         let mut scheduler = Self {

@@ -1,6 +1,7 @@
 //! An event costs the same however many jobs there are.
 
 use super::farm::{at, job_name, platform, script, templated};
+use crate::endings::DUE_PER_EVENT_MAX;
 use crate::{Event, Now, Scheduler, Settings, Template, WorkerId};
 use builder_model::state::State;
 use builder_model::{BuildId, Outcome, Period};
@@ -48,4 +49,20 @@ fn decisions_with(jobs: usize) -> Vec<(usize, usize)> {
 #[test]
 fn an_event_costs_the_same_whatever_waits() {
     assert_eq!(decisions_with(2), decisions_with(50_000));
+}
+
+#[test]
+fn no_event_queues_more_than_so_many_due_jobs() {
+    let mut now = Now { wall: at("0s"), monotonic: Duration::ZERO };
+    let (mut scheduler, _) = Scheduler::restore(Settings::default(), State::default(), now);
+    let mut no_build = || unreachable!("nobody waits for one");
+    for number in 0..=DUE_PER_EVENT_MAX {
+        let event = Event::Schedule { job: script(&number.to_string(), "p"), period: Period::Hourly };
+        assert!(scheduler.handle(now, event, &mut no_build).reply.is_ok());
+    }
+    now.wall = at("2h");
+    assert_eq!(scheduler.handle(now, Event::TimePassed, &mut no_build).changes.len(), DUE_PER_EVENT_MAX);
+    assert_eq!(scheduler.wake_at().wall, Some(at("1h")));
+    assert_eq!(scheduler.handle(now, Event::TimePassed, &mut no_build).changes.len(), 1);
+    assert_eq!(scheduler.wake_at().wall, Some(at("3h")));
 }

@@ -359,17 +359,11 @@ fn a_restart_costs_no_retry_and_no_place() {
         schedule a p daily
         schedule b p daily
         schedule c p daily
-        schedule d q daily
-        schedule e p daily
+        execute b
         waits 1 p
         clock 1s
         waits 2 p
-        execute b
-        waits 3 q
-        unschedule d
-        execute e
-        waits 4 p
-        waits 5 p
+        execute a
         restart
         restart
         info
@@ -386,71 +380,94 @@ fn a_restart_costs_no_retry_and_no_place() {
     > schedule c p daily
         + entry c daily at 24h
         + p[2] c
-    > schedule d q daily
-        + entry d daily at 24h
-        + queue q
-        + q[0] d
-    > schedule e p daily
-        + entry e daily at 24h
-        + p[3] e
+    > execute b
+        - p[1]
+        + p[-1] b
+    > waits 1 p
+        - p[-1]
+        + running b1 b on p, attempt 1, retries 0
+        => worker 1: b1, "run b"
+    > clock 1s
+    > waits 2 p
+        - p[0]
+        + running b2 a on p, attempt 1, retries 0
+        => worker 2: b2, "run a"
+    > execute a
+        + p[1] a
+    > restart
+        - running b1
+        - running b2
+        - p[1]
+        + p[1] a, resumes b2 after attempt 1
+        + p[0] b, resumes b1 after attempt 1
+    > restart
+    > info
+        a daily at 24h
+        b daily at 24h
+        c daily at 24h
+        queue of p:
+            b waits for a free worker
+            a waits for a free worker
+            c waits for a free worker
+    > waits 1 p
+        - p[0]
+        + running b1 b on p, attempt 2, retries 0
+        => worker 1: b1, "run b"
+    > finish b1 ok
+        - running b1
+        + finished b1 b on p, attempts 2, 0h to 1s, exited 0, record of 100 bytes
+    "#);
+}
+
+#[test]
+fn a_restart_ends_builds_that_have_no_place() {
+    insta::assert_snapshot!(farm("
+        schedule a p daily
+        waits 1 p
+        execute a
+        waits 2 p
+        schedule d q daily
+        waits 3 q
+        unschedule d
+        restart
+        info
+    "), @r#"
+    > schedule a p daily
+        + entry a daily at 24h
+        + queue p
+        + p[0] a
     > waits 1 p
         - p[0]
         + running b1 a on p, attempt 1, retries 0
         => worker 1: b1, "run a"
-    > clock 1s
+    > execute a
+        + p[0] a
     > waits 2 p
-        - p[1]
-        + running b2 b on p, attempt 1, retries 0
-        => worker 2: b2, "run b"
-    > execute b
-        + p[1] b
+        - p[0]
+        + running b2 a on p, attempt 1, retries 0
+        => worker 2: b2, "run a"
+    > schedule d q daily
+        + entry d daily at 24h
+        + queue q
+        + q[0] d
     > waits 3 q
         - q[0]
         + running b3 d on q, attempt 1, retries 0
         => worker 3: b3, "run d"
     > unschedule d
         - entry d
-    > execute e
-        - p[3]
-        + p[0] e
-    > waits 4 p
-        - p[0]
-        + running b4 e on p, attempt 1, retries 0
-        => worker 4: b4, "run e"
-    > waits 5 p
-        - p[1]
-        + running b5 b on p, attempt 1, retries 0
-        => worker 5: b5, "run b"
     > restart
         - running b1
         - running b2
+        + finished b2 a on p, attempts 1, 0h to 0h, execution aborted: the server was started again; another build of the job waits to run again, no record
         - running b3
-        + finished b3 d on q, attempts 1, 1s to 1s, execution aborted: the server was started again; the job is not on the schedule any more, no record
-        - running b4
-        - running b5
-        + finished b5 b on p, attempts 1, 1s to 1s, execution aborted: the server was started again; another build of the job waits to run again, no record
-        + p[1] e, resumes b4 after attempt 1
-        + p[0] b, resumes b2 after attempt 1
-        + p[-1] a, resumes b1 after attempt 1
-    > restart
+        + finished b3 d on q, attempts 1, 0h to 0h, execution aborted: the server was started again; the job is not on the schedule any more, no record
+        + p[0] a, resumes b1 after attempt 1
     > info
         a daily at 24h
-        b daily at 24h
-        c daily at 24h
-        e daily at 24h
         queue of p:
             a waits for a free worker
-            b waits for a free worker
-            e waits for a free worker
-            c waits for a free worker
         queue of q:
-    > waits 1 p
-        - p[-1]
-        + running b1 a on p, attempt 2, retries 0
-        => worker 1: b1, "run a"
-    > finish b1 ok
-        - running b1
-        + finished b1 a on p, attempts 2, 0h to 1s, exited 0, record of 100 bytes
     "#);
 }
 

@@ -251,14 +251,7 @@ fn dropped_platforms_are_refused() {
         drop p
         undrop p
         schedule a p daily
-        schedule b p daily
         schedule c q daily
-        waits 1 p
-        lost b1
-        waits 2 p
-        lost b2
-        waits 3 q
-        waits 4 p
         drop p
         drop p
         waits 5 p
@@ -276,42 +269,13 @@ fn dropped_platforms_are_refused() {
         + entry a daily at 24h
         + queue p
         + p[0] a
-    > schedule b p daily
-        + entry b daily at 24h
-        + p[1] b
     > schedule c q daily
         + entry c daily at 24h
         + queue q
         + q[0] c
-    > waits 1 p
-        - p[0]
-        + running b1 a on p, attempt 1, retries 0
-        => worker 1: b1, "run a"
-    > lost b1
-        run again
-        - running b1
-        + p[2] a, retries 1, resumes b1 after attempt 1
-    > waits 2 p
-        - p[1]
-        + running b2 b on p, attempt 1, retries 0
-        => worker 2: b2, "run b"
-    > lost b2
-        run again
-        - running b2
-        + p[3] b, retries 1, resumes b2 after attempt 1
-    > waits 3 q
-        - q[0]
-        + running b3 c on q, attempt 1, retries 0
-        => worker 3: b3, "run c"
-    > waits 4 p
-        - p[2]
-        + running b1 a on p, attempt 2, retries 1
-        => worker 4: b1, "run a"
     > drop p
         - queue p
-        + finished b2 b on p, attempts 1, 0h to 0h, execution aborted: platform was dropped before the build could run again, no record
         - entry a
-        - entry b
         + dropped p
     > drop p
     > waits 5 p
@@ -322,8 +286,7 @@ fn dropped_platforms_are_refused() {
     > info
         c daily at 24h
         queue of q:
-        b1 runs a on worker 4, attempt 2
-        b3 runs c on worker 3, attempt 1
+            c waits for a free worker
         p is dropped
     > undrop p
         - dropped p
@@ -332,8 +295,60 @@ fn dropped_platforms_are_refused() {
         + entry d daily at 24h
         + p[0] d
         - p[0]
-        + running b4 d on p, attempt 1, retries 0
-        => worker 5: b4, "run d"
+        + running b1 d on p, attempt 1, retries 0
+        => worker 5: b1, "run d"
+    "#);
+}
+
+#[test]
+fn dropping_ends_builds_that_wait_for_another_attempt() {
+    insta::assert_snapshot!(farm("
+        schedule a p daily
+        schedule b p daily
+        waits 1 p
+        waits 2 p
+        lost b1
+        lost b2
+        waits 3 p
+        drop p
+        info
+    "), @r#"
+    > schedule a p daily
+        + entry a daily at 24h
+        + queue p
+        + p[0] a
+    > schedule b p daily
+        + entry b daily at 24h
+        + p[1] b
+    > waits 1 p
+        - p[0]
+        + running b1 a on p, attempt 1, retries 0
+        => worker 1: b1, "run a"
+    > waits 2 p
+        - p[1]
+        + running b2 b on p, attempt 1, retries 0
+        => worker 2: b2, "run b"
+    > lost b1
+        run again
+        - running b1
+        + p[0] a, retries 1, resumes b1 after attempt 1
+    > lost b2
+        run again
+        - running b2
+        + p[1] b, retries 1, resumes b2 after attempt 1
+    > waits 3 p
+        - p[0]
+        + running b1 a on p, attempt 2, retries 1
+        => worker 3: b1, "run a"
+    > drop p
+        - queue p
+        + finished b2 b on p, attempts 1, 0h to 0h, execution aborted: platform was dropped before the build could run again, no record
+        - entry a
+        - entry b
+        + dropped p
+    > info
+        b1 runs a on worker 3, attempt 2
+        p is dropped
     "#);
 }
 
