@@ -1,0 +1,165 @@
+//! The command line of `builder-worker`. This module is for programs: it reads arguments and the environment, writes
+//! to standard error, and handles signals.
+
+use crate::processes::Orphans;
+use crate::signals;
+use crate::worker::{GRACE_DEFAULT, Settings, run};
+use crate::{Remote, supervisor};
+use anyhow::Context;
+use builder_model::Platform;
+use clap::{CommandFactory, FromArgMatches, Parser};
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// The exit status of every error, as the original's.
+const STATUS_ERROR: u8 = 124;
+
+const AFTER_HELP: &str = "\
+Examples:
+  builder-worker debian-12 -r farm.example.org:1234
+      one job; the service manager starts the next worker in a fresh sandbox
+  builder-worker freebsd-14 -r [2001:db8::1]:1234 --loop --timeout 2h
+      one job after the other, none longer than two hours
+
+A job runs in its own folder builder-XXXXXX. A worker that is killed (SIGKILL) leaves that folder behind, though no
+process of the job; it can then be removed by hand.
+
+Exit status:
+  0    the job is done, whatever its own exit status, or the worker was asked to stop (SIGTERM, SIGINT)
+  124  an error; its message is on standard error";
+
+/// Runs one job for a builder server, and hands back what it made.
+#[derive(Debug, Parser)]
+#[command(name = "builder-worker", version, after_help = AFTER_HELP)]
+pub struct Arguments {
+    /// What jobs are built for here, such as debian-12
+    #[arg(value_name = "PLATFORM")]
+    platform: String,
+    /// The server
+    #[arg(short, long, env = "BUILDER_REMOTE", value_name = "HOST:PORT", default_value = "127.0.0.1:1234")]
+    remote: Remote,
+    /// Go on with the next job after each one, and wait for a server that is away
+    #[arg(long = "loop")]
+    looping: bool,
+    /// End a job that runs longer than this, such as 90s, 30m or 2h; without it the server decides
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    timeout: Option<Duration>,
+    /// Where the folders of jobs are made [default: $TMPDIR or /tmp]
+    #[arg(long, value_name = "DIR")]
+    workdir: Option<PathBuf>,
+    /// How long a job that has to end has between TERM and KILL [default: 5s]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    grace: Option<Duration>,
+    /// How much to log: error, warn, info, debug or trace
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    log_level: tracing::level_filters::LevelFilter,
+}
+
+impl Arguments {
+    /// What a worker is told by these arguments.
+    ///
+    /// # Errors
+    ///
+    /// A platform that is no name, a folder that is not there.
+    fn settings(&self) -> anyhow::Result<Settings> {
+        let workdir = self.workdir.clone().unwrap_or_else(std::env::temp_dir);
+        let workdir = workdir.canonicalize().with_context(|| format!("cannot use --workdir {}", workdir.display()))?;
+        Ok(Settings {
+            platform: self.platform.parse::<Platform>()?,
+            remote: self.remote.clone(),
+            looping: self.looping,
+            timeout: self.timeout,
+            workdir,
+            grace: self.grace.unwrap_or(GRACE_DEFAULT),
+            supervisor_program: None,
+            orphans: None,
+        })
+    }
+}
+
+/// The definition of the command line, from which help, manual page and completions are made.
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
+
+/// The whole program.
+pub fn main() -> ExitCode {
+    supervisor::run_if_asked();
+    let parsed = command().try_get_matches().and_then(|matches| Arguments::from_arg_matches(&matches));
+    let result = match parsed {
+        Ok(arguments) => work(&arguments),
+        Err(error) if error.use_stderr() => {
+            let text = error.render().to_string();
+            Err(anyhow::Error::msg(text.trim_start_matches("error: ").trim_end().to_owned()))
+        }
+        // Help and version.
+        Err(error) => error.print().map_err(anyhow::Error::from),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let written = writeln!(io::stderr(), "builder-worker: {error:#}");
+            // Without a standard error, the status is all that is left to tell.
+            ExitCode::from(written.map_or(STATUS_ERROR, |()| STATUS_ERROR))
+        }
+    }
+}
+
+fn work(arguments: &Arguments) -> anyhow::Result<()> {
+    let mut settings = arguments.settings()?;
+    tracing_subscriber::fmt()
+        .with_max_level(arguments.log_level)
+        .with_writer(io::stderr)
+        .with_target(false)
+        .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
+        .init();
+    let stop = signals::stop_on_signals().context("cannot handle signals")?;
+    settings.orphans = Some(Orphans::adopt().context("cannot adopt the orphans of jobs")?);
+    run(&settings, &stop)?;
+    Ok(())
+}
+
+/// A whole number and its unit: `500ms`, `90s`, `30m`, `2h` or `1d`.
+///
+/// # Errors
+///
+/// A sentence that says what is expected.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let error = || "expected a whole number with a unit, such as 500ms, 90s, 30m, 2h or 1d".to_owned();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(error)?;
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().map_err(|_| error())?;
+    let milliseconds = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" | "min" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return Err(error()),
+    };
+    number.checked_mul(milliseconds).map(Duration::from_millis).ok_or_else(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_need_a_unit() {
+        for (text, milliseconds) in
+            [("500ms", 500), ("90s", 90_000), ("30m", 1_800_000), ("2h", 7_200_000), ("1d", 86_400_000), ("0s", 0)]
+        {
+            assert_eq!(parse_duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
+        }
+        for bad in ["", "90", "s", "-1s", "1.5h", "1 h", "1w", "99999999999999999999s", "18446744073709551615d"] {
+            assert!(parse_duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        command().debug_assert();
+    }
+}

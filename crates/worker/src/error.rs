@@ -1,0 +1,107 @@
+//! What can end a worker.
+
+use crate::connection::Remote;
+use builder_wire::session::worker::Violation;
+use builder_wire::{DecodeError, FrameError};
+use std::io;
+use std::path::PathBuf;
+
+/// Why a worker ended without having handed in its job.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The name has no address.
+    #[error("cannot find the address of {remote}: {source}")]
+    Resolve {
+        /// Who.
+        remote: Remote,
+        /// Why.
+        source: io::Error,
+    },
+    /// No connection to any of its addresses.
+    #[error("cannot connect to {remote}: {source}")]
+    Connect {
+        /// Who.
+        remote: Remote,
+        /// Why, at the last address.
+        source: io::Error,
+    },
+    /// The connection broke.
+    #[error("lost the connection to the server {doing}: {source}")]
+    Lost {
+        /// What was going on.
+        doing: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// The server closed instead of saying hello.
+    #[error(
+        "the server closed the connection instead of saying hello\n\
+         hint: is a builder-server there, and does it speak version 5 of the worker's protocol?"
+    )]
+    NotWelcome,
+    /// The server closed while a job was waited for.
+    #[error("the server closed the connection while we waited for a job")]
+    ClosedWaiting,
+    /// The server closed while the job ran: it stops, or the build ran over its time.
+    #[error("the server ended the build: it closed the connection while the job ran")]
+    EndedByServer,
+    /// The server has nothing to say while a job runs.
+    #[error("the server sent bytes while the job ran, where silence was expected")]
+    SpokeDuringJob,
+    /// No sign of life.
+    #[error("the server did nothing for {seconds} seconds {doing}")]
+    Silent {
+        /// How long.
+        seconds: u64,
+        /// What was going on.
+        doing: &'static str,
+    },
+    /// A frame that is no message of the protocol.
+    #[error("the server sent what is no message of the protocol: {0}")]
+    Frame(#[from] FrameError),
+    /// A message that is malformed.
+    #[error("the server sent a malformed message: {0}")]
+    Decode(#[from] DecodeError),
+    /// A message that may not come now.
+    #[error(transparent)]
+    Violation(#[from] Violation),
+    /// The folder for a job cannot be made or filled.
+    #[error("cannot {act} {}: {source}\nhint: --workdir DIR chooses where the folders of jobs are made", path.display())]
+    Folder {
+        /// What was tried.
+        act: &'static str,
+        /// On which path.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The process that watches over the job cannot be started or talked to.
+    #[error("cannot {act} the supervisor of the job ({}): {source}", program.display())]
+    Supervisor {
+        /// What was tried.
+        act: &'static str,
+        /// The program that was executed.
+        program: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A file of the build changed while it was sent, or could not be opened any more.
+    #[error("cannot send {path} from the build's folder: {source}")]
+    Artifact {
+        /// Its path below the folder.
+        path: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Waiting itself failed, or a thread could not be started.
+    #[error("cannot {act}: {source}")]
+    System {
+        /// What was tried.
+        act: &'static str,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The worker was asked to stop.
+    #[error("asked to stop")]
+    Stopped,
+}

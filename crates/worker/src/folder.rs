@@ -1,0 +1,236 @@
+//! The folder of a job: made fresh, and removed with all that the job put into it.
+//!
+//! A job may make its folder as deep, wide and unreadable as it likes, and may even move it away and put a link in
+//! its place. So the folder is held open from the start, and emptied through that.
+
+use crate::error::Error;
+use nix::dir::Dir;
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open, openat, renameat};
+use nix::sys::stat::{FchmodatFlags, Mode, fchmod, fchmodat, fstat, lstat};
+use nix::unistd::{UnlinkatFlags, unlinkat};
+use std::collections::hash_map::RandomState;
+use std::ffi::{CStr, CString};
+use std::fs::{DirBuilder, OpenOptions};
+use std::hash::{BuildHasher, Hasher};
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// The name of the script in the folder.
+pub(crate) const SCRIPT: &str = "script.sh";
+/// How often another name is tried when one is taken.
+const NAMES_MAX: usize = 1000;
+/// How many names of a folder are held in memory at once.
+const BATCH: usize = 1024;
+
+/// A folder that is removed when this value is dropped.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    path: PathBuf,
+    held: OwnedFd,
+}
+
+impl Folder {
+    /// Makes a folder `builder-XXXXXX` that only we may enter.
+    pub(crate) fn create(workdir: &Path) -> Result<Self, Error> {
+        let failed = |path: &Path, source| Error::Folder { act: "make the folder", path: path.to_owned(), source };
+        for _ in 0..NAMES_MAX {
+            let path = workdir.join(format!("builder-{:06x}", random() & 0x00ff_ffff));
+            match DirBuilder::new().mode(0o700).create(&path) {
+                Ok(()) => {
+                    let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+                    let held = open(&path, flags, Mode::empty()).map_err(|errno| failed(&path, errno.into()))?;
+                    return Ok(Self { path, held });
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(failed(&path, error)),
+            }
+        }
+        Err(failed(&workdir.join("builder-XXXXXX"), io::ErrorKind::AlreadyExists.into()))
+    }
+
+    /// Where it was made.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes the script; gives its path.
+    pub(crate) fn write_script(&self, script: &[u8]) -> Result<PathBuf, Error> {
+        let path = self.path.join(SCRIPT);
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o700).open(&path);
+        match file.and_then(|mut file| file.write_all(script)) {
+            Ok(()) => Ok(path),
+            Err(source) => Err(Error::Folder { act: "write the script", path, source }),
+        }
+    }
+
+    /// Whether the folder is still where it was made.
+    pub(crate) fn is_in_place(&self) -> bool {
+        match (fstat(&self.held), lstat(&self.path)) {
+            (Ok(held), Ok(there)) => (held.st_dev, held.st_ino) == (there.st_dev, there.st_ino),
+            (Err(_), _) | (_, Err(_)) => false,
+        }
+    }
+
+    fn remove(&self) -> io::Result<()> {
+        fchmod(&self.held, Mode::S_IRWXU)?;
+        empty(&self.held)?;
+        if self.is_in_place() { std::fs::remove_dir(&self.path) } else { Ok(()) }
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if let Err(error) = self.remove() {
+            tracing::error!("cannot remove the job's folder {}: {error}", self.path.display());
+        }
+    }
+}
+
+/// Any number: the standard library's hashers are keyed at random.
+pub(crate) fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+/// Removes all that is in a folder. What lies deeper than one level is first moved up, so that neither memory nor
+/// open files depend on how deep a job has nested its folders.
+fn empty(root: &OwnedFd) -> nix::Result<()> {
+    let mut moved = 0_u64;
+    loop {
+        let names = some_names(root)?;
+        if names.is_empty() {
+            return Ok(());
+        }
+        for name in names {
+            if !unlink(root, &name)? {
+                remove_subfolder(root, &name, &mut moved)?;
+            }
+        }
+    }
+}
+
+fn remove_subfolder(root: &OwnedFd, name: &CStr, moved: &mut u64) -> nix::Result<()> {
+    let folder = open_folder(root, name)?;
+    loop {
+        let names = some_names(&folder)?;
+        if names.is_empty() {
+            break;
+        }
+        for name in names {
+            if !unlink(&folder, &name)? {
+                // A folder cannot be moved without the right to write to it.
+                fchmodat(&folder, &*name, Mode::S_IRWXU, FchmodatFlags::FollowSymlink)?;
+                move_up(&folder, &name, root, moved)?;
+            }
+        }
+    }
+    unlinkat(root, name, UnlinkatFlags::RemoveDir)
+}
+
+fn move_up(folder: &OwnedFd, name: &CStr, root: &OwnedFd, moved: &mut u64) -> nix::Result<()> {
+    loop {
+        *moved += 1;
+        let target = format!(".builder-removed-{moved}");
+        match renameat(folder, name, root, target.as_str()) {
+            // The job has something of that name.
+            Err(Errno::EEXIST | Errno::ENOTEMPTY | Errno::ENOTDIR) => {}
+            result => return result,
+        }
+    }
+}
+
+fn open_folder(parent: &OwnedFd, name: &CStr) -> nix::Result<OwnedFd> {
+    fchmodat(parent, name, Mode::S_IRWXU, FchmodatFlags::FollowSymlink)?;
+    let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+    openat(parent, name, flags, Mode::empty())
+}
+
+/// Removes what is no folder; gives whether it is gone.
+fn unlink(folder: &OwnedFd, name: &CStr) -> nix::Result<bool> {
+    match unlinkat(folder, name, UnlinkatFlags::NoRemoveDir) {
+        Ok(()) | Err(Errno::ENOENT) => Ok(true),
+        // Linux says EISDIR for a folder, POSIX and others EPERM.
+        Err(Errno::EISDIR | Errno::EPERM) => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}
+
+fn some_names(folder: &OwnedFd) -> nix::Result<Vec<CString>> {
+    let flags = OFlag::O_DIRECTORY | OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+    let mut listing = Dir::openat(folder, ".", flags, Mode::empty())?;
+    let mut names = Vec::new();
+    for entry in listing.iter() {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name != c"." && name != c".." {
+            names.push(name.to_owned());
+        }
+        if names.len() == BATCH {
+            break;
+        }
+    }
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    #[test]
+    fn a_folder_is_ours_alone_and_goes_with_everything() {
+        let workdir = tempfile::tempdir().unwrap();
+        let outside = workdir.path().join("outside");
+        std::fs::write(&outside, "kept").unwrap();
+        let folder = Folder::create(workdir.path()).unwrap();
+        let mode = std::fs::metadata(folder.path()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o700);
+        let script = folder.write_script(b"true").unwrap();
+        assert_eq!(std::fs::metadata(&script).unwrap().permissions().mode() & 0o700, 0o700);
+
+        let path = folder.path().to_owned();
+        std::fs::create_dir_all(path.join("a/b/.builder-removed-1/c")).unwrap();
+        std::fs::create_dir_all(path.join(".builder-removed-1/x")).unwrap();
+        std::fs::write(path.join(".builder-removed-2"), "").unwrap();
+        for index in 0..BATCH + 10 {
+            std::fs::write(path.join(format!("a/b/{index}")), "").unwrap();
+        }
+        symlink(workdir.path(), path.join("a/link")).unwrap();
+        for below in ["a/b/.builder-removed-1", "a/b", "a", ""] {
+            std::fs::set_permissions(path.join(below), std::fs::Permissions::from_mode(0o500)).unwrap();
+        }
+        drop(folder);
+        assert!(!path.exists());
+        assert_eq!(std::fs::read(&outside).unwrap(), b"kept");
+    }
+
+    #[test]
+    fn a_very_deep_folder_goes_too() {
+        let workdir = tempfile::tempdir().unwrap();
+        let folder = Folder::create(workdir.path()).unwrap();
+        let mut at = folder.held.try_clone().unwrap();
+        for _ in 0..5000 {
+            nix::sys::stat::mkdirat(&at, "d", Mode::S_IRWXU).unwrap();
+            at = open_folder(&at, c"d").unwrap();
+        }
+        let path = folder.path().to_owned();
+        drop(folder);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_the_folder_is_left_alone() {
+        let workdir = tempfile::tempdir().unwrap();
+        let folder = Folder::create(workdir.path()).unwrap();
+        let (path, victim) = (folder.path().to_owned(), workdir.path().join("victim"));
+        std::fs::create_dir(&victim).unwrap();
+        std::fs::write(victim.join("file"), "kept").unwrap();
+        std::fs::rename(&path, workdir.path().join("moved")).unwrap();
+        symlink(&victim, &path).unwrap();
+        assert!(!folder.is_in_place());
+        drop(folder);
+        assert_eq!(std::fs::read(victim.join("file")).unwrap(), b"kept");
+    }
+}

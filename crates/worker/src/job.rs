@@ -1,0 +1,341 @@
+//! Running one job: its folder, its supervisor, its console, what it made, and its end, whatever brings that about.
+
+use crate::collect::{Collection, collect};
+use crate::connection::{Assignment, Connection};
+use crate::console::Console;
+use crate::deliver::deliver;
+use crate::error::Error;
+use crate::folder::Folder;
+use crate::processes::{self, KILL_TIME_MAX};
+use crate::signals::Stop;
+use crate::supervisor::{self, End, Report};
+use crate::wait;
+use crate::worker::Settings;
+use builder_model::Outcome;
+use builder_model::outcome::TIMEOUT;
+use nix::sys::signal::Signal;
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use std::io::{self, PipeReader, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+/// How much longer than it has been told to a supervisor may take to end a job, before it is killed itself.
+const SUPERVISOR_DELAY_MAX: Duration = KILL_TIME_MAX.saturating_add(Duration::from_secs(20));
+/// Longest report of a supervisor, in bytes.
+const REPORT_BYTES_MAX: usize = 64 << 10;
+
+/// Runs the job, hands it in, and waits until the server has it. Nothing of it is left afterwards, whatever happened.
+pub(crate) fn run(
+    connection: &Connection<'_>,
+    settings: &Settings,
+    stop: &Stop,
+    assignment: &Assignment,
+) -> Result<(), Error> {
+    let folder = Folder::create(&settings.workdir)?;
+    let script = folder.write_script(&assignment.job.script)?;
+    let (supervised, pipe) = Supervised::start(settings, folder.path(), &script)?;
+    let mut console = Console::new(connection, assignment.build);
+    let watched = supervised.run(connection, stop, &mut console, pipe)?;
+    for note in notes(&watched, settings) {
+        tracing::warn!("{note}");
+        console.note(&note);
+    }
+    match watched.ending {
+        Ending::Stopped => return Err(Error::Stopped),
+        // When sending the console failed, that is why the connection ended.
+        Ending::Lost(error) => return Err(console.finish().err().unwrap_or(error)),
+        Ending::ByItself | Ending::Timeout => {}
+    }
+    let mut outcome = outcome(&watched);
+    let mut collection = Collection::default();
+    // As the original does it: files after any exit status, none after a signal.
+    if matches!(outcome, Outcome::Exited(_)) {
+        match collected(&folder) {
+            Ok(found) => collection = found,
+            Err(reason) => {
+                console.note(&reason);
+                outcome = Outcome::aborted(reason);
+            }
+        }
+    }
+    for remark in &collection.remarks {
+        console.note(remark);
+    }
+    console.finish()?;
+    deliver(connection, &assignment.build, &outcome, &collection.files)?;
+    connection.await_close()?;
+    tracing::info!("job uuid {}: {outcome}, {} files", assignment.build, collection.files.len());
+    Ok(())
+}
+
+fn collected(folder: &Folder) -> Result<Collection, String> {
+    if !folder.is_in_place() {
+        let remarks = vec!["not collected: the build's folder was moved away or removed".to_owned()];
+        return Ok(Collection { remarks, ..Collection::default() });
+    }
+    collect(folder.path()).map_err(|error| error.to_string())
+}
+
+/// Why a job ends.
+#[derive(Debug)]
+enum Ending {
+    /// Nobody but the job itself wants it to end.
+    ByItself,
+    /// It ran over our own time limit.
+    Timeout,
+    /// The worker has to stop.
+    Stopped,
+    /// The server is gone, or what it says makes no sense.
+    Lost(Error),
+}
+
+/// What came of watching a job.
+#[derive(Debug)]
+struct Watched {
+    ending: Ending,
+    /// What the supervisor says; nothing if it was killed.
+    report: Option<Report>,
+    /// How many processes got away.
+    survived: usize,
+}
+
+/// A job with its supervisor, from outside.
+struct Supervised<'a> {
+    settings: &'a Settings,
+    program: PathBuf,
+    child: Child,
+    control: UnixStream,
+    report: Vec<u8>,
+}
+
+impl<'a> Supervised<'a> {
+    fn start(settings: &'a Settings, folder: &Path, script: &Path) -> Result<(Self, PipeReader), Error> {
+        let program = settings.supervisor_program.clone().unwrap_or_else(this_program);
+        let started = || -> io::Result<(Child, UnixStream, PipeReader)> {
+            let (control, theirs) = UnixStream::pair()?;
+            control.set_nonblocking(true)?;
+            let (pipe, console) = io::pipe()?;
+            let mut command = supervisor::command(&program, script, settings.grace);
+            command.current_dir(folder).stdin(Stdio::from(OwnedFd::from(theirs)));
+            command.stdout(console.try_clone()?).stderr(console);
+            let child = match &settings.orphans {
+                Some(orphans) => orphans.spawn(&mut command)?,
+                None => command.spawn()?,
+            };
+            Ok((child, control, pipe))
+        };
+        match started() {
+            Ok((child, control, pipe)) => Ok((Self { settings, program, child, control, report: Vec::new() }, pipe)),
+            Err(source) => Err(Error::Supervisor { act: "start", program, source }),
+        }
+    }
+
+    /// Sends the console while the job runs; when this comes back, no process of the job is left.
+    fn run(
+        mut self,
+        connection: &Connection<'_>,
+        stop: &Stop,
+        console: &mut Console<'_>,
+        pipe: PipeReader,
+    ) -> Result<Watched, Error> {
+        let (finish, finished) = UnixStream::pair().map_err(|source| system("make a socket pair", source))?;
+        std::thread::scope(|scope| {
+            let reader = std::thread::Builder::new().name("console".to_owned());
+            let reader = reader.spawn_scoped(scope, || console.pump(pipe, &finished));
+            let watched = match &reader {
+                Ok(_) => self.watch(connection, stop),
+                Err(_) => Ok(Ending::ByItself),
+            };
+            // Whatever happened: first everything is dead, then the console is read to its end.
+            let buried = self.bury();
+            drop(finish);
+            let reader = reader.map_err(|source| system("start a thread for the console", source))?;
+            match reader.join() {
+                Ok(read) => read.map_err(|source| system("read the console of the job", source))?,
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+            let (report, survived) = buried?;
+            Ok(Watched { ending: watched?, report, survived })
+        })
+    }
+
+    /// Waits for the supervisor to end, and sees to it when something else comes first.
+    fn watch(&mut self, connection: &Connection<'_>, stop: &Stop) -> Result<Ending, Error> {
+        let mut ending = Ending::ByItself;
+        let mut until = self.settings.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        loop {
+            let mut fds = [self.control.as_fd(), stop.fd(), connection.fd()].map(wait::to_read);
+            let is_ending = !matches!(ending, Ending::ByItself);
+            let count = if is_ending { 1 } else { 3 };
+            let ready = wait::poll_until(&mut fds[..count], until).map_err(|source| system("wait", source))?;
+            let [reported, stopped, broken] = fds.map(|fd| wait::happened(&fd));
+            if reported && self.read_report()? {
+                return Ok(ending);
+            }
+            if is_ending {
+                if !ready {
+                    // It should have been done long ago. Burying it takes what is left of the job.
+                    return Ok(ending);
+                }
+                continue;
+            }
+            ending = if stopped {
+                Ending::Stopped
+            } else if !ready {
+                Ending::Timeout
+            } else if let Some(error) = broken.then(|| connection.broken()).flatten() {
+                Ending::Lost(error)
+            } else {
+                continue;
+            };
+            self.ask_to_end()?;
+            until = Instant::now().checked_add(self.settings.grace + SUPERVISOR_DELAY_MAX);
+        }
+    }
+
+    fn ask_to_end(&mut self) -> Result<(), Error> {
+        match self.control.write_all(&[supervisor::END]) {
+            // It has ended just now: what it has to say is still to be read.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            result => result.map_err(|source| self.failed("talk to", source)),
+        }
+    }
+
+    /// Takes what the supervisor says; gives whether it is done.
+    fn read_report(&mut self) -> Result<bool, Error> {
+        let mut buffer = [0; 4096];
+        match self.control.read(&mut buffer) {
+            Ok(0) => Ok(true),
+            Ok(count) => {
+                self.report.extend_from_slice(&buffer[..count]);
+                Ok(self.report.len() > REPORT_BYTES_MAX)
+            }
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(true),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(false),
+            Err(source) => Err(self.failed("talk to", source)),
+        }
+    }
+
+    /// Reaps the supervisor. If it did not do its work, because it was killed, its work is done here, as far as that
+    /// is possible from outside.
+    fn bury(&mut self) -> Result<(Option<Report>, usize), Error> {
+        let report = str::from_utf8(&self.report).ok().and_then(Report::parse);
+        let supervisor = processes::id_of(&self.child);
+        let mut survived = report.as_ref().map_or(0, |report| report.survived);
+        if report.is_none() {
+            // As long as it is a zombie, its number, and so that of its session, is nobody else's.
+            processes::send(supervisor, Signal::SIGKILL);
+            let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
+            waitid(Id::Pid(supervisor), flags).map_err(|errno| self.failed("wait for", errno.into()))?;
+            survived = processes::kill_session(supervisor);
+        }
+        self.child.wait().map_err(|source| self.failed("wait for", source))?;
+        if let Some(orphans) = &self.settings.orphans {
+            orphans.forget(supervisor);
+            if report.is_none() {
+                survived += orphans.kill();
+            }
+        }
+        Ok((report, survived))
+    }
+
+    fn failed(&self, act: &'static str, source: io::Error) -> Error {
+        Error::Supervisor { act, program: self.program.clone(), source }
+    }
+}
+
+fn system(act: &'static str, source: io::Error) -> Error {
+    Error::System { act, source }
+}
+
+/// This program, even if its file has been replaced since it was started.
+fn this_program() -> PathBuf {
+    let own = PathBuf::from("/proc/self/exe");
+    if own.exists() { own } else { std::env::current_exe().unwrap_or(own) }
+}
+
+/// What there is to say about the end of a job, besides its outcome.
+fn notes(watched: &Watched, settings: &Settings) -> Vec<String> {
+    let mut notes = Vec::new();
+    if matches!(watched.ending, Ending::Timeout) {
+        let limit = settings.timeout.unwrap_or_default();
+        notes.push(format!("the build ran longer than {limit:?} and was ended"));
+    }
+    match &watched.report {
+        Some(report) => {
+            if let Some(failure) = &report.failure {
+                notes.push(format!("cannot run {}: {failure}", crate::folder::SCRIPT));
+            }
+            if report.left > 0 {
+                notes.push(format!("ended {} that the script left running", processes_text(report.left)));
+            }
+        }
+        None => notes.push(SUPERVISOR_LOST.to_owned()),
+    }
+    if watched.survived > 0 {
+        notes.push(format!("{} of the build cannot be killed", processes_text(watched.survived)));
+    }
+    notes
+}
+
+fn processes_text(count: usize) -> String {
+    if count == 1 { "1 process".to_owned() } else { format!("{count} processes") }
+}
+
+/// The reason of a build that has no other end.
+const SUPERVISOR_LOST: &str = "the build's supervisor was killed";
+
+fn outcome(watched: &Watched) -> Outcome {
+    if matches!(watched.ending, Ending::Timeout) {
+        return Outcome::aborted(TIMEOUT);
+    }
+    match watched.report.as_ref().and_then(|report| report.end) {
+        Some(End::Exited(status)) => Outcome::Exited(i64::from(status)),
+        Some(End::Signalled(signal)) => Outcome::Signalled(portable(signal)),
+        None => Outcome::aborted(SUPERVISOR_LOST),
+    }
+}
+
+/// The portable number of a signal of this system, or its own where there is none.
+fn portable(signal: i32) -> i64 {
+    let name = Signal::try_from(signal).ok().and_then(|signal| signal.as_str().strip_prefix("SIG"));
+    // Linux calls POLL by its older name.
+    let name = name.map(|name| if name == "IO" { "POLL" } else { name });
+    name.and_then(Outcome::signal_number).unwrap_or(i64::from(signal))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_travel_with_portable_numbers() {
+        for (signal, number) in
+            [(Signal::SIGKILL, -7), (Signal::SIGSEGV, -10), (Signal::SIGTERM, -11), (Signal::SIGXFSZ, -28)]
+        {
+            assert_eq!(portable(signal as i32), number);
+        }
+        #[cfg(target_os = "linux")]
+        assert_eq!(portable(Signal::SIGIO as i32), -23);
+        #[cfg(target_os = "linux")]
+        assert_eq!(portable(Signal::SIGSTKFLT as i32), 16);
+        assert_eq!(portable(40), 40);
+    }
+
+    #[test]
+    fn outcomes_of_all_ends() {
+        let watched = |ending, report| Watched { ending, report, survived: 0 };
+        let ended = |end| Some(Report { end: Some(end), ..Report::default() });
+        for (watched, expected) in [
+            (watched(Ending::ByItself, ended(End::Exited(3))), "exited 3"),
+            (watched(Ending::ByItself, ended(End::Signalled(9))), "signalled -7"),
+            (watched(Ending::Timeout, ended(End::Exited(0))), "execution aborted: timeout"),
+            (watched(Ending::ByItself, None), "execution aborted: the build's supervisor was killed"),
+        ] {
+            assert_eq!(outcome(&watched).to_string(), expected);
+        }
+    }
+}
