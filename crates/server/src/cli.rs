@@ -1,0 +1,432 @@
+//! The command line and the configuration file of builder-server: the same flags in both.
+
+use crate::settings::{KEEP_UPLOADED, Settings};
+use crate::start::Server;
+use crate::{listener, settings};
+use anyhow::{Context, bail};
+use builder_model::limits;
+use builder_store::database::Store;
+use builder_store::state_file;
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use serde::Deserialize;
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::hash::Hash;
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+
+const AFTER_HELP: &str = "\
+Examples:
+  builder-server --dir /var/lib/builder --config-dir /etc/builder
+  builder-server --listen 0.0.0.0:1234 --listen '[::]:1234' --metrics 127.0.0.1:9090
+  builder-server --upload https://user:password@builds.example.org/upload
+  builder-server export-state --dir /var/lib/builder state
+
+Configuration: CONFIG_DIR/builder-server.toml may hold every flag as a key, such as
+  listen = [\"0.0.0.0:1234\"]
+  timeout = \"2h\"
+What the command line says wins.
+
+Exit status: 0 stopped when asked to · 1 cannot start or go on · 2 wrong usage";
+
+/// The port of the original.
+const PORT: u16 = 1234;
+
+#[cfg(target_os = "freebsd")]
+const FOLDERS: (&str, &str) = ("/var/db/builder", "/usr/local/etc/builder");
+#[cfg(not(target_os = "freebsd"))]
+const FOLDERS: (&str, &str) = ("/var/lib/builder", "/etc/builder");
+
+/// Keeps a schedule of builds, and hands them to the workers that connect.
+#[derive(Debug, Parser)]
+#[command(name = "builder-server", version, after_help = AFTER_HELP, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    flags: Flags,
+    /// The configuration file [default: CONFIG_DIR/builder-server.toml, where it exists]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Write the state as the original's state file, so that one can go back to it
+    ExportState {
+        /// The data folder [default: as for the server]
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+        /// Where to write it; it must not exist yet. `-` is standard output
+        #[arg(default_value = "-")]
+        file: PathBuf,
+    },
+    /// Write a completion script for a shell to standard output
+    #[command(hide = true)]
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual page into a folder
+    #[command(hide = true)]
+    Man {
+        /// Which folder
+        dir: PathBuf,
+    },
+}
+
+/// Everything that can be set, on the command line or in the file.
+#[derive(Debug, Default, Args, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+struct Flags {
+    /// An address to listen at, with its port; may be given several times
+    #[arg(long, value_name = "IP:PORT")]
+    listen: Vec<SocketAddr>,
+    /// The address to listen at, as the original has it; may be given several times [default: 127.0.0.1]
+    #[arg(long, value_name = "IP", conflicts_with = "listen")]
+    ip: Vec<IpAddr>,
+    /// The port to listen at, for --ip [default: 1234]
+    #[arg(long, value_name = "PORT")]
+    port: Option<u16>,
+    /// The data folder; it must exist [default: /var/lib/builder, on FreeBSD /var/db/builder]
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// The configuration folder, with the templates; it must exist [default: /etc/builder, on FreeBSD
+    /// /usr/local/etc/builder]
+    #[arg(long, value_name = "DIR")]
+    config_dir: Option<PathBuf>,
+    /// Where to send finished builds: https://user:password@host/upload
+    #[arg(long, value_name = "URL")]
+    upload: Option<String>,
+    /// How long a record is kept once it is uploaded [default: 7d]
+    #[arg(long, value_name = "DURATION")]
+    keep_uploaded: Option<Span>,
+    /// How long a build may take [default: 1h]
+    #[arg(long, value_name = "DURATION")]
+    timeout: Option<Span>,
+    /// How long a build of one platform may take, as PLATFORM=DURATION; may be given several times
+    #[arg(long, value_name = "PLATFORM=DURATION")]
+    platform_timeout: Vec<String>,
+    /// How long a build of one job may take, as JOB=DURATION; may be given several times
+    #[arg(long, value_name = "JOB=DURATION")]
+    job_timeout: Vec<String>,
+    /// How often a build whose worker was lost, or that ran over its time, is tried again [default: 1]
+    #[arg(long, value_name = "COUNT")]
+    retries: Option<u32>,
+    /// Most bytes of all artifacts of a build together, such as 500M or 16G [default: 16G]
+    #[arg(long, value_name = "SIZE")]
+    max_artifacts: Option<Size>,
+    /// Most bytes of the console of a build [default: 4G]
+    #[arg(long, value_name = "SIZE")]
+    max_console: Option<Size>,
+    /// Where to serve /metrics and /healthz; may be given several times [default: nowhere]
+    #[arg(long, value_name = "IP:PORT")]
+    metrics: Vec<SocketAddr>,
+    /// What to log: error, warn, info, debug or trace [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<String>,
+}
+
+impl Flags {
+    /// These flags, and those of `other` where nothing is given here.
+    fn or(self, other: Self) -> Self {
+        fn list<T>(own: Vec<T>, other: Vec<T>) -> Vec<T> {
+            if own.is_empty() { other } else { own }
+        }
+        let addresses_given = !self.ip.is_empty() || !self.listen.is_empty();
+        let (ip, listen) = if addresses_given { (self.ip, self.listen) } else { (other.ip, other.listen) };
+        Self {
+            listen,
+            ip,
+            port: self.port.or(other.port),
+            dir: self.dir.or(other.dir),
+            config_dir: self.config_dir.or(other.config_dir),
+            upload: self.upload.or(other.upload),
+            keep_uploaded: self.keep_uploaded.or(other.keep_uploaded),
+            timeout: self.timeout.or(other.timeout),
+            platform_timeout: list(self.platform_timeout, other.platform_timeout),
+            job_timeout: list(self.job_timeout, other.job_timeout),
+            retries: self.retries.or(other.retries),
+            max_artifacts: self.max_artifacts.or(other.max_artifacts),
+            max_console: self.max_console.or(other.max_console),
+            metrics: list(self.metrics, other.metrics),
+            log_level: self.log_level.or(other.log_level),
+        }
+    }
+
+    fn addresses(&self) -> Vec<SocketAddr> {
+        if !self.listen.is_empty() {
+            return self.listen.clone();
+        }
+        let port = self.port.unwrap_or(PORT);
+        let ips = if self.ip.is_empty() { vec![IpAddr::V4(Ipv4Addr::LOCALHOST)] } else { self.ip.clone() };
+        ips.into_iter().map(|ip| SocketAddr::new(ip, port)).collect()
+    }
+
+    fn settings(self) -> anyhow::Result<Settings> {
+        let mut settings = Settings::new(
+            self.dir.unwrap_or_else(|| FOLDERS.0.into()),
+            self.config_dir.unwrap_or_else(|| FOLDERS.1.into()),
+        );
+        settings.upload = self.upload;
+        settings.keep_uploaded = self.keep_uploaded.map_or(KEEP_UPLOADED, |span| span.0);
+        settings.timeout = self.timeout.map_or(Duration::from_secs(limits::BUILD_SECONDS_MAX), |span| span.0);
+        settings.platform_timeouts = pairs(&self.platform_timeout).context("--platform-timeout")?;
+        settings.job_timeouts = pairs(&self.job_timeout).context("--job-timeout")?;
+        settings.retries = self.retries.unwrap_or(limits::RETRIES_MAX);
+        settings.artifact_bytes_max = self.max_artifacts.map_or(limits::ARTIFACT_BYTES_MAX, |size| size.0);
+        settings.console_bytes_max = self.max_console.map_or(limits::CONSOLE_BYTES_MAX, |size| size.0);
+        Ok(settings)
+    }
+}
+
+fn pairs<K>(texts: &[String]) -> anyhow::Result<HashMap<K, Duration>>
+where
+    K: FromStr<Err: std::error::Error + Send + Sync + 'static> + Eq + Hash,
+{
+    texts
+        .iter()
+        .map(|text| {
+            let (name, span) = text.split_once('=').with_context(|| format!("{text:?} is not NAME=DURATION"))?;
+            let span: Span = span.parse().map_err(anyhow::Error::msg)?;
+            Ok((name.parse()?, span.0))
+        })
+        .collect()
+}
+
+/// A duration such as `90s`, `30m`, `2h` or `7d`; a bare number is seconds.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "Text")]
+struct Span(Duration);
+
+/// A number of bytes such as `500M` or `16G`, in powers of 1024.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "Text")]
+struct Size(u64);
+
+/// A value of the file: a string, or a bare number.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Text {
+    Number(u64),
+    String(String),
+}
+
+fn scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+    let digits = text.len() - text.trim_start_matches(|character: char| character.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    let factor = if unit.is_empty() { 1 } else { units.iter().find(|(name, _)| *name == unit)?.1 };
+    number.parse::<u64>().ok()?.checked_mul(factor)
+}
+
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        scaled(text, &[("s", 1), ("m", 60), ("h", 3600), ("d", 86_400), ("w", 604_800)])
+            .filter(|seconds| *seconds > 0)
+            .map(|seconds| Self(Duration::from_secs(seconds)))
+            .ok_or_else(|| format!("{text:?} is not a duration such as 90s, 30m, 2h or 7d"))
+    }
+}
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        scaled(text, &[("K", 1 << 10), ("M", 1 << 20), ("G", 1 << 30), ("T", 1 << 40)])
+            .map(Self)
+            .ok_or_else(|| format!("{text:?} is not a size such as 500M or 16G"))
+    }
+}
+
+impl TryFrom<Text> for Span {
+    type Error = String;
+
+    fn try_from(text: Text) -> Result<Self, String> {
+        text.to_string().parse()
+    }
+}
+
+impl TryFrom<Text> for Size {
+    type Error = String;
+
+    fn try_from(text: Text) -> Result<Self, String> {
+        text.to_string().parse()
+    }
+}
+
+impl std::fmt::Display for Text {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Number(number) => write!(f, "{number}"),
+            Self::String(text) => f.write_str(text),
+        }
+    }
+}
+
+/// Runs builder-server with these arguments, the first of which is the program's name.
+#[expect(clippy::print_stderr, reason = "the last word of a program that cannot go on")]
+pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come here, too; where the terminal is gone there is nobody to tell.
+            let _gone: std::io::Result<()> = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("builder-server: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    match cli.command {
+        Some(Command::ExportState { dir, file }) => export_state(&dir.unwrap_or_else(|| FOLDERS.0.into()), &file),
+        Some(Command::Completions { shell }) => {
+            clap_complete::generate(shell, &mut Cli::command(), "builder-server", &mut std::io::stdout());
+            Ok(())
+        }
+        Some(Command::Man { dir }) => Ok(clap_mangen::generate_to(Cli::command(), dir)?),
+        None => {
+            let file = config_file(cli.config, cli.flags.config_dir.as_deref())?;
+            serve(cli.flags.or(file))
+        }
+    }
+}
+
+fn config_file(path: Option<PathBuf>, config_dir: Option<&Path>) -> anyhow::Result<Flags> {
+    let named = path.is_some();
+    let path = path.unwrap_or_else(|| config_dir.unwrap_or(Path::new(FOLDERS.1)).join("builder-server.toml"));
+    match std::fs::read_to_string(&path) {
+        Ok(text) => toml::from_str(&text).with_context(|| format!("in {}", path.display())),
+        Err(error) if !named && error.kind() == std::io::ErrorKind::NotFound => Ok(Flags::default()),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+}
+
+fn export_state(dir: &Path, file: &Path) -> anyhow::Result<()> {
+    let bytes = state_file::write(&Store::open_to_read(dir)?.load()?);
+    if file == Path::new("-") {
+        return Ok(std::io::stdout().write_all(&bytes)?);
+    }
+    let mut to = std::fs::File::create_new(file).with_context(|| format!("cannot create {}", file.display()))?;
+    to.write_all(&bytes).and_then(|()| to.sync_all()).with_context(|| format!("cannot write {}", file.display()))
+}
+
+fn serve(flags: Flags) -> anyhow::Result<()> {
+    start_logging(flags.log_level.as_deref())?;
+    settings::raise_descriptor_limit();
+    let addresses = flags.addresses();
+    let metrics_addresses = flags.metrics.clone();
+    let settings = flags.settings()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let served = runtime.block_on(async {
+        let listeners = listeners(&addresses)?;
+        let metrics = bind(&metrics_addresses)?;
+        for address in &metrics_addresses {
+            tracing::info!("metrics at http://{address}/metrics");
+        }
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let server = Server::start(settings, listeners, metrics).await?;
+        for address in server.addresses() {
+            tracing::info!("listening at {address}");
+        }
+        notify(&[sd_notify::NotifyState::Ready]);
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping");
+        notify(&[sd_notify::NotifyState::Stopping]);
+        server.stop().await;
+        anyhow::Ok(())
+    });
+    // An upload that is under way is not waited for: it is in the outbox.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    served
+}
+
+fn notify(state: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::warn!("cannot tell the service manager: {error}");
+    }
+}
+
+/// The sockets that the service manager passed, or new ones.
+fn listeners(addresses: &[SocketAddr]) -> anyhow::Result<Vec<TcpListener>> {
+    let mut passed = listenfd::ListenFd::from_env();
+    let mut listeners = Vec::new();
+    for index in 0..passed.len() {
+        listeners.extend(passed.take_tcp_listener(index).context("the service manager passed a strange socket")?);
+    }
+    if listeners.is_empty() { bind(addresses) } else { Ok(listeners) }
+}
+
+fn bind(addresses: &[SocketAddr]) -> anyhow::Result<Vec<TcpListener>> {
+    addresses
+        .iter()
+        .map(|address| listener::listen(*address).with_context(|| format!("cannot listen at {address}")))
+        .collect()
+}
+
+fn start_logging(level: Option<&str>) -> anyhow::Result<()> {
+    let filter = match level {
+        None => tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()),
+        Some(level @ ("error" | "warn" | "info" | "debug" | "trace")) => level.into(),
+        Some(other) => bail!("{other:?} is no log level: expected error, warn, info, debug or trace"),
+    };
+    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_command_line_wins_over_the_file() {
+        let file: Flags = toml::from_str("ip = [\"10.0.0.1\"]\nport = 99\ntimeout = \"2h\"\nretries = 3").unwrap();
+        let cli = Cli::try_parse_from(["builder-server", "--listen", "[::1]:7", "--retries", "0"]).unwrap();
+        let flags = cli.flags.or(file);
+        assert_eq!(flags.addresses(), ["[::1]:7".parse().unwrap()]);
+        let settings = flags.settings().unwrap();
+        assert_eq!((settings.timeout, settings.retries), (Duration::from_secs(7200), 0));
+    }
+
+    #[test]
+    fn the_original_flags_have_the_original_defaults() {
+        let cli = Cli::try_parse_from(["builder-server"]).unwrap();
+        assert_eq!(cli.flags.addresses(), ["127.0.0.1:1234".parse().unwrap()]);
+        let line = "builder-server --ip 172.17.0.1 --port 4321 --dir /d --config-dir /c --upload http://h/upload";
+        let flags = Cli::try_parse_from(line.split(' ')).unwrap().flags;
+        assert_eq!(flags.addresses(), ["172.17.0.1:4321".parse().unwrap()]);
+    }
+
+    #[test]
+    fn wrong_values_are_refused() {
+        for bad in ["", "h", "2x", "-1s", "0s", "99999999999999999999s", "1 h"] {
+            assert!(bad.parse::<Span>().is_err(), "{bad:?}");
+        }
+        assert_eq!("16G".parse::<Size>().unwrap().0, 16 << 30);
+        assert!(toml::from_str::<Flags>("tiemout = \"2h\"").unwrap_err().to_string().contains("unknown field"));
+        assert!(pairs::<builder_model::Platform>(&["a/b=1h".to_owned()]).is_err());
+    }
+}

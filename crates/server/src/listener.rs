@@ -1,0 +1,84 @@
+//! Listening: sockets with a deep backlog, and an accept loop that outlives a lack of descriptors.
+
+use crate::Shared;
+use crate::connection::Connection;
+use crate::session;
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+/// How many connections may wait to be accepted.
+const BACKLOG: i32 = 4096;
+/// How long accepting pauses when it fails, as it does when there is no descriptor left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// A silent peer is asked whether it lives after this long, and then this often; after three silences it is gone.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
+const KEEPALIVE_PROBES: u32 = 3;
+/// How long data that was sent may stay unacknowledged.
+#[cfg(target_os = "linux")]
+const UNACKNOWLEDGED_LIMIT: Duration = Duration::from_secs(120);
+/// How long sessions may take to end in order when the server stops.
+const STOP_LIMIT: Duration = Duration::from_secs(10);
+
+/// A socket that listens at an address.
+pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        // Several addresses may be given: an IPv6 one does not take the IPv4 port beside it.
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Accepts connections until the server stops, and then waits for their sessions.
+pub(crate) async fn serve(listener: tokio::net::TcpListener, shared: Arc<Shared>) {
+    let mut stopping = shared.stopping.clone();
+    let mut sessions = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            Some(_) = sessions.join_next() => continue,
+            _ = stopping.wait_for(|stopping| *stopping) => break,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                if let Err(error) = configure(&stream) {
+                    tracing::debug!(%peer, "cannot configure a connection: {error}");
+                }
+                let connection = Connection::new(stream, peer, shared.metrics.clone());
+                let connected = shared.metrics.connected();
+                let shared = shared.clone();
+                sessions.spawn(async move {
+                    session::serve(connection, shared).await;
+                    drop(connected);
+                });
+            }
+            Err(error) => {
+                tracing::warn!("cannot accept a connection: {error}; trying again");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    let ended = async { while sessions.join_next().await.is_some() {} };
+    if tokio::time::timeout(STOP_LIMIT, ended).await.is_err() {
+        tracing::warn!("some connections did not end within {} seconds", STOP_LIMIT.as_secs());
+    }
+}
+
+fn configure(stream: &tokio::net::TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let keepalive =
+        TcpKeepalive::new().with_time(KEEPALIVE_IDLE).with_interval(KEEPALIVE_INTERVAL).with_retries(KEEPALIVE_PROBES);
+    let socket = SockRef::from(stream);
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED_LIMIT))?;
+    socket.set_tcp_keepalive(&keepalive)
+}

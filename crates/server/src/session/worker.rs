@@ -1,0 +1,405 @@
+//! A worker: it asks for a job, waits, runs one build, and is gone.
+//!
+//! The session owns the console of the build while it runs. Whatever happens to the worker, the build gets its
+//! verdict from the engine: it runs again, or it has a record that says why not.
+
+use super::{HELLO_LIMIT, SessionError, finish, next_head};
+use crate::Shared;
+use crate::connection::{Connection, ConnectionError, PROGRESS_LIMIT};
+use crate::consoles::ConsoleFeed;
+use crate::engine::{Assignment, Refused};
+use builder_model::state::RunningBuild;
+use builder_model::{Outcome, Platform, ScriptJob, Timestamp, outcome};
+use builder_sched::{Event, LostWhy, Reply, WorkerId};
+use builder_store::StoreError;
+use builder_store::console::ConsoleWriter;
+use builder_store::record::{RecordWriter, Summary};
+use builder_wire::record::ConsoleLine;
+use builder_wire::session::server::{Session, Step};
+use builder_wire::{Message, MessageKind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant, SystemTime};
+use tokio::sync::oneshot;
+use tokio::task::block_in_place;
+
+/// How often a console that grows is synced to disk.
+const SYNC_INTERVAL: Duration = Duration::from_secs(1);
+/// How long to wait before the engine is asked again after a save that failed, at first and at most.
+const SAVE_PAUSE_MIN: Duration = Duration::from_millis(250);
+const SAVE_PAUSE_MAX: Duration = Duration::from_secs(30);
+
+pub(super) async fn serve(mut connection: Connection, mut session: Session, shared: Arc<Shared>) {
+    let peer = connection.peer;
+    let waited = match wait_for_build(&mut connection, &mut session, &shared).await {
+        Ok(Some(assignment)) => assignment,
+        Ok(None) => return connection.close().await,
+        Err(SessionError::Connection(ConnectionError::Closed)) => return tracing::debug!(%peer, "a worker left"),
+        Err(error) => {
+            tracing::warn!(%peer, "a worker is sent away: {error}");
+            return connection.close().await;
+        }
+    };
+    let Assignment { running, script, feed, timed_out } = waited;
+    tracing::info!(%peer, build = %running.build, attempt = running.attempt, "{} on {} begins", running.job, running.platform);
+    let console = block_in_place(|| ConsoleWriter::open(&shared.folder.console(&running.build)));
+    let console = match console {
+        Ok(console) => console,
+        Err(error) => {
+            tracing::error!(build = %running.build, "{error}");
+            without_console(&shared, running, first_line(&error)).await;
+            return connection.close().await;
+        }
+    };
+    let mut run = Run { clock: Clock::start(running.started, running.attempt), running, script, console, feed, shared };
+    run.mark_attempt();
+    session.assigned(run.running.build);
+    let ending = run.serve(&mut connection, session, timed_out).await;
+    let ended = run.end(ending).await;
+    if ended == Ended::Answered {
+        connection.close().await;
+    }
+}
+
+/// Asks the engine for a build, and waits for it; `None` when the server stops.
+async fn wait_for_build(
+    connection: &mut Connection,
+    session: &mut Session,
+    shared: &Shared,
+) -> Result<Option<Assignment>, SessionError> {
+    let head = next_head(connection, session, HELLO_LIMIT).await?;
+    connection.whole(head).await?;
+    let bytes = connection.inbox.message(head).unwrap_or_default();
+    let message = Message::decode(bytes)?;
+    let Step::JobRequested(name) = session.receive(&message)? else { return Ok(None) };
+    let platform = Platform::parse(name).map_err(|error| SessionError::Refused(error.to_string()))?;
+    connection.inbox.message_done(head);
+    connection.inbox.release();
+    let worker = WorkerId(shared.next_worker.fetch_add(1, Ordering::Relaxed));
+    tracing::debug!(peer = %connection.peer, %platform, "a worker waits");
+    let refused = |refused: Refused| SessionError::Refused(refused.to_string());
+    let mut assignment = shared.engine.worker_waits(worker, platform).await.map_err(refused)?;
+    let mut stopping = shared.stopping.clone();
+    let result = tokio::select! {
+        biased;
+        assigned = &mut assignment => return Ok(assigned.ok()),
+        _ = stopping.wait_for(|stopping| *stopping) => Ok(None),
+        filled = connection.fill() => Err(match filled {
+            Err(error) => error.into(),
+            Ok(()) => spoke_while_waiting(connection, session),
+        }),
+    };
+    // The engine may have assigned a build at this very moment: then it never reached the worker.
+    assignment.close();
+    match assignment.try_recv() {
+        Ok(assigned) => {
+            let event = Event::Lost { build: assigned.running.build, why: LostWhy::NotDelivered };
+            insist(shared, event).await;
+        }
+        Err(_) => drop(insist(shared, Event::WorkerGone { worker }).await),
+    }
+    result
+}
+
+fn spoke_while_waiting(connection: &Connection, session: &Session) -> SessionError {
+    match connection.inbox.head() {
+        Ok(Some(head)) => match session.admits(head.kind) {
+            Err(violation) => violation.into(),
+            Ok(()) => SessionError::Refused("a worker spoke while it waited".to_owned()),
+        },
+        Ok(None) => SessionError::Refused("a worker spoke while it waited".to_owned()),
+        Err(error) => ConnectionError::from(error).into(),
+    }
+}
+
+/// Lets an event happen however often it takes until it is saved; `None` when the server stops.
+pub(super) async fn insist(shared: &Shared, event: Event) -> Option<Reply> {
+    let mut pause = SAVE_PAUSE_MIN;
+    loop {
+        match shared.engine.event(event.clone()).await {
+            Ok(reply) => return Some(reply),
+            Err(Refused::Refusal(refusal)) => {
+                tracing::error!("the scheduler refused {event:?}: {refusal}");
+                return None;
+            }
+            Err(Refused::Stopping) => return None,
+            Err(Refused::NotSaved(_)) => {
+                if *shared.stopping.borrow() {
+                    return None;
+                }
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(SAVE_PAUSE_MAX);
+            }
+        }
+    }
+}
+
+/// A build whose console cannot be opened: nothing was handed out yet.
+async fn without_console(shared: &Shared, running: RunningBuild, error: String) {
+    let build = running.build;
+    if let Some(Reply::Record(outcome)) = insist(shared, Event::Lost { build, why: LostWhy::RecordFailed(error) }).await
+    {
+        let finished = Timestamp::from(SystemTime::now());
+        insist(shared, Event::Finished { build, finished, outcome, record_bytes: None }).await;
+    }
+}
+
+fn first_line(error: &StoreError) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
+}
+
+/// How a build's time at this worker ended.
+pub(super) enum Ending {
+    /// The worker handed it in: this is its record, complete but not yet durable.
+    HandedIn(Box<RecordWriter>),
+    /// It may not go on: it gets a record with this outcome, and no files.
+    Ended(Outcome),
+    /// The worker is gone, or talks nonsense.
+    Vanished(String),
+    /// The disk refused.
+    NotWritten(StoreError),
+    /// The server stops: the build stays recorded as running.
+    Stopping,
+}
+
+/// Whether the worker still wants to see its connection closed in order.
+#[derive(PartialEq, Eq)]
+enum Ended {
+    Answered,
+    Gone,
+}
+
+/// Nanoseconds since the start of a build, over all its attempts.
+struct Clock {
+    before: Duration,
+    since: Instant,
+}
+
+impl Clock {
+    fn start(started: Timestamp, attempt: u32) -> Self {
+        let before = if attempt == 1 {
+            Duration::ZERO
+        } else {
+            let passed = Timestamp::from(SystemTime::now()).milliseconds_since(started);
+            Duration::from_millis(u64::try_from(passed).unwrap_or(0))
+        };
+        Self { before, since: Instant::now() }
+    }
+
+    fn delta(&self) -> i64 {
+        i64::try_from((self.before + self.since.elapsed()).as_nanos()).unwrap_or(i64::MAX)
+    }
+}
+
+/// A build at a worker.
+pub(super) struct Run {
+    pub(super) running: RunningBuild,
+    pub(super) script: ScriptJob,
+    pub(super) console: ConsoleWriter,
+    feed: Arc<ConsoleFeed>,
+    clock: Clock,
+    pub(super) shared: Arc<Shared>,
+}
+
+impl Run {
+    /// Serves the worker until its build ends, one way or the other.
+    async fn serve(
+        &mut self,
+        connection: &mut Connection,
+        mut session: Session,
+        mut timed_out: oneshot::Receiver<()>,
+    ) -> Ending {
+        let assignment = Message::JobSchedule { build: self.running.build, job: (&self.script).into() };
+        if let Err(error) = connection.send(&assignment).await {
+            return Ending::Vanished(error.to_string());
+        }
+        let mut stopping = self.shared.stopping.clone();
+        let mut sync = tokio::time::interval(SYNC_INTERVAL);
+        sync.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut synced_bytes = 0;
+        loop {
+            match self.take_lines(connection, &mut session) {
+                Ok(None) => {}
+                Ok(Some(head)) => return finish::receive(self, connection, session, head).await,
+                Err(ending) => return ending,
+            }
+            let patience = if connection.inbox.bytes().is_empty() { Duration::MAX } else { PROGRESS_LIMIT };
+            if patience == Duration::MAX {
+                connection.inbox.release();
+            }
+            tokio::select! {
+                filled = connection.fill_within(patience) => if let Err(error) = filled {
+                    return Ending::Vanished(error.to_string());
+                },
+                over = &mut timed_out => match over {
+                    Ok(()) => return Ending::Ended(Outcome::aborted(outcome::TIMEOUT)),
+                    // The engine forgot the build only if it stops, or if another event ended it.
+                    Err(_) => return Ending::Stopping,
+                },
+                _ = stopping.wait_for(|stopping| *stopping) => return Ending::Stopping,
+                _ = sync.tick() => {
+                    let bytes = self.console.extent().log_bytes();
+                    if bytes != synced_bytes {
+                        synced_bytes = bytes;
+                        if let Err(error) = block_in_place(|| self.console.sync()) {
+                            return Ending::NotWritten(error);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes all whole lines that came, and announces them; gives the head of a `jobFinished` that begins.
+    fn take_lines(
+        &mut self,
+        connection: &mut Connection,
+        session: &mut Session,
+    ) -> Result<Option<builder_wire::frame::Head>, Ending> {
+        let vanished = |error: &dyn std::fmt::Display| Ending::Vanished(error.to_string());
+        let mut finished = None;
+        while let Some(head) = connection.inbox.head().map_err(|error| vanished(&error))? {
+            session.admits(head.kind).map_err(|violation| vanished(&violation))?;
+            if head.kind == MessageKind::JobFinished {
+                finished = Some(head);
+                break;
+            }
+            let Some(bytes) = connection.inbox.message(head) else { break };
+            let message = Message::decode(bytes).map_err(|error| vanished(&error))?;
+            let step = session.receive(&message).map_err(|violation| vanished(&violation))?;
+            if let Step::Line(line) = step {
+                self.console.append(ConsoleLine { delta: self.clock.delta(), line });
+            }
+            connection.inbox.message_done(head);
+            let limit = self.shared.settings.console_bytes_max;
+            if self.console.extent().log_bytes() > limit {
+                self.flush().map_err(Ending::NotWritten)?;
+                let reason = format!("the console is over its limit of {limit} bytes");
+                return Err(Ending::Ended(Outcome::aborted(reason)));
+            }
+        }
+        self.flush().map_err(Ending::NotWritten)?;
+        Ok(finished)
+    }
+
+    fn flush(&mut self) -> Result<(), StoreError> {
+        if self.console.is_full() {
+            block_in_place(|| self.console.flush())?;
+        } else {
+            self.console.flush()?;
+        }
+        self.feed.announce(self.console.extent().log_bytes());
+        Ok(())
+    }
+
+    /// A line of the server's own in the console.
+    fn say(&mut self, text: &str) {
+        let line = format!("builder-server: {text}");
+        self.console.append(ConsoleLine { delta: self.clock.delta(), line: line.as_bytes() });
+        if let Err(error) = self.flush() {
+            tracing::error!(build = %self.running.build, "{error}");
+        }
+    }
+
+    fn mark_attempt(&mut self) {
+        let attempt = self.running.attempt;
+        if attempt > 1 {
+            self.say(&format!("attempt {attempt} begins"));
+        }
+    }
+
+    pub(super) fn summary(&self, finished: Timestamp, outcome: Outcome) -> Summary {
+        Summary {
+            job: self.script.clone(),
+            build: self.running.build,
+            started: self.running.started,
+            finished,
+            outcome,
+        }
+    }
+
+    /// Brings the build to its end, or back into its queue.
+    async fn end(mut self, ending: Ending) -> Ended {
+        let build = self.running.build;
+        match ending {
+            Ending::HandedIn(record) => self.store(*record).await,
+            Ending::Ended(outcome) => {
+                self.say(&format!("{outcome}"));
+                self.record_without_files(outcome).await;
+                Ended::Answered
+            }
+            Ending::Vanished(why) => {
+                tracing::warn!(%build, "the worker of {} is lost: {why}", self.running.job);
+                self.say(&format!("the worker is lost: {why}"));
+                self.lost(LostWhy::WorkerVanished).await;
+                Ended::Answered
+            }
+            Ending::NotWritten(error) => {
+                tracing::error!(%build, "{error}");
+                self.lost(LostWhy::RecordFailed(first_line(&error))).await;
+                Ended::Answered
+            }
+            Ending::Stopping => {
+                self.say("the server stops; the build runs again after its start");
+                if let Err(error) = block_in_place(|| self.console.sync()) {
+                    tracing::error!(%build, "{error}");
+                }
+                Ended::Gone
+            }
+        }
+    }
+
+    async fn store(self, record: RecordWriter) -> Ended {
+        let folder = self.shared.folder.clone();
+        match block_in_place(|| record.finish(&folder)) {
+            Ok((summary, bytes)) => self.finished(summary.finished, summary.outcome, Some(bytes)).await,
+            Err(error) => {
+                tracing::error!(build = %self.running.build, "{error}");
+                self.lost(LostWhy::RecordFailed(first_line(&error))).await;
+            }
+        }
+        Ended::Answered
+    }
+
+    /// Asks for a verdict on an attempt that has no result.
+    async fn lost(self, why: LostWhy) {
+        let build = self.running.build;
+        match insist(&self.shared, Event::Lost { build, why }).await {
+            Some(Reply::Record(outcome)) => self.record_without_files(outcome).await,
+            Some(Reply::RunAgain) => tracing::info!(%build, "{} runs again", self.running.job),
+            Some(Reply::Done) | None => {}
+        }
+    }
+
+    async fn record_without_files(self, outcome: Outcome) {
+        let finished = Timestamp::from(SystemTime::now());
+        let summary = self.summary(finished, outcome.clone());
+        let folder = self.shared.folder.clone();
+        let written = block_in_place(|| {
+            RecordWriter::without_files(&folder, &self.console, summary).and_then(|record| record.finish(&folder))
+        });
+        match written {
+            Ok((_, bytes)) => self.finished(finished, outcome, Some(bytes)).await,
+            Err(error) => {
+                tracing::error!(build = %self.running.build, "{error}");
+                self.finished(finished, outcome, None).await;
+            }
+        }
+    }
+
+    /// The record is durable, or cannot be: the build leaves the queue for the history.
+    async fn finished(self, finished: Timestamp, outcome: Outcome, record_bytes: Option<u64>) {
+        let build = self.running.build;
+        let job = self.running.job.clone();
+        let event = Event::Finished { build, finished, outcome: outcome.clone(), record_bytes };
+        if insist(&self.shared, event).await.is_none() {
+            return;
+        }
+        tracing::info!(%build, "{job} on {} ended: {outcome}", self.running.platform);
+        if record_bytes.is_some()
+            && let Err(error) = std::fs::remove_file(self.console.path())
+        {
+            tracing::warn!(%build, "cannot remove {}: {error}", self.console.path().display());
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! What a server is told when it starts, with the defaults of the original.
+
+use builder_model::{JobName, Platform, limits};
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Everything that a server needs to know.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The data folder.
+    pub dir: PathBuf,
+    /// The configuration folder, where templates lie.
+    pub config_dir: PathBuf,
+    /// Where finished builds are sent.
+    pub upload: Option<String>,
+    /// How long an uploaded record is kept.
+    pub keep_uploaded: Duration,
+    /// The time limit of a build.
+    pub timeout: Duration,
+    /// Time limits of the builds of some platforms.
+    pub platform_timeouts: HashMap<Platform, Duration>,
+    /// Time limits of the builds of some jobs.
+    pub job_timeouts: HashMap<JobName, Duration>,
+    /// How often a build that was lost or ran over its time is tried again.
+    pub retries: u32,
+    /// Most bytes of all the artifacts of a build together.
+    pub artifact_bytes_max: u64,
+    /// Most bytes of the console of a build.
+    pub console_bytes_max: u64,
+}
+
+/// How long an uploaded record is kept unless told otherwise: seven days.
+pub const KEEP_UPLOADED: Duration = Duration::from_secs(7 * 86_400);
+
+impl Settings {
+    /// The defaults, on these folders.
+    pub fn new(dir: PathBuf, config_dir: PathBuf) -> Self {
+        Self {
+            dir,
+            config_dir,
+            upload: None,
+            keep_uploaded: KEEP_UPLOADED,
+            timeout: Duration::from_secs(limits::BUILD_SECONDS_MAX),
+            platform_timeouts: HashMap::new(),
+            job_timeouts: HashMap::new(),
+            retries: limits::RETRIES_MAX,
+            artifact_bytes_max: limits::ARTIFACT_BYTES_MAX,
+            console_bytes_max: limits::CONSOLE_BYTES_MAX,
+        }
+    }
+
+    pub(crate) fn scheduler(&self) -> builder_sched::Settings {
+        builder_sched::Settings {
+            build_limit: self.timeout,
+            platform_limits: self.platform_timeouts.clone(),
+            job_limits: self.job_timeouts.clone(),
+            retries_max: self.retries,
+            ..builder_sched::Settings::default()
+        }
+    }
+}
+
+/// Takes as many descriptors as the system allows: one for each connection, and a few for each build.
+pub(crate) fn raise_descriptor_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map(|()| hard));
+    match raised {
+        Ok(limit) => tracing::debug!("{limit} descriptors"),
+        Err(error) => tracing::warn!("cannot raise the limit on descriptors: {error}"),
+    }
+}

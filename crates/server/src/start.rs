@@ -1,0 +1,232 @@
+//! Starting a server on sockets that somebody bound, and stopping it.
+
+use crate::consoles::Consoles;
+use crate::engine::{self, Engine, Parts};
+use crate::metrics::{self, Metrics};
+use crate::settings::Settings;
+use crate::{Shared, listener, upload};
+use builder_model::Timestamp;
+use builder_model::state::{Change, FinishedBuild, RunningBuild, State};
+use builder_store::console::ConsoleWriter;
+use builder_store::database::{Opened, Outbox, Store};
+use builder_store::{Folder, History, StoreError, record};
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data folder, or something in it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The upload address.
+    #[error(transparent)]
+    Upload(#[from] upload::TargetError),
+    /// The system.
+    #[error("cannot {action}: {source}")]
+    System {
+        /// What was tried.
+        action: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The engine.
+    #[error("{0}")]
+    Engine(String),
+}
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    addresses: Vec<SocketAddr>,
+    tasks: Vec<JoinHandle<()>>,
+    engine: std::thread::JoinHandle<()>,
+    uploader: Option<std::thread::JoinHandle<()>>,
+    stop: watch::Sender<bool>,
+}
+
+impl Server {
+    /// Starts a server that listens on `listeners`, and for metrics on `metrics_listeners`.
+    pub async fn start(
+        settings: Settings,
+        listeners: Vec<TcpListener>,
+        metrics_listeners: Vec<TcpListener>,
+    ) -> Result<Self, StartError> {
+        if !settings.config_dir.is_dir() {
+            let path = settings.config_dir.clone();
+            return Err(StoreError::Missing { what: "the configuration folder", path }.into());
+        }
+        let target = settings.upload.as_deref().map(upload::Target::parse).transpose()?;
+        let outbox = if target.is_some() { Outbox::Fill } else { Outbox::Leave };
+        let folder = Arc::new(Folder::open(&settings.dir)?);
+        let (store, state) = open_store(&folder, outbox)?;
+        let consoles = Arc::new(Consoles::default());
+        mend_consoles(&folder, &state, &consoles)?;
+        let history = Arc::new(Mutex::new(History::open(folder.root())?));
+        let metrics = Arc::new(Metrics::default());
+        let (upload_waits, waits) = std::sync::mpsc::sync_channel(1);
+        let parts = Parts {
+            store,
+            settings: settings.scheduler(),
+            config: settings.config_dir.clone(),
+            outbox,
+            consoles: consoles.clone(),
+            metrics: metrics.clone(),
+            upload_waits,
+        };
+        let (engine, engine_thread) = engine::start(parts).map_err(|error| StartError::Engine(error.to_string()))?;
+        let uploader = target
+            .map(|target| upload::start(target, engine.clone(), &folder, &metrics, settings.keep_uploaded, waits))
+            .transpose()
+            .map_err(|source| StartError::System { action: "start a thread".to_owned(), source })?;
+        let (stop, stopping) = watch::channel(false);
+        let shared = Shared {
+            engine: engine.clone(),
+            consoles,
+            folder,
+            history,
+            metrics,
+            settings,
+            stopping,
+            next_worker: AtomicU64::new(1),
+        };
+        let (addresses, tasks) = serve(Arc::new(shared), engine, listeners, metrics_listeners)?;
+        Ok(Self { addresses, tasks, engine: engine_thread, uploader, stop })
+    }
+
+    /// Where it listens.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Stops: nobody is accepted any more, sessions end in order, and everything that is known is on disk.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        for task in self.tasks {
+            if let Err(error) = task.await {
+                tracing::error!("a listener ended badly: {error}");
+            }
+        }
+        let threads = move || {
+            if let Some(uploader) = self.uploader {
+                upload::join(uploader);
+            }
+            if self.engine.join().is_err() {
+                tracing::error!("the engine ended badly");
+            }
+        };
+        if let Err(error) = tokio::task::spawn_blocking(threads).await {
+            tracing::error!("stopping went wrong: {error}");
+        }
+    }
+}
+
+type Serving = (Vec<SocketAddr>, Vec<JoinHandle<()>>);
+
+fn serve(
+    shared: Arc<Shared>,
+    engine: Engine,
+    listeners: Vec<TcpListener>,
+    metrics_listeners: Vec<TcpListener>,
+) -> Result<Serving, StartError> {
+    let failed = |source| StartError::System { action: "listen".to_owned(), source };
+    let adopt = |listener: TcpListener| {
+        listener.set_nonblocking(true)?;
+        tokio::net::TcpListener::from_std(listener)
+    };
+    let (mut addresses, mut tasks) = (Vec::new(), Vec::new());
+    for listener in listeners {
+        addresses.push(listener.local_addr().map_err(failed)?);
+        tasks.push(tokio::spawn(listener::serve(adopt(listener).map_err(failed)?, shared.clone())));
+    }
+    for listener in metrics_listeners {
+        let listener = adopt(listener).map_err(failed)?;
+        let routes = metrics::routes(shared.metrics.clone(), engine.clone());
+        let mut stopping = shared.stopping.clone();
+        tasks.push(tokio::spawn(async move {
+            let served = async { axum::serve(listener, routes).await };
+            tokio::select! {
+                ended = served => if let Err(error) = ended {
+                    tracing::error!("metrics are not served any more: {error}");
+                },
+                _ = stopping.wait_for(|stopping| *stopping) => {}
+            }
+        }));
+    }
+    Ok((addresses, tasks))
+}
+
+/// Opens the database, and adopts the records of builds that were finished but not yet noted when the server ended.
+fn open_store(folder: &Folder, outbox: Outbox) -> Result<(Store, State), StoreError> {
+    let now = Timestamp::from(SystemTime::now());
+    let (mut store, opened) = Store::open(folder, now)?;
+    match opened {
+        Opened::Imported => tracing::info!("imported {}", folder.state_file().display()),
+        Opened::BesideAnotherState => tracing::warn!(
+            "{} is not the file that was imported; it is ignored, the state is in {}",
+            folder.state_file().display(),
+            folder.database().display()
+        ),
+        Opened::New | Opened::Existing => {}
+    }
+    let state = store.load()?;
+    let adopted: Vec<Change> = state.running.iter().flat_map(|running| adopt(folder, running)).collect();
+    if adopted.is_empty() {
+        return Ok((store, state));
+    }
+    store.save(&adopted, outbox)?;
+    let state = store.load()?;
+    Ok((store, state))
+}
+
+fn adopt(folder: &Folder, running: &RunningBuild) -> Vec<Change> {
+    let path = folder.record(&running.job, &running.build);
+    if !path.exists() {
+        return Vec::new();
+    }
+    match record::read_summary(&path) {
+        Ok((summary, bytes)) => {
+            tracing::info!(build = %running.build, "adopted the record of {}", running.job);
+            let finished = FinishedBuild {
+                build: running.build,
+                job: running.job.clone(),
+                platform: running.platform.clone(),
+                attempts: running.attempt,
+                started: summary.started,
+                finished: summary.finished,
+                outcome: summary.outcome,
+                record_bytes: Some(bytes),
+            };
+            vec![Change::RunningRemoved(running.build), Change::Finished(finished)]
+        }
+        Err(error) => {
+            tracing::error!("{error}; the build runs again");
+            Vec::new()
+        }
+    }
+}
+
+/// Removes what a crash left behind, and mends the consoles of builds that go on.
+fn mend_consoles(folder: &Folder, state: &State, consoles: &Consoles) -> Result<(), StoreError> {
+    let running = state.running.iter().map(|running| running.build);
+    let places = state.queues.iter().flat_map(|(_, places)| places);
+    let queued = places.filter_map(|(_, queued)| queued.resume.as_ref().map(|resume| resume.build));
+    let builds: Vec<_> = running.chain(queued).collect();
+    let removed = folder.remove_leftovers(|build| builds.contains(build))?;
+    if removed > 0 {
+        tracing::info!("removed {removed} files that a crash left behind");
+    }
+    for build in builds {
+        let feed = consoles.feed(&build);
+        let path = folder.console(&build);
+        if path.exists() {
+            feed.announce(ConsoleWriter::open(&path)?.extent().log_bytes());
+        }
+    }
+    Ok(())
+}
