@@ -117,8 +117,8 @@ fn work(arguments: &Arguments) -> anyhow::Result<()> {
         .init();
     let stop = signals::stop_on_signals().context("cannot handle signals")?;
     settings.orphans = Some(Orphans::adopt().context("cannot adopt the orphans of jobs")?);
-    run(&settings, &stop)?;
-    Ok(())
+    // These errors say all there is to say; with their sources behind them they would say it twice.
+    run(&settings, &stop).map(drop).map_err(|error| anyhow::Error::msg(error.to_string()))
 }
 
 /// A whole number and its unit: `500ms`, `90s`, `30m`, `2h` or `1d`.

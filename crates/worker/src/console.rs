@@ -132,12 +132,13 @@ impl<'a> Console<'a> {
     }
 
     fn flush(&mut self) {
-        if self.failure.is_none() && !self.gathered.is_empty() {
-            if let Err(error) = self.connection.send(&self.gathered, "while we sent the console") {
-                self.failure = Some(error);
-                // Whoever watches the connection while the job runs learns of it this way.
-                self.connection.abandon();
-            }
+        if self.failure.is_none()
+            && !self.gathered.is_empty()
+            && let Err(error) = self.connection.send(&self.gathered, "while we sent the console")
+        {
+            self.failure = Some(error);
+            // Whoever watches the connection while the job runs learns of it this way.
+            self.connection.abandon();
         }
         self.gathered.clear();
     }

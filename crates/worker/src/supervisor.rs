@@ -133,8 +133,7 @@ fn supervise(mut arguments: impl Iterator<Item = OsString>) -> io::Result<()> {
     let report = match start(Path::new(&script)) {
         Ok(main) => Supervision::new(main, Duration::from_millis(grace)).watch(&control, &asked, &woken)?,
         Err(error) => {
-            let status =
-                if error.kind() == io::ErrorKind::NotFound { STATUS_NOT_FOUND } else { STATUS_NOT_EXECUTABLE };
+            let status = if error.kind() == io::ErrorKind::NotFound { STATUS_NOT_FOUND } else { STATUS_NOT_EXECUTABLE };
             Report { end: Some(End::Exited(status)), failure: Some(error.to_string()), ..Report::default() }
         }
     };
@@ -312,7 +311,8 @@ mod tests {
 
     #[test]
     fn what_is_executed_and_what_is_for_the_shell() {
-        for (head, expected) in [(&b"#!/b"[..], true), (b"\x7fELF", true), (b"echo", false), (b"#", false), (b"", false)]
+        for (head, expected) in
+            [(&b"#!/b"[..], true), (b"\x7fELF", true), (b"echo", false), (b"#", false), (b"", false)]
         {
             assert_eq!(is_executable(head), expected, "{head:?}");
         }
