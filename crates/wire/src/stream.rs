@@ -26,7 +26,9 @@ struct Scanner {
 
 impl Scanner {
     fn error<T>(&self, fault: Fault) -> Result<T, DecodeError> {
-        Err(DecodeError { offset: self.position - self.item.len() as u64, fault })
+        // An element that was given out already lies before the fault, not around it.
+        let held = if self.item_done { 0 } else { self.item.len() as u64 };
+        Err(DecodeError { offset: self.position - held, fault })
     }
 
     /// Moves bytes into `item` until it has `size`; says whether it has.
