@@ -54,7 +54,8 @@ pub fn inspect() -> ExitCode {
 
 /// Shows what is left to show, then the failure if there is one.
 fn end(program: &str, mut screen: Screen, result: Result<Exit, Failure>) -> ExitCode {
-    let result = screen.flush().map_err(Failure::Output).and(result);
+    let flushed = screen.flush().map_err(Failure::Output);
+    let result = result.and_then(|exit| flushed.map(|()| exit));
     // The output is unlocked and the lines are out before anything is said on stderr.
     drop(screen);
     match result {

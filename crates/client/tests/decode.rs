@@ -1,0 +1,76 @@
+//! `builder-inspect decode` over all golden vectors, and over what is no value at all.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where it fails")]
+
+mod support;
+
+use serde_json::Value;
+use support::{inspect, run_with_input, vectors};
+
+/// Where we refuse what the original takes, by the line of the file, and why: `docs/protocol.md` gives the reasons.
+const DELIBERATE: [(usize, &str, &str); 3] = [
+    (221, "generalized_time text 20300101000000.1_2Z", "byte 11: the time is malformed or impossible"),
+    (288, "uuid of 17 bytes", "byte 2: a UUID has 16 octets, this one has 17"),
+    (289, "uuid of 36 bytes", "byte 2: a UUID has 16 octets, this one has 36"),
+];
+
+fn decode(kind: &str, input: &str) -> Vec<Value> {
+    let output = run_with_input(&mut inspect(&["decode", "--type", kind]), input.as_bytes());
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn agrees_with_the_original_but_for_the_named_differences() {
+    let vectors = vectors();
+    let mut differences = Vec::new();
+    for kind in ["cmd", "exec", "state"] {
+        let numbered = vectors.iter().enumerate().map(|(index, vector)| (index + 1, vector));
+        let vectors: Vec<(usize, &Value)> = numbered.filter(|(_, vector)| vector["type"] == kind).collect();
+        let input: String =
+            vectors.iter().map(|(_, vector)| format!("{}\n", vector["hex"].as_str().unwrap())).collect();
+        let answers = decode(kind, &input);
+        assert_eq!(answers.len(), vectors.len(), "one answer a line");
+        for ((number, vector), answer) in vectors.into_iter().zip(answers) {
+            let accepted = vector["accept"].as_bool().unwrap_or(true);
+            if answer["ok"] != accepted {
+                let (why, error) = (vector["why"].as_str().unwrap(), answer["error"].as_str().unwrap());
+                differences.push((number, why.to_owned(), error.to_owned()));
+            } else if accepted {
+                let reencoded = if vector["reencode"].is_null() { &vector["hex"] } else { &vector["reencode"] };
+                assert_eq!(answer["value"], vector["value"], "line {number}");
+                assert_eq!(&answer["reencoded"], reencoded, "line {number}");
+            }
+        }
+    }
+    let named: Vec<_> =
+        DELIBERATE.iter().map(|(number, why, error)| (*number, (*why).to_owned(), (*error).to_owned())).collect();
+    assert_eq!(differences, named);
+}
+
+#[test]
+fn every_line_has_an_answer() {
+    let answers = decode("cmd", "a6020500\n\nxyz\na60205\nA6020500\r\nb202050\nb2020500");
+    let texts: Vec<String> = answers.iter().map(Value::to_string).collect();
+    let info = r#"{"ok":true,"reencoded":"a6020500","value":{"cmd":"Info"}}"#;
+    let expected = [
+        info,
+        r#"{"error":"byte 0: the data ends here, within an element","ok":false}"#,
+        r#"{"error":"not hex: an odd number of digits","ok":false}"#,
+        r#"{"error":"byte 0: the data ends here, within an element","ok":false}"#,
+        info,
+        r#"{"error":"not hex: an odd number of digits","ok":false}"#,
+        r#"{"ok":true,"reencoded":"b2020500","value":{"cmd":"Success"}}"#,
+    ];
+    assert_eq!(texts, expected);
+    assert_eq!(decode("state", "3000\nzz")[1].to_string(), r#"{"error":"not hex: no digits at 0","ok":false}"#);
+    assert!(decode("exec", "").is_empty());
+}
+
+#[test]
+fn the_type_must_be_given() {
+    let result = support::run(&mut inspect(&["decode"]));
+    assert_eq!(result.status, 2);
+    assert!(result.stderr.contains("--type <TYPE>"), "{}", result.stderr);
+}
