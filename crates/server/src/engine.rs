@@ -3,6 +3,7 @@
 //! It takes whatever events wait, decides all of them, saves once, and only then acts and answers. When a save fails,
 //! nothing of the batch happens: everybody in it is refused, and the scheduler is rebuilt from what the disk holds.
 
+use crate::clock::Clock;
 use crate::consoles::{ConsoleFeed, Consoles};
 use crate::metrics::Metrics;
 use builder_model::state::{Change, RunningBuild};
@@ -15,7 +16,7 @@ use builder_store::{StoreError, templates};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
 /// Most events that are decided and saved together.
@@ -159,6 +160,8 @@ pub struct Parts {
     pub store: Store,
     /// The scheduler's settings.
     pub settings: Settings,
+    /// Where the time comes from.
+    pub clock: Clock,
     /// Where templates lie.
     pub config: PathBuf,
     /// Whether finished builds are to be uploaded.
@@ -185,8 +188,6 @@ pub fn start(parts: Parts) -> Result<(Engine, std::thread::JoinHandle<()>), anyh
 struct Running {
     parts: Parts,
     scheduler: Scheduler,
-    /// Where time is counted from.
-    epoch: Instant,
     waiting: HashMap<WorkerId, oneshot::Sender<Assignment>>,
     /// Builds that workers have, with how they are told that their time is over.
     assigned: HashMap<BuildId, oneshot::Sender<()>>,
@@ -215,14 +216,12 @@ enum Subject {
 
 impl Running {
     fn new(mut parts: Parts) -> Result<Self, anyhow::Error> {
-        let epoch = Instant::now();
         let state = parts.store.load()?;
-        let (scheduler, changes) = Scheduler::restore(parts.settings.clone(), state, now_since(epoch));
+        let (scheduler, changes) = Scheduler::restore(parts.settings.clone(), state, parts.clock.now());
         parts.store.save(&changes, parts.outbox)?;
         Ok(Self {
             parts,
             scheduler,
-            epoch,
             waiting: HashMap::new(),
             assigned: HashMap::new(),
             templates: HashMap::new(),
@@ -237,9 +236,12 @@ impl Running {
             batch.clear();
             let wait = self.time_to_wait();
             if !wait.is_zero() {
-                let received = tokio::time::timeout(wait, inbox.recv_many(&mut batch, BATCH_EVENTS_MAX)).await;
-                if received == Ok(0) {
-                    return;
+                tokio::select! {
+                    biased;
+                    received = inbox.recv_many(&mut batch, BATCH_EVENTS_MAX) => if received == 0 {
+                        return;
+                    },
+                    () = self.parts.clock.wait(wait, SLEEP_MAX) => {}
                 }
             } else {
                 while batch.len() < BATCH_EVENTS_MAX
@@ -263,11 +265,11 @@ impl Running {
             Duration::from_millis(milliseconds)
         });
         let deadline = wake.monotonic.map(|deadline| deadline.saturating_sub(now.monotonic));
-        [due, deadline].into_iter().flatten().min().unwrap_or(SLEEP_MAX).min(SLEEP_MAX)
+        [due, deadline].into_iter().flatten().min().unwrap_or(SLEEP_MAX)
     }
 
     fn now(&self) -> Now {
-        now_since(self.epoch)
+        self.parts.clock.now()
     }
 
     /// Decides everything in the batch, saves once, then acts and answers.
@@ -478,10 +480,6 @@ impl Running {
             pending.push(self.decide(Instant::now(), event, None, Subject::Other));
         }
     }
-}
-
-fn now_since(epoch: Instant) -> Now {
-    Now { wall: Timestamp::from(SystemTime::now()), monotonic: epoch.elapsed() }
 }
 
 fn fresh_build() -> BuildId {

@@ -5,6 +5,7 @@
 //! engine.
 
 pub mod cli;
+pub mod clock;
 mod connection;
 mod consoles;
 pub mod engine;

@@ -1,5 +1,6 @@
 //! What a server is told when it starts, with the defaults of the original.
 
+use crate::clock::Clock;
 use builder_model::{JobName, Platform, limits};
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -28,6 +29,8 @@ pub struct Settings {
     pub artifact_bytes_max: u64,
     /// Most bytes of the console of a build.
     pub console_bytes_max: u64,
+    /// Where the time comes from.
+    pub clock: Clock,
 }
 
 /// How long an uploaded record is kept unless told otherwise: seven days.
@@ -47,6 +50,7 @@ impl Settings {
             retries: limits::RETRIES_MAX,
             artifact_bytes_max: limits::ARTIFACT_BYTES_MAX,
             console_bytes_max: limits::CONSOLE_BYTES_MAX,
+            clock: Clock::default(),
         }
     }
 

@@ -14,7 +14,6 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
-use std::time::SystemTime;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -64,7 +63,7 @@ impl Server {
         let target = settings.upload.as_deref().map(upload::Target::parse).transpose()?;
         let outbox = if target.is_some() { Outbox::Fill } else { Outbox::Leave };
         let folder = Arc::new(Folder::open(&settings.dir)?);
-        let (store, state) = open_store(&folder, outbox)?;
+        let (store, state) = open_store(&folder, outbox, settings.clock.now().wall)?;
         let consoles = Arc::new(Consoles::default());
         mend_consoles(&folder, &state, &consoles)?;
         let history = Arc::new(Mutex::new(History::open(folder.root())?));
@@ -73,6 +72,7 @@ impl Server {
         let parts = Parts {
             store,
             settings: settings.scheduler(),
+            clock: settings.clock.clone(),
             config: settings.config_dir.clone(),
             outbox,
             consoles: consoles.clone(),
@@ -162,8 +162,7 @@ fn serve(
 }
 
 /// Opens the database, and adopts the records of builds that were finished but not yet noted when the server ended.
-fn open_store(folder: &Folder, outbox: Outbox) -> Result<(Store, State), StoreError> {
-    let now = Timestamp::from(SystemTime::now());
+fn open_store(folder: &Folder, outbox: Outbox, now: Timestamp) -> Result<(Store, State), StoreError> {
     let (mut store, opened) = Store::open(folder, now)?;
     match opened {
         Opened::Imported => tracing::info!("imported {}", folder.state_file().display()),

@@ -5,7 +5,7 @@
 use super::worker::{Ending, Run};
 use crate::connection::{Connection, PROGRESS_LIMIT};
 use builder_model::limits::ARTIFACTS_MAX;
-use builder_model::{ArtifactPath, Outcome, Timestamp};
+use builder_model::{ArtifactPath, Outcome};
 use builder_store::StoreError;
 use builder_store::record::RecordWriter;
 use builder_wire::frame::{HEADER_BYTES, Head};
@@ -13,7 +13,6 @@ use builder_wire::session::server::Session;
 use builder_wire::stream::{FileEvent, FinishedEvent, FinishedParser};
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
-use std::time::SystemTime;
 use tokio::task::block_in_place;
 
 pub(super) async fn receive(run: &Run, connection: &mut Connection, session: Session, head: Head) -> Ending {
@@ -121,7 +120,7 @@ impl<'a> HandIn<'a> {
     }
 
     fn begin(&mut self, outcome: Outcome, files_bytes: u64, files_header: &[u8]) -> Result<(), Stop> {
-        let summary = self.run.summary(Timestamp::from(SystemTime::now()), outcome.clone());
+        let summary = self.run.summary(self.run.shared.settings.clock.now().wall, outcome.clone());
         let mut record = RecordWriter::begin(&self.run.shared.folder, &self.run.console, summary, files_bytes)?;
         record.write(files_header)?;
         let header_bytes = files_header.len() as u64;

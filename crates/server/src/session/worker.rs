@@ -19,7 +19,7 @@ use builder_wire::session::server::{Session, Step};
 use builder_wire::{Message, MessageKind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio::task::block_in_place;
 
@@ -51,7 +51,8 @@ pub(super) async fn serve(mut connection: Connection, mut session: Session, shar
             return connection.close().await;
         }
     };
-    let mut run = Run { clock: Clock::start(running.started, running.attempt), running, script, console, feed, shared };
+    let stopwatch = Stopwatch::start(&running, shared.settings.clock.now().wall);
+    let mut run = Run { running, script, console, feed, stopwatch, shared };
     run.mark_attempt();
     session.assigned(run.running.build);
     let ending = run.serve(&mut connection, session, timed_out).await;
@@ -139,7 +140,7 @@ async fn without_console(shared: &Shared, running: RunningBuild, error: String) 
     let build = running.build;
     if let Some(Reply::Record(outcome)) = insist(shared, Event::Lost { build, why: LostWhy::RecordFailed(error) }).await
     {
-        let finished = Timestamp::from(SystemTime::now());
+        let finished = shared.settings.clock.now().wall;
         insist(shared, Event::Finished { build, finished, outcome, record_bytes: None }).await;
     }
 }
@@ -170,17 +171,17 @@ enum Ended {
 }
 
 /// Nanoseconds since the start of a build, over all its attempts.
-struct Clock {
+struct Stopwatch {
     before: Duration,
     since: Instant,
 }
 
-impl Clock {
-    fn start(started: Timestamp, attempt: u32) -> Self {
-        let before = if attempt == 1 {
+impl Stopwatch {
+    fn start(running: &RunningBuild, now: Timestamp) -> Self {
+        let before = if running.attempt == 1 {
             Duration::ZERO
         } else {
-            let passed = Timestamp::from(SystemTime::now()).milliseconds_since(started);
+            let passed = now.milliseconds_since(running.started);
             Duration::from_millis(u64::try_from(passed).unwrap_or(0))
         };
         Self { before, since: Instant::now() }
@@ -197,7 +198,7 @@ pub(super) struct Run {
     pub(super) script: ScriptJob,
     pub(super) console: ConsoleWriter,
     feed: Arc<ConsoleFeed>,
-    clock: Clock,
+    stopwatch: Stopwatch,
     pub(super) shared: Arc<Shared>,
 }
 
@@ -268,7 +269,7 @@ impl Run {
             let message = Message::decode(bytes).map_err(|error| vanished(&error))?;
             let step = session.receive(&message).map_err(|violation| vanished(&violation))?;
             if let Step::Line(line) = step {
-                self.console.append(ConsoleLine { delta: self.clock.delta(), line });
+                self.console.append(ConsoleLine { delta: self.stopwatch.delta(), line });
             }
             connection.inbox.message_done(head);
             let limit = self.shared.settings.console_bytes_max;
@@ -295,7 +296,7 @@ impl Run {
     /// A line of the server's own in the console.
     fn say(&mut self, text: &str) {
         let line = format!("builder-server: {text}");
-        self.console.append(ConsoleLine { delta: self.clock.delta(), line: line.as_bytes() });
+        self.console.append(ConsoleLine { delta: self.stopwatch.delta(), line: line.as_bytes() });
         if let Err(error) = self.flush() {
             tracing::error!(build = %self.running.build, "{error}");
         }
@@ -372,7 +373,7 @@ impl Run {
     }
 
     async fn record_without_files(self, outcome: Outcome) {
-        let finished = Timestamp::from(SystemTime::now());
+        let finished = self.shared.settings.clock.now().wall;
         let summary = self.summary(finished, outcome.clone());
         let folder = self.shared.folder.clone();
         let written = block_in_place(|| {
