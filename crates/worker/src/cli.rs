@@ -23,11 +23,12 @@ Examples:
   builder-worker freebsd-14 -r [2001:db8::1]:1234 --loop --timeout 2h
       one job after the other, none longer than two hours
 
-A job runs in its own folder builder-XXXXXX. A worker that is killed (SIGKILL) leaves that folder behind, though no
-process of the job; it can then be removed by hand.
+A job runs in a folder of its own, builder-XXXXXX. A worker that is killed (SIGKILL)
+leaves the folder behind, though no process of the job; remove it by hand.
 
 Exit status:
-  0    the job is done, whatever its own exit status, or the worker was asked to stop (SIGTERM, SIGINT)
+  0    the job is done, whatever its own exit status, or the worker was asked
+       to stop (SIGTERM, SIGINT)
   124  an error; its message is on standard error";
 
 /// Runs one job for a builder server, and hands back what it made.

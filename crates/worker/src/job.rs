@@ -19,7 +19,7 @@ use std::io::{self, PipeReader, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// How much longer than it has been told to a supervisor may take to end a job, before it is killed itself.
@@ -96,8 +96,8 @@ enum Ending {
 #[derive(Debug)]
 struct Watched {
     ending: Ending,
-    /// What the supervisor says; nothing if it was killed.
-    report: Option<Report>,
+    /// What the supervisor says, or how it ended without saying anything, because it was killed.
+    report: Result<Report, ExitStatus>,
     /// How many processes got away.
     survived: usize,
 }
@@ -221,7 +221,7 @@ impl<'a> Supervised<'a> {
 
     /// Reaps the supervisor. If it did not do its work, because it was killed, its work is done here, as far as that
     /// is possible from outside.
-    fn bury(&mut self) -> Result<(Option<Report>, usize), Error> {
+    fn bury(&mut self) -> Result<(Result<Report, ExitStatus>, usize), Error> {
         let report = str::from_utf8(&self.report).ok().and_then(Report::parse);
         let supervisor = processes::id_of(&self.child);
         let mut survived = report.as_ref().map_or(0, |report| report.survived);
@@ -232,14 +232,14 @@ impl<'a> Supervised<'a> {
             waitid(Id::Pid(supervisor), flags).map_err(|errno| self.failed("wait for", errno.into()))?;
             survived = processes::kill_session(supervisor);
         }
-        self.child.wait().map_err(|source| self.failed("wait for", source))?;
+        let status = self.child.wait().map_err(|source| self.failed("wait for", source))?;
         if let Some(orphans) = &self.settings.orphans {
             orphans.forget(supervisor);
             if report.is_none() {
                 survived += orphans.kill();
             }
         }
-        Ok((report, survived))
+        Ok((report.ok_or(status), survived))
     }
 
     fn failed(&self, act: &'static str, source: io::Error) -> Error {
@@ -265,7 +265,7 @@ fn notes(watched: &Watched, settings: &Settings) -> Vec<String> {
         notes.push(format!("the build ran longer than {limit:?} and was ended"));
     }
     match &watched.report {
-        Some(report) => {
+        Ok(report) => {
             if let Some(failure) = &report.failure {
                 notes.push(format!("cannot run {}: {failure}", crate::folder::SCRIPT));
             }
@@ -273,7 +273,7 @@ fn notes(watched: &Watched, settings: &Settings) -> Vec<String> {
                 notes.push(format!("ended {} that the script left running", processes_text(report.left)));
             }
         }
-        None => notes.push(SUPERVISOR_LOST.to_owned()),
+        Err(status) => notes.push(supervisor_lost(*status)),
     }
     if watched.survived > 0 {
         notes.push(format!("{} of the build cannot be killed", processes_text(watched.survived)));
@@ -286,16 +286,19 @@ fn processes_text(count: usize) -> String {
 }
 
 /// The reason of a build that has no other end.
-const SUPERVISOR_LOST: &str = "the build's supervisor was killed";
+fn supervisor_lost(status: ExitStatus) -> String {
+    format!("the build's supervisor ended before its time: {status}")
+}
 
 fn outcome(watched: &Watched) -> Outcome {
     if matches!(watched.ending, Ending::Timeout) {
         return Outcome::aborted(TIMEOUT);
     }
-    match watched.report.as_ref().and_then(|report| report.end) {
-        Some(End::Exited(status)) => Outcome::Exited(i64::from(status)),
-        Some(End::Signalled(signal)) => Outcome::Signalled(portable(signal)),
-        None => Outcome::aborted(SUPERVISOR_LOST),
+    match &watched.report {
+        Ok(Report { end: Some(End::Exited(status)), .. }) => Outcome::Exited(i64::from(*status)),
+        Ok(Report { end: Some(End::Signalled(signal)), .. }) => Outcome::Signalled(portable(*signal)),
+        Ok(Report { end: None, .. }) => Outcome::aborted("the build did not end"),
+        Err(status) => Outcome::aborted(supervisor_lost(*status)),
     }
 }
 
@@ -310,6 +313,7 @@ fn portable(signal: i32) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::process::ExitStatusExt;
 
     #[test]
     fn signals_travel_with_portable_numbers() {
@@ -328,12 +332,16 @@ mod tests {
     #[test]
     fn outcomes_of_all_ends() {
         let watched = |ending, report| Watched { ending, report, survived: 0 };
-        let ended = |end| Some(Report { end: Some(end), ..Report::default() });
+        let ended = |end| Ok(Report { end: Some(end), ..Report::default() });
         for (watched, expected) in [
             (watched(Ending::ByItself, ended(End::Exited(3))), "exited 3"),
             (watched(Ending::ByItself, ended(End::Signalled(9))), "signalled -7"),
             (watched(Ending::Timeout, ended(End::Exited(0))), "execution aborted: timeout"),
-            (watched(Ending::ByItself, None), "execution aborted: the build's supervisor was killed"),
+            (
+                watched(Ending::ByItself, Err(ExitStatus::from_raw(9))),
+                "execution aborted: the build's supervisor ended before its time: signal: 9 (SIGKILL)",
+            ),
+            (watched(Ending::ByItself, Ok(Report::default())), "execution aborted: the build did not end"),
         ] {
             assert_eq!(outcome(&watched).to_string(), expected);
         }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 const WORKERS: usize = 4;
 const JOBS: usize = 40;
 
+#[expect(clippy::unwrap_used, reason = "all of this is test")]
 fn settings(server: &Server, workdir: &Path) -> Settings {
     Settings {
         platform: "test-1".parse().unwrap(),
@@ -54,6 +55,20 @@ fn workers_in_one_process_do_not_get_in_each_others_way() {
         }
     });
     assert_eq!(std::fs::read_dir(workdir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_program_that_is_no_supervisor_is_noticed() {
+    let (server, workdir, stop) = (Server::start(), tempfile::tempdir().unwrap(), Stop::new().unwrap());
+    let program = Some(PathBuf::from("/bin/false"));
+    let settings = Settings { looping: false, supervisor_program: program, ..settings(&server, workdir.path()) };
+    std::thread::scope(|scope| {
+        let worker = scope.spawn(|| builder_worker::run(&settings, &stop));
+        let finished = server.run("echo never");
+        let reason = "the build's supervisor ended before its time: exit status: 1";
+        assert_eq!(finished.outcome, Outcome::aborted(reason));
+        assert_eq!(worker.join().unwrap().unwrap(), Ended::JobDone);
+    });
 }
 
 #[test]

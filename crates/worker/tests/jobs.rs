@@ -66,6 +66,8 @@ fn interpreters_are_those_of_the_script() {
     assert_eq!(finished.outcome, Outcome::Exited(127));
     assert_eq!(finished.text(), "builder-worker: cannot run script.sh: No such file or directory (os error 2)\n");
     assert_eq!(run("").outcome, Outcome::Exited(0));
+    // The worker ignores SIGPIPE; a script that inherited that would hear of it here.
+    assert_eq!(run("yes | head -n 1; echo end").text(), "y\nend\n");
 }
 
 #[test]

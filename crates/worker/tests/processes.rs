@@ -151,8 +151,9 @@ fn a_job_that_kills_its_supervisor_wins_nothing() {
     kill(parent(script), Signal::SIGKILL).unwrap();
     let finished = peer.finish();
     assert!(!family.into_iter().any(is_alive));
-    assert_eq!(finished.outcome, Outcome::aborted("the build's supervisor was killed"));
-    assert_eq!(finished.lines, [b"builder-worker: the build's supervisor was killed"]);
+    let reason = "the build's supervisor ended before its time: signal: 9 (SIGKILL)";
+    assert_eq!(finished.outcome, Outcome::aborted(reason));
+    assert_eq!(finished.text(), format!("builder-worker: {reason}\n"));
     drop(peer);
     worker.ends_well();
 }
