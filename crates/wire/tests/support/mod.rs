@@ -62,10 +62,10 @@ pub(crate) struct Finished {
 
 impl Finished {
     pub(crate) fn whole(bytes: &[u8]) -> Result<Self, DecodeError> {
-        match Message::decode(bytes)? {
-            Message::JobFinished { build, outcome, files } => Ok(Self { build, outcome, files: own_files(&files) }),
-            _ => Err(DecodeError { offset: 0, fault: Fault::Truncated }),
-        }
+        let Message::JobFinished { build, outcome, files } = Message::decode(bytes)? else {
+            return Err(DecodeError { offset: 0, fault: Fault::Truncated });
+        };
+        Ok(Self { build, outcome, files: own_files(&files) })
     }
 
     /// From pieces, as they may arrive.
