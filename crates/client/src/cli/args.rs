@@ -25,6 +25,8 @@ pub(crate) enum Color {
 }
 
 const CLIENT_EXIT_CODES: &str = "\
+Commands that change something print nothing: their exit status tells that it was done.
+
 Exit status:
   0    done; of observe and observe-latest: the build exited with status 0
   1    of observe and observe-latest: the build failed, was killed, stopped or aborted
