@@ -81,9 +81,14 @@ impl Folder {
         self.root.join(job_folder_name(job))
     }
 
+    /// The record of a build in a data folder.
+    pub fn record_of(root: &Path, job: &JobName, build: &BuildId) -> PathBuf {
+        root.join(job_folder_name(job)).join(build.to_string()).join("full")
+    }
+
     /// The record of a build.
     pub fn record(&self, job: &JobName, build: &BuildId) -> PathBuf {
-        self.job(job).join(build.to_string()).join("full")
+        Self::record_of(&self.root, job, build)
     }
 
     /// Removes what a crash left half written, and the consoles of builds that `keep` does not know. Gives how many

@@ -1,0 +1,215 @@
+//! `builder demo`: a farm in a temporary folder builds an example package twice, and shows that the same bytes came
+//! out.
+
+use crate::cli::Demo;
+use crate::farm::{Farm, Parts};
+use crate::{example, up};
+use anyhow::Context;
+use builder_client::{Client, ConsoleEvent, nanoseconds_text};
+use builder_model::{BuildId, JobName, Outcome, Period, Platform, Shown};
+use builder_server::Settings;
+use builder_store::{Folder, History};
+use builder_wire::ScriptJob;
+use builder_wire::stream::{FileEvent, RecordEvent, RecordParser};
+use owo_colors::OwoColorize;
+use sha2::{Digest, Sha256};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+const JOB: &str = "hello";
+/// How long a build may take to begin.
+const BEGIN_LIMIT: Duration = Duration::from_secs(30);
+/// How often to look whether it did.
+const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+
+pub(crate) fn run(flags: &Demo) -> anyhow::Result<ExitCode> {
+    up::start_logging("warn");
+    let folder = tempfile::Builder::new().prefix("builder-demo-").tempdir()?;
+    let [data, config, work] = ["data", "config", "work"].map(|name| folder.path().join(name));
+    for path in [&data, &config, &work] {
+        std::fs::create_dir(path)?;
+    }
+    let anywhere = [SocketAddr::from((Ipv4Addr::LOCALHOST, 0))];
+    let platform = up::this_platform();
+    let metrics = free_address()?;
+    let farm = Farm::start(Parts {
+        settings: Settings::new(data.clone(), config),
+        listen: &anywhere,
+        metrics: &[metrics],
+        platform: &platform,
+        workers: 1,
+        workdir: &work,
+    })?;
+    let address = farm.address()?;
+    let mut out = anstream::stdout();
+    let shown = Show { platform: &platform, address, metrics, data: &data };
+    let result = shown.build_twice(&mut out);
+    if let Ok(same) = &result
+        && !flags.once
+    {
+        shown.places(&mut out)?;
+        writeln!(out, "\nThe farm stays up; Ctrl-C ends it.")?;
+        out.flush()?;
+        farm.wait_for_signal()?;
+        farm.stop();
+        return Ok(status(*same));
+    }
+    farm.stop();
+    Ok(status(result?))
+}
+
+fn status(same: bool) -> ExitCode {
+    if same { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// A port that is free now, for a page to look at.
+fn free_address() -> anyhow::Result<SocketAddr> {
+    Ok(std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+}
+
+struct Show<'a> {
+    platform: &'a Platform,
+    address: SocketAddr,
+    metrics: SocketAddr,
+    data: &'a Path,
+}
+
+/// What is in a finished build's record.
+struct Built {
+    build: BuildId,
+    outcome: Outcome,
+    artifacts: Vec<Artifact>,
+}
+
+#[derive(PartialEq, Eq)]
+struct Artifact {
+    path: String,
+    bytes: u64,
+    sha256: String,
+}
+
+impl Show<'_> {
+    /// Builds the example twice; says whether both builds ended well with the same artifacts.
+    fn build_twice(&self, out: &mut impl Write) -> anyhow::Result<bool> {
+        let client = Client::new(self.address.to_string().parse()?);
+        writeln!(out, "A server at {} and a worker for {}, both in this process.", self.address, self.platform)?;
+        let script = example::script();
+        let job = ScriptJob { name: JOB.as_bytes(), platform: self.platform.as_bytes(), script: script.as_bytes() };
+        writeln!(out, "\n{} {JOB} on {}: configure, compile, test, pack\n", "scheduling".bold(), self.platform)?;
+        client.schedule(job, Period::Never)?;
+        let first = self.watch(&client, &[], out)?;
+        writeln!(out, "\n{} the same job once more\n", "running".bold())?;
+        client.execute(JOB, None)?;
+        let second = self.watch(&client, &[first.build], out)?;
+        compare(&first, &second, out)
+    }
+
+    /// Waits for a build that is not known yet, shows its console, and reads its record.
+    fn watch(&self, client: &Client, known: &[BuildId], out: &mut impl Write) -> anyhow::Result<Built> {
+        let build = self.next_build(client, known)?;
+        let outcome = client.observe(build, &mut |event| match event {
+            ConsoleEvent::Line { delta, line } => {
+                writeln!(out, "{:>10} {}", nanoseconds_text(delta).dimmed(), Shown(line))
+            }
+            ConsoleEvent::Idle => out.flush(),
+            ConsoleEvent::Ended { delta } => writeln!(out, "{:>10} ended", nanoseconds_text(delta).dimmed()),
+        })?;
+        let colour = if outcome.is_success() { owo_colors::AnsiColors::Green } else { owo_colors::AnsiColors::Red };
+        writeln!(out, "build {build}: {}", outcome.to_string().color(colour).bold())?;
+        let artifacts = artifacts(&self.record(&build))?;
+        Ok(Built { build, outcome, artifacts })
+    }
+
+    fn next_build(&self, client: &Client, known: &[BuildId]) -> anyhow::Result<BuildId> {
+        let history = History::open(self.data)?;
+        let until = Instant::now() + BEGIN_LIMIT;
+        loop {
+            let running = client.info()?.latest(None, Some(JOB)).map(|running| running.build);
+            let newest = history.newest(1)?.first().map(|finished| finished.build);
+            if let Some(build) = running.or(newest).filter(|build| !known.contains(build)) {
+                return Ok(build);
+            }
+            anyhow::ensure!(Instant::now() < until, "no build began within {} seconds", BEGIN_LIMIT.as_secs());
+            std::thread::sleep(LOOK_INTERVAL); // tidy: a server of protocol 13 cannot tell when a build begins
+        }
+    }
+
+    fn record(&self, build: &BuildId) -> PathBuf {
+        Folder::record_of(self.data, &JobName::from_history(JOB.as_bytes()), build)
+    }
+
+    /// Where things lie, for somebody who wants to look around.
+    fn places(&self, out: &mut impl Write) -> std::io::Result<()> {
+        let remote = self.address;
+        writeln!(out, "\n{}", "Look around:".bold())?;
+        writeln!(out, "  http://{}/metrics          numbers, in the browser", self.metrics)?;
+        writeln!(out, "  builder-client -r {remote} info")?;
+        writeln!(out, "  builder-client -r {remote} execute {JOB}; builder-client -r {remote} observe-latest")?;
+        writeln!(out, "  builder-inspect {}/{JOB}/*/full --console", self.data.display())
+    }
+}
+
+/// Shows both builds side by side.
+fn compare(first: &Built, second: &Built, out: &mut impl Write) -> anyhow::Result<bool> {
+    let ended_well = first.outcome.is_success() && second.outcome.is_success();
+    writeln!(out, "\n{}", "What came out, twice:".bold())?;
+    for artifact in &first.artifacts {
+        let twin = second.artifacts.iter().find(|twin| twin.path == artifact.path);
+        let verdict = match twin {
+            Some(twin) if twin == artifact => "same".green().to_string(),
+            Some(_) => "DIFFERENT".red().to_string(),
+            None => "MISSING in the second build".red().to_string(),
+        };
+        writeln!(out, "  {:<18} {:>8} bytes  sha256 {}  {verdict}", artifact.path, artifact.bytes, artifact.sha256)?;
+    }
+    let same = ended_well && !first.artifacts.is_empty() && first.artifacts == second.artifacts;
+    let words = if same {
+        "Both builds ended well, and every artifact is the same bit for bit.".green().to_string()
+    } else if ended_well {
+        "The builds are NOT the same.".red().to_string()
+    } else {
+        "A build failed; its console says why.".red().to_string()
+    };
+    writeln!(out, "{words}")?;
+    out.flush()?;
+    Ok(same)
+}
+
+fn artifacts(record: &Path) -> anyhow::Result<Vec<Artifact>> {
+    let mut file = std::fs::File::open(record).with_context(|| format!("cannot open {}", record.display()))?;
+    let mut parser = RecordParser::new();
+    let mut artifacts = Vec::new();
+    let mut digest = Sha256::new();
+    let mut block = vec![0; 64 << 10];
+    loop {
+        let count = file.read(&mut block)?;
+        let mut input = &block[..count];
+        while let Some(event) = parser.next(&mut input).with_context(|| record.display().to_string())? {
+            match event {
+                RecordEvent::File(FileEvent::Start { path, data_bytes }) => {
+                    let path = Shown(&path).to_string();
+                    artifacts.push(Artifact { path, bytes: data_bytes, sha256: String::new() });
+                }
+                RecordEvent::File(FileEvent::Data(data)) => digest.update(data),
+                RecordEvent::File(FileEvent::End) => {
+                    let hex: String = digest.finalize_reset().iter().map(|byte| format!("{byte:02x}")).collect();
+                    if let Some(artifact) = artifacts.last_mut() {
+                        artifact.sha256 = hex;
+                    }
+                }
+                RecordEvent::File(FileEvent::ListEnd)
+                | RecordEvent::Start { .. }
+                | RecordEvent::Line { .. }
+                | RecordEvent::Ended { .. }
+                | RecordEvent::End => {}
+            }
+        }
+        if count == 0 {
+            anyhow::ensure!(parser.is_done(), "{} ends too early", record.display());
+            return Ok(artifacts);
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! A server and its workers in this process.
+
+use anyhow::Context;
+use builder_model::Platform;
+use builder_server::{Server, Settings};
+use builder_worker::{GRACE_DEFAULT, Orphans, Remote, Stop};
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::thread::JoinHandle;
+
+/// A farm that runs.
+pub(crate) struct Farm {
+    runtime: tokio::runtime::Runtime,
+    server: Server,
+    workers: Vec<JoinHandle<()>>,
+    stop: Stop,
+}
+
+/// What a farm is made of.
+pub(crate) struct Parts<'a> {
+    pub(crate) settings: Settings,
+    pub(crate) listen: &'a [SocketAddr],
+    pub(crate) metrics: &'a [SocketAddr],
+    pub(crate) platform: &'a Platform,
+    pub(crate) workers: u16,
+    /// Where the folders of jobs are made.
+    pub(crate) workdir: &'a Path,
+}
+
+impl Farm {
+    pub(crate) fn start(parts: Parts<'_>) -> anyhow::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let (listeners, metrics) = (bind(parts.listen)?, bind(parts.metrics)?);
+        let server = runtime.block_on(Server::start(parts.settings, listeners, metrics))?;
+        let stop = Stop::new()?;
+        let remote: Remote = local(server.addresses())?.to_string().parse()?;
+        let settings = builder_worker::Settings {
+            platform: parts.platform.clone(),
+            remote,
+            looping: true,
+            timeout: None,
+            workdir: parts.workdir.to_owned(),
+            grace: GRACE_DEFAULT,
+            supervisor_program: None,
+            orphans: Some(Orphans::adopt()?),
+        };
+        let worker = |number| {
+            let (settings, stop) = (settings.clone(), stop.clone());
+            std::thread::Builder::new().name(format!("worker {number}")).spawn(move || {
+                if let Err(error) = builder_worker::run(&settings, &stop) {
+                    tracing::error!("worker {number} ended: {error}");
+                }
+            })
+        };
+        let workers = (1..=parts.workers).map(worker).collect::<Result<_, _>>()?;
+        Ok(Self { runtime, server, workers, stop })
+    }
+
+    /// Where clients of this machine connect.
+    pub(crate) fn address(&self) -> anyhow::Result<SocketAddr> {
+        local(self.server.addresses())
+    }
+
+    /// Ends jobs, workers and server, in this order.
+    pub(crate) fn stop(self) {
+        self.stop.stop();
+        for worker in self.workers {
+            if worker.join().is_err() {
+                tracing::error!("a worker ended badly");
+            }
+        }
+        self.runtime.block_on(self.server.stop());
+    }
+
+    /// Waits until somebody asks this process to stop.
+    pub(crate) fn wait_for_signal(&self) -> anyhow::Result<()> {
+        use tokio::signal::unix::{SignalKind, signal};
+        self.runtime.block_on(async {
+            let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            Ok(())
+        })
+    }
+}
+
+fn bind(addresses: &[SocketAddr]) -> anyhow::Result<Vec<TcpListener>> {
+    let listen =
+        |address: &SocketAddr| builder_server::listen(*address).with_context(|| format!("cannot listen at {address}"));
+    addresses.iter().map(listen).collect()
+}
+
+/// The first address, as it can be reached from this machine.
+fn local(addresses: &[SocketAddr]) -> anyhow::Result<SocketAddr> {
+    let mut address = *addresses.first().context("the server listens nowhere")?;
+    if address.ip().is_unspecified() {
+        let loopback: std::net::IpAddr =
+            if address.is_ipv4() { std::net::Ipv4Addr::LOCALHOST.into() } else { std::net::Ipv6Addr::LOCALHOST.into() };
+        address.set_ip(loopback);
+    }
+    Ok(address)
+}

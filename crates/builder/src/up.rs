@@ -1,0 +1,64 @@
+//! `builder up`: a farm for one machine, that remembers.
+
+use crate::cli::Up;
+use crate::farm::{Farm, Parts};
+use anyhow::Context;
+use builder_model::Platform;
+use builder_server::Settings;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+pub(crate) fn run(flags: Up) -> anyhow::Result<ExitCode> {
+    start_logging("info");
+    let dir = flags.dir.map_or_else(data_folder, Ok)?;
+    let config_dir = flags.config_dir.unwrap_or_else(|| dir.join("builder-server.config"));
+    for folder in [&dir, &config_dir] {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    }
+    let platform = flags.platform.unwrap_or_else(this_platform);
+    let mut settings = Settings::new(dir.clone(), config_dir);
+    settings.upload = flags.upload;
+    let farm = Farm::start(Parts {
+        settings,
+        listen: &flags.listen,
+        metrics: &flags.metrics,
+        platform: &platform,
+        workers: flags.workers,
+        workdir: &std::env::temp_dir(),
+    })?;
+    tracing::info!("data in {}", dir.display());
+    tracing::info!("{} workers for {platform}; clients connect to {}", flags.workers, farm.address()?);
+    farm.wait_for_signal()?;
+    tracing::info!("stopping");
+    farm.stop();
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Logs go to standard error; `RUST_LOG` says which.
+pub(crate) fn start_logging(default: &str) {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| default.to_owned().into());
+    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
+}
+
+/// `builder` in the user's data folder, as the XDG base directory specification has it.
+fn data_folder() -> anyhow::Result<PathBuf> {
+    let data = match std::env::var_os("XDG_DATA_HOME") {
+        Some(data) if Path::new(&data).is_absolute() => PathBuf::from(data),
+        _ => Path::new(&std::env::var_os("HOME").context("HOME is not set: name a data folder with --dir")?)
+            .join(".local/share"),
+    };
+    Ok(data.join("builder"))
+}
+
+/// The system that this is, such as `debian-12` or `freebsd-14.1`.
+pub(crate) fn this_platform() -> Platform {
+    let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let value = |key: &str| {
+        let line = release.lines().find_map(|line| line.strip_prefix(key))?;
+        Some(line.trim_matches('"').to_owned())
+    };
+    let id = value("ID=").unwrap_or_else(|| std::env::consts::OS.to_owned());
+    let name = value("VERSION_ID=").map_or(id.clone(), |version| format!("{id}-{version}"));
+    Platform::parse(name.as_bytes()).unwrap_or_else(|_| Platform::from_history(std::env::consts::OS.as_bytes()))
+}
