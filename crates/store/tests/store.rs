@@ -1,5 +1,7 @@
 //! The store as a server uses it: on a real folder, with a real database.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where it fails")]
+
 use builder_model::state::{Change, FinishedBuild, Queued, Resume, RunningBuild, ScheduleEntry};
 use builder_model::{
     BuildId, Job, JobName, Outcome, PackageName, Period, Platform, ScriptJob, TemplatedJob, Timestamp,
