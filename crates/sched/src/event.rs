@@ -167,7 +167,7 @@ pub enum Act {
 }
 
 /// Why an event changes nothing. The texts go to clients; the first five, and those of [`ExecuteRefusal`] up to
-/// `OtherPlatform`, are the original's (`docs/protocol.md`, section 3).
+/// `OtherPlatform`, are the original's (`docs/protocol.md`, section 7).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// Schedule: the name is taken.

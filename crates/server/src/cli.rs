@@ -388,7 +388,12 @@ fn start_logging(level: Option<&str>) -> anyhow::Result<()> {
         Some(other) => bail!("{other:?} is no log level: expected error, warn, info, debug or trace"),
     };
     let colours = std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_target(false)
+        .with_writer(std::io::stderr)
+        .with_ansi(colours)
+        .init();
     Ok(())
 }
 

@@ -10,6 +10,7 @@ use builder_model::{
     BuildId, Job, JobName, Outcome, PackageName, Period, Platform, ScriptJob, TemplatedJob, Timestamp,
 };
 use rusqlite::{CachedStatement, Connection, OpenFlags, OptionalExtension, Row, Transaction, params};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// The version of the tables; SQLite keeps it as `user_version`.
@@ -42,6 +43,8 @@ CREATE TABLE imported(digest BLOB PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWI
 pub struct Store {
     connection: Connection,
     path: PathBuf,
+    /// Device and inode of the file that is open: what is saved into a file that somebody removed is lost.
+    file: (u64, u64),
 }
 
 /// What happened when the database was opened.
@@ -83,9 +86,10 @@ impl Store {
     pub fn open(folder: &Folder, now: Timestamp) -> Result<(Self, Opened), StoreError> {
         let path = folder.database();
         let connection = Connection::open(&path).tried("open", &path)?;
-        let mut store = Self { connection, path };
+        let mut store = Self { connection, path, file: (0, 0) };
         store.configure()?;
         let opened = store.migrate(folder, now)?;
+        store.file = identity(&store.path).tried("open", &store.path)?;
         Ok((store, opened))
     }
 
@@ -95,7 +99,8 @@ impl Store {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&path, flags).tried("open", &path)?;
         connection.busy_timeout(std::time::Duration::from_secs(5)).tried("open", &path)?;
-        Ok(Self { connection, path })
+        let file = identity(&path).tried("open", &path)?;
+        Ok(Self { connection, path, file })
     }
 
     fn configure(&self) -> Result<(), StoreError> {
@@ -137,6 +142,9 @@ impl Store {
         changes: impl IntoIterator<Item = &'a Change>,
         outbox: Outbox,
     ) -> Result<(), StoreError> {
+        if identity(&self.path).tried("find", &self.path)? != self.file {
+            return Err(StoreError::Replaced { path: self.path.clone() });
+        }
         let transaction = self.connection.transaction().tried("write to", &self.path)?;
         for change in changes {
             apply(&transaction, change, outbox).tried("write to", &self.path)?;
@@ -221,6 +229,11 @@ impl Store {
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
+}
+
+fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
+    let metadata = std::fs::metadata(path)?;
+    Ok((metadata.dev(), metadata.ino()))
 }
 
 fn create(to: &Transaction<'_>, imported: Option<&state_file::Imported>, now: Timestamp) -> rusqlite::Result<()> {

@@ -45,6 +45,12 @@ pub enum StoreError {
         /// Why not.
         source: rusqlite::Error,
     },
+    /// Another file lies where the open database was.
+    #[error("the database {} was replaced while it was open\nhint: restart builder-server", .path.display())]
+    Replaced {
+        /// Which database.
+        path: PathBuf,
+    },
     /// The database was written by a newer builder.
     #[error("the database {} has version {found}, this builder-server knows versions up to {known}\nhint: install the newer builder-server again", .path.display())]
     Newer {

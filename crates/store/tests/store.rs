@@ -222,3 +222,17 @@ fn a_torn_record_is_none() {
     let error = record::read_summary(&path).unwrap_err().to_string();
     assert!(error.contains("is damaged: it ends too early"), "{error}");
 }
+
+#[test]
+fn nothing_is_saved_into_a_file_that_is_gone() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = Folder::open(root.path()).unwrap();
+    let (mut store, _) = Store::open(&folder, time(0)).unwrap();
+    let change = [Change::PlatformDropped(platform("p"))];
+    std::fs::rename(folder.database(), root.path().join("elsewhere")).unwrap();
+    let error = store.save(&change, Outbox::Leave).unwrap_err().to_string();
+    assert!(error.contains("cannot find"), "{error}");
+    std::fs::write(folder.database(), b"another").unwrap();
+    let error = store.save(&change, Outbox::Leave).unwrap_err().to_string();
+    assert!(error.contains("was replaced"), "{error}");
+}
