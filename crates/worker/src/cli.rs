@@ -101,9 +101,10 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let written = writeln!(io::stderr(), "builder-worker: {error:#}");
-            // Without a standard error, the status is all that is left to tell.
-            ExitCode::from(written.map_or(STATUS_ERROR, |()| STATUS_ERROR))
+            match writeln!(io::stderr(), "builder-worker: {error:#}") {
+                // Without a standard error, the status is all that is left to tell.
+                Ok(()) | Err(_) => ExitCode::from(STATUS_ERROR),
+            }
         }
     }
 }

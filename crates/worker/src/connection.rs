@@ -259,7 +259,8 @@ fn connect(address: SocketAddr, stop: &Stop) -> io::Result<TcpStream> {
     socket.set_tcp_keepalive(&keepalive.with_retries(KEEPALIVE_PROBES))?;
     match socket.connect(&SockAddr::from(address)) {
         Ok(()) => return Ok(socket.into()),
-        Err(error) if error.raw_os_error() == Some(Errno::EINPROGRESS as i32) => {}
+        // After EINTR a connection is in progress as well (POSIX, connect).
+        Err(error) if error.raw_os_error() == Some(Errno::EINPROGRESS as i32) || is_passing(&error) => {}
         Err(error) => return Err(error),
     }
     let mut fds = [wait::to_write(socket.as_fd()), wait::to_read(stop.fd())];

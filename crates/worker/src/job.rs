@@ -13,6 +13,7 @@ use crate::wait;
 use crate::worker::Settings;
 use builder_model::Outcome;
 use builder_model::outcome::TIMEOUT;
+use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use std::io::{self, PipeReader, Read, Write};
@@ -229,7 +230,11 @@ impl<'a> Supervised<'a> {
             // As long as it is a zombie, its number, and so that of its session, is nobody else's.
             processes::send(supervisor, Signal::SIGKILL);
             let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
-            waitid(Id::Pid(supervisor), flags).map_err(|errno| self.failed("wait for", errno.into()))?;
+            while let Err(errno) = waitid(Id::Pid(supervisor), flags) {
+                if errno != Errno::EINTR {
+                    return Err(self.failed("wait for", errno.into()));
+                }
+            }
             survived = processes::kill_session(supervisor);
         }
         let status = self.child.wait().map_err(|source| self.failed("wait for", source))?;

@@ -29,9 +29,12 @@ impl Stop {
 
     /// Makes the request.
     pub fn stop(&self) {
-        match (&self.0.writer).write(&[1]) {
-            // When there is no room for one more byte, the request has been made often enough.
-            Ok(_) | Err(_) => {}
+        loop {
+            match (&self.0.writer).write(&[1]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // When there is no room for one more byte, the request has been made often enough.
+                Ok(_) | Err(_) => return,
+            }
         }
     }
 

@@ -11,6 +11,15 @@ use std::time::{Duration, Instant};
 const WORKERS: usize = 4;
 const JOBS: usize = 40;
 
+/// A test that fails must not wait for workers that loop.
+struct StopAtEnd<'a>(&'a Stop);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
 #[expect(clippy::unwrap_used, reason = "all of this is test")]
 fn settings(server: &Server, workdir: &Path) -> Settings {
     Settings {
@@ -30,6 +39,7 @@ fn workers_in_one_process_do_not_get_in_each_others_way() {
     let (server, workdir, stop) = (Server::start(), tempfile::tempdir().unwrap(), Stop::new().unwrap());
     let settings = settings(&server, workdir.path());
     std::thread::scope(|scope| {
+        let _stop_at_end = StopAtEnd(&stop);
         let workers: Vec<_> = (0..WORKERS).map(|_| scope.spawn(|| builder_worker::run(&settings, &stop))).collect();
         for round in 0..JOBS / WORKERS {
             // All of them wait before one of them runs, so that they run at once.
@@ -63,6 +73,7 @@ fn a_program_that_is_no_supervisor_is_noticed() {
     let program = Some(PathBuf::from("/bin/false"));
     let settings = Settings { looping: false, supervisor_program: program, ..settings(&server, workdir.path()) };
     std::thread::scope(|scope| {
+        let _stop_at_end = StopAtEnd(&stop);
         let worker = scope.spawn(|| builder_worker::run(&settings, &stop));
         let finished = server.run("echo never");
         let reason = "the build's supervisor ended before its time: exit status: 1";
@@ -76,6 +87,7 @@ fn a_server_that_does_not_read_holds_the_job_up_and_nothing_else() {
     let (server, workdir, stop) = (Server::start(), tempfile::tempdir().unwrap(), Stop::new().unwrap());
     let settings = Settings { looping: false, ..settings(&server, workdir.path()) };
     std::thread::scope(|scope| {
+        let _stop_at_end = StopAtEnd(&stop);
         let worker = scope.spawn(|| builder_worker::run(&settings, &stop));
         let mut peer = server.waiting();
         peer.schedule(b"echo $$; yes");

@@ -150,6 +150,7 @@ impl Peer {
                 }
                 Ok(count) => self.inbox.filled(count),
                 Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return None,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(error) => panic!("reading from the worker: {error}"),
             }
         }
