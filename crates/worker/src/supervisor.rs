@@ -3,7 +3,7 @@
 //!
 //! It is this program once more, executed with a hidden first argument. Its standard input is a socket to the worker:
 //! a byte from there asks for the end of the job, and so does its end, because then the worker is dead. What became
-//! of the job goes back over it as a [`Report`]. Standard output and error are the console, and belong to the script.
+//! of the job goes back over it as a report. Standard output and error are the console, and belong to the script.
 
 use crate::processes::{self, KILL_ROUND, KILL_TIME_MAX};
 use crate::{sys, wait};
