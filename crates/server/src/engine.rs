@@ -297,6 +297,7 @@ impl Running {
             self.paused_until = None;
             pending.push(self.decide(Instant::now(), Event::TimePassed, None, Subject::Other));
         }
+        self.read_new_templates(&mut pending);
         let mut changes = std::mem::take(&mut self.unsaved);
         changes.extend(pending.iter().flat_map(|pending| pending.decision.changes.iter().cloned()));
         let saved = if changes.is_empty() { Ok(()) } else { self.save(&changes) };
@@ -463,22 +464,35 @@ impl Running {
     /// Reads the templates that the scheduler wants to know, and tells it of those that changed.
     fn read_templates(&mut self, pending: &mut Vec<Pending>) {
         for platform in self.scheduler.templates_wanted() {
-            let found = templates::read(&self.parts.config, &platform);
-            if self.templates.get(&platform) == Some(&found) {
-                continue;
-            }
-            let template = match found.clone() {
-                templates::Found::Missing => Template::Missing,
-                templates::Found::Unreadable(why) => {
-                    tracing::warn!(%platform, "{why}");
-                    Template::Unreadable(why)
-                }
-                templates::Found::Present(text) => Template::Present(text),
-            };
-            self.templates.insert(platform.clone(), found);
-            let event = Event::TemplateRead { platform, template };
-            pending.push(self.decide(Instant::now(), event, None, Subject::Other));
+            self.read_template(platform, pending);
         }
+    }
+
+    /// Reads the templates that only matter since this batch, so that no job waits for the next one.
+    fn read_new_templates(&mut self, pending: &mut Vec<Pending>) {
+        for platform in self.scheduler.templates_wanted() {
+            if self.scheduler.wants_template(&platform) {
+                self.read_template(platform, pending);
+            }
+        }
+    }
+
+    fn read_template(&mut self, platform: Platform, pending: &mut Vec<Pending>) {
+        let found = templates::read(&self.parts.config, &platform);
+        if self.templates.get(&platform) == Some(&found) && !self.scheduler.wants_template(&platform) {
+            return;
+        }
+        let template = match found.clone() {
+            templates::Found::Missing => Template::Missing,
+            templates::Found::Unreadable(why) => {
+                tracing::warn!(%platform, "{why}");
+                Template::Unreadable(why)
+            }
+            templates::Found::Present(text) => Template::Present(text),
+        };
+        self.templates.insert(platform.clone(), found);
+        let event = Event::TemplateRead { platform, template };
+        pending.push(self.decide(Instant::now(), event, None, Subject::Other));
     }
 }
 
