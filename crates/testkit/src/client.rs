@@ -36,6 +36,17 @@ pub async fn command(address: SocketAddr, command: &Message<'_>) -> Result<(), S
     answer
 }
 
+/// Sends a server any bytes where it expects a client's command; none when it closes without an answer.
+pub async fn command_bytes(address: SocketAddr, bytes: &[u8]) -> Option<Result<(), String>> {
+    let mut peer = greeted(address).await;
+    peer.offer_bytes(bytes).await;
+    peer.end_of_words().await;
+    let answer = peer.next().await?;
+    let answer = answer_of(&Message::decode(&answer).unwrap());
+    peer.closed().await;
+    Some(answer)
+}
+
 /// Puts a script on the schedule.
 pub async fn schedule(address: SocketAddr, name: &str, platform: &str, period: Period) -> Result<(), String> {
     let script = format!("echo {name}\n");

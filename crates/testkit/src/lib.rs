@@ -8,6 +8,7 @@
 
 mod client;
 mod farm;
+mod http;
 mod peer;
 mod program;
 mod record;
@@ -15,8 +16,9 @@ mod vectors;
 mod wait;
 mod worker;
 
-pub use client::{Observed, Observer, Seen, command, info, schedule};
+pub use client::{Observed, Observer, Seen, command, command_bytes, info, schedule};
 pub use farm::{Farm, Grounds};
+pub use http::{Answer, Post, Repository, get, metric};
 pub use peer::Peer;
 pub use program::Program;
 pub use record::Told;
