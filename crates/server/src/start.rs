@@ -70,7 +70,7 @@ impl Server {
         let metrics = Arc::new(Metrics::default());
         let (upload_waits, waits) = std::sync::mpsc::sync_channel(1);
         let parts = Parts {
-            store,
+            disk: Box::new(store),
             settings: settings.scheduler(),
             clock: settings.clock.clone(),
             config: settings.config_dir.clone(),
@@ -78,6 +78,7 @@ impl Server {
             consoles: consoles.clone(),
             metrics: metrics.clone(),
             upload_waits,
+            fresh_build: Box::new(engine::fresh_build),
         };
         let (engine, engine_thread) = engine::start(parts).map_err(|error| StartError::Engine(error.to_string()))?;
         let uploader = target

@@ -1,0 +1,318 @@
+//! What the engine does with a batch: decide, save, act, answer. It knows no thread and no channel to come from, so that
+//! a simulator can drive it.
+
+use super::{Assignment, Parts, Question, Refused, Request, SLEEP_MAX};
+use crate::clock::Clock;
+use builder_model::state::{Change, RunningBuild};
+use builder_model::{BuildId, Platform, ScriptJob};
+use builder_sched::{Act, Decision, Event, LostWhy, Now, Reply, Scheduler, Template, WorkerId};
+use builder_store::database::Outbox;
+use builder_store::{StoreError, templates};
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+/// How long the engine waits after a failed save before it lets time pass again.
+const FAILED_SAVE_PAUSE: Duration = Duration::from_secs(1);
+/// Most uploaded builds that are named at once.
+const KEPT_UPLOADS_MAX: usize = 1024;
+
+/// The engine itself, without its thread.
+pub struct Core {
+    parts: Parts,
+    scheduler: Scheduler,
+    waiting: HashMap<WorkerId, oneshot::Sender<Assignment>>,
+    /// Builds that workers have, with how they are told that their time is over.
+    assigned: HashMap<BuildId, oneshot::Sender<()>>,
+    /// What was read of templates last.
+    templates: HashMap<Platform, templates::Found>,
+    /// After a failed save: when time may pass again.
+    paused_until: Option<Duration>,
+    /// What a scheduler that was built anew wants saved with the next batch.
+    unsaved: Vec<Change>,
+}
+
+/// A request whose event was decided and whose answer waits for the save.
+struct Pending {
+    arrived: Instant,
+    decision: Decision,
+    reply: Option<oneshot::Sender<Result<Reply, Refused>>>,
+    /// What the event was about, where acts or answers need it.
+    subject: Subject,
+}
+
+enum Subject {
+    Waits(WorkerId),
+    Gone(WorkerId),
+    Other,
+}
+
+impl Core {
+    /// An engine over the database of its parts, and what was on the way when the last one ended.
+    pub fn new(mut parts: Parts) -> Result<Self, anyhow::Error> {
+        let state = parts.disk.load()?;
+        let (scheduler, changes) = Scheduler::restore(parts.settings.clone(), state, parts.clock.now());
+        parts.disk.save(&changes, parts.outbox)?;
+        Ok(Self {
+            parts,
+            scheduler,
+            waiting: HashMap::new(),
+            assigned: HashMap::new(),
+            templates: HashMap::new(),
+            paused_until: None,
+            unsaved: Vec::new(),
+        })
+    }
+
+    /// How long nothing happens unless somebody asks for something; zero when something is due.
+    pub fn time_to_wait(&self) -> Duration {
+        let now = self.now();
+        if let Some(until) = self.paused_until {
+            return until.saturating_sub(now.monotonic).max(Duration::from_millis(1));
+        }
+        let wake = self.scheduler.wake_at();
+        let due = wake.wall.map(|wall| {
+            let milliseconds = u64::try_from(wall.milliseconds_since(now.wall)).unwrap_or(0);
+            Duration::from_millis(milliseconds)
+        });
+        let deadline = wake.monotonic.map(|deadline| deadline.saturating_sub(now.monotonic));
+        [due, deadline].into_iter().flatten().min().unwrap_or(SLEEP_MAX)
+    }
+
+    /// The clock that it goes by.
+    pub fn clock(&mut self) -> &mut Clock {
+        &mut self.parts.clock
+    }
+
+    /// The scheduler, to be looked at.
+    pub fn scheduler(&self) -> &Scheduler {
+        &self.scheduler
+    }
+
+    fn now(&self) -> Now {
+        self.parts.clock.now()
+    }
+
+    /// Decides everything in the batch, saves once, then acts and answers.
+    pub fn step(&mut self, batch: &mut Vec<(Instant, Request)>) {
+        let mut pending = Vec::new();
+        let mut questions = Vec::new();
+        self.read_templates(&mut pending);
+        for (arrived, request) in batch.drain(..) {
+            match request {
+                Request::Event { event, reply } => {
+                    let subject =
+                        if let Event::WorkerGone { worker } = &event { Subject::Gone(*worker) } else { Subject::Other };
+                    pending.push(self.decide(arrived, event, Some(reply), subject));
+                }
+                Request::WorkerWaits { worker, platform, assign, reply } => {
+                    self.waiting.insert(worker, assign);
+                    let event = Event::WorkerWaits { worker, platform };
+                    pending.push(self.decide(arrived, event, Some(reply), Subject::Waits(worker)));
+                }
+                Request::Question(question) => questions.push(question),
+            }
+        }
+        let paused = self.paused_until.is_some_and(|until| until > self.now().monotonic);
+        if !paused {
+            self.paused_until = None;
+            pending.push(self.decide(Instant::now(), Event::TimePassed, None, Subject::Other));
+        }
+        self.read_new_templates(&mut pending);
+        let mut changes = std::mem::take(&mut self.unsaved);
+        changes.extend(pending.iter().flat_map(|pending| pending.decision.changes.iter().cloned()));
+        let saved = if changes.is_empty() { Ok(()) } else { self.save(&changes) };
+        match saved {
+            Ok(()) => self.act(pending),
+            Err(error) => self.refuse(pending, &error),
+        }
+        questions.into_iter().for_each(|question| self.answer(question));
+    }
+
+    fn decide(
+        &mut self,
+        arrived: Instant,
+        event: Event,
+        reply: Option<oneshot::Sender<Result<Reply, Refused>>>,
+        subject: Subject,
+    ) -> Pending {
+        let now = self.now();
+        let decision = self.scheduler.handle(now, event, &mut *self.parts.fresh_build);
+        Pending { arrived, decision, reply, subject }
+    }
+
+    fn save(&mut self, changes: &[Change]) -> Result<(), StoreError> {
+        let started = Instant::now();
+        let saved = self.parts.disk.save(changes, self.parts.outbox);
+        self.parts.metrics.saved(started.elapsed());
+        saved
+    }
+
+    fn act(&mut self, pending: Vec<Pending>) {
+        let mut undelivered = Vec::new();
+        for Pending { arrived, decision, reply, subject } in pending {
+            for act in decision.acts {
+                match act {
+                    Act::Assign { worker, running, script } => {
+                        self.parts.metrics.dispatched(arrived.elapsed());
+                        let build = running.build;
+                        if !self.assign(worker, running, script) {
+                            undelivered.push(build);
+                        }
+                    }
+                    Act::TimedOut { worker: _, build } => {
+                        // A session that is gone has said so already, or will: the scheduler hears of it.
+                        if let Some(timed_out) = self.assigned.remove(&build) {
+                            let _gone: Result<(), ()> = timed_out.send(());
+                        }
+                    }
+                }
+            }
+            for change in &decision.changes {
+                self.note(change);
+            }
+            match (&subject, &decision.reply) {
+                (Subject::Waits(worker), Err(_)) | (Subject::Gone(worker), _) => drop(self.waiting.remove(worker)),
+                (Subject::Waits(_) | Subject::Other, _) => {}
+            }
+            if let Some(reply) = reply {
+                // Whoever asked may have left; the event happened all the same.
+                let _left: Result<(), _> = reply.send(decision.reply.map_err(Refused::Refusal));
+            }
+        }
+        for build in undelivered {
+            let event = Event::Lost { build, why: LostWhy::NotDelivered };
+            let lost = self.decide(Instant::now(), event, None, Subject::Other);
+            match self.save(&lost.decision.changes) {
+                Ok(()) => self.act(vec![lost]),
+                Err(error) => self.refuse(vec![lost], &error),
+            }
+        }
+    }
+
+    /// What others are told about a change once it is saved.
+    fn note(&mut self, change: &Change) {
+        if let Change::Finished(finished) = change {
+            self.assigned.remove(&finished.build);
+            self.parts.metrics.finished(&finished.outcome);
+            if finished.record_bytes.is_none() {
+                tracing::warn!(build = %finished.build, job = %finished.job, outcome = %finished.outcome, "a build ended without a record");
+            }
+            self.parts.consoles.finished(finished);
+            if self.parts.outbox == Outbox::Fill {
+                // A full channel means that the uploader knows already.
+                let _knows: Result<(), _> = self.parts.upload_waits.try_send(());
+            }
+        }
+    }
+
+    /// Hands a build to its worker's session; says whether that is still there.
+    fn assign(&mut self, worker: WorkerId, running: RunningBuild, script: ScriptJob) -> bool {
+        let Some(assign) = self.waiting.remove(&worker) else { return false };
+        let (time_over, timed_out) = oneshot::channel();
+        let feed = self.parts.consoles.feed(&running.build);
+        let build = running.build;
+        if assign.send(Assignment { running, script, feed, timed_out }).is_err() {
+            return false;
+        }
+        self.assigned.insert(build, time_over);
+        true
+    }
+
+    /// The save failed: nothing of the batch happened. The scheduler is built anew from the disk, and told who waits
+    /// and who runs what.
+    fn refuse(&mut self, pending: Vec<Pending>, error: &StoreError) {
+        tracing::error!("{error}");
+        self.parts.metrics.save_failed();
+        self.paused_until = Some(self.now().monotonic + FAILED_SAVE_PAUSE);
+        for Pending { reply, subject, .. } in pending {
+            if let Subject::Waits(worker) | Subject::Gone(worker) = subject {
+                self.waiting.remove(&worker);
+                // What follows from this is forgotten with the scheduler; but so is the worker, if it still waited.
+                self.decide(Instant::now(), Event::WorkerGone { worker }, None, Subject::Other);
+            }
+            if let Some(reply) = reply {
+                let first_line = error.to_string().lines().next().unwrap_or_default().to_owned();
+                let _left: Result<(), _> = reply.send(Err(Refused::NotSaved(first_line)));
+            }
+        }
+        let state = match self.parts.disk.load() {
+            Ok(state) => state,
+            Err(error) => {
+                // Neither writing nor reading works: what is on the disk is whole, and a new start finds it.
+                tracing::error!("{error}");
+                tracing::error!("the server ends itself: its memory and its disk may differ");
+                std::process::abort();
+            }
+        };
+        let (settings, live) = (self.parts.settings.clone(), self.scheduler.live());
+        (self.scheduler, self.unsaved) = Scheduler::restore_live(settings, state, live, self.now());
+    }
+
+    fn answer(&mut self, question: Question) {
+        // Whoever asked may have left: then nobody needs the answer.
+        match question {
+            Question::Snapshot(reply) => {
+                let _left: Result<(), _> = reply.send(self.scheduler.snapshot());
+            }
+            Question::Counts(reply) => {
+                let _left: Result<(), _> = reply.send(self.scheduler.counts());
+            }
+            Question::NextUpload { except, reply } => {
+                let next = self.parts.disk.next_upload(&except);
+                if let Ok(waiting) = self.parts.disk.uploads_waiting() {
+                    self.parts.metrics.uploads_waiting(waiting);
+                }
+                let _left: Result<(), _> = reply.send(next);
+            }
+            Question::Uploaded { build, result, reply } => {
+                let now = self.now().wall;
+                let saved = match result {
+                    Ok(()) => self.parts.disk.uploaded(&build, now),
+                    Err(error) => self.parts.disk.upload_failed(&build, &error),
+                };
+                let _left: Result<(), _> = reply.send(saved);
+            }
+            Question::KeptUploads { before, reply } => {
+                let _left: Result<(), _> = reply.send(self.parts.disk.kept_uploads(before, KEPT_UPLOADS_MAX));
+            }
+            Question::RecordRemoved { build, reply } => {
+                let _left: Result<(), _> = reply.send(self.parts.disk.record_removed(&build));
+            }
+        }
+    }
+
+    /// Reads the templates that the scheduler wants to know, and tells it of those that changed.
+    fn read_templates(&mut self, pending: &mut Vec<Pending>) {
+        for platform in self.scheduler.templates_wanted() {
+            self.read_template(platform, pending);
+        }
+    }
+
+    /// Reads the templates that only matter since this batch, so that no job waits for the next one.
+    fn read_new_templates(&mut self, pending: &mut Vec<Pending>) {
+        for platform in self.scheduler.templates_wanted() {
+            if self.scheduler.wants_template(&platform) {
+                self.read_template(platform, pending);
+            }
+        }
+    }
+
+    fn read_template(&mut self, platform: Platform, pending: &mut Vec<Pending>) {
+        let found = templates::read(&self.parts.config, &platform);
+        if self.templates.get(&platform) == Some(&found) && !self.scheduler.wants_template(&platform) {
+            return;
+        }
+        let template = match found.clone() {
+            templates::Found::Missing => Template::Missing,
+            templates::Found::Unreadable(why) => {
+                tracing::warn!(%platform, "{why}");
+                Template::Unreadable(why)
+            }
+            templates::Found::Present(text) => Template::Present(text),
+        };
+        self.templates.insert(platform.clone(), found);
+        let event = Event::TemplateRead { platform, template };
+        pending.push(self.decide(Instant::now(), event, None, Subject::Other));
+    }
+}

@@ -1,0 +1,53 @@
+//! What the engine asks of the disk: the database, or in a simulation one that fails when it should.
+
+use builder_model::state::{Change, State};
+use builder_model::{BuildId, JobName, Timestamp};
+use builder_store::StoreError;
+use builder_store::database::{Outbox, Store, Upload};
+
+/// Durable state, with the meaning that [`Store`] gives to each method.
+#[expect(missing_docs, reason = "each is documented at `Store`")]
+pub trait Disk: Send {
+    fn load(&self) -> Result<State, StoreError>;
+    fn save(&mut self, changes: &[Change], outbox: Outbox) -> Result<(), StoreError>;
+    fn next_upload(&self, except: &[BuildId]) -> Result<Option<Upload>, StoreError>;
+    fn uploads_waiting(&self) -> Result<u64, StoreError>;
+    fn uploaded(&mut self, build: &BuildId, at: Timestamp) -> Result<(), StoreError>;
+    fn upload_failed(&mut self, build: &BuildId, error: &str) -> Result<(), StoreError>;
+    fn kept_uploads(&self, before: Timestamp, count: usize) -> Result<Vec<(BuildId, JobName)>, StoreError>;
+    fn record_removed(&mut self, build: &BuildId) -> Result<(), StoreError>;
+}
+
+impl Disk for Store {
+    fn load(&self) -> Result<State, StoreError> {
+        Self::load(self)
+    }
+
+    fn save(&mut self, changes: &[Change], outbox: Outbox) -> Result<(), StoreError> {
+        Self::save(self, changes, outbox)
+    }
+
+    fn next_upload(&self, except: &[BuildId]) -> Result<Option<Upload>, StoreError> {
+        Self::next_upload(self, except)
+    }
+
+    fn uploads_waiting(&self) -> Result<u64, StoreError> {
+        Self::uploads_waiting(self)
+    }
+
+    fn uploaded(&mut self, build: &BuildId, at: Timestamp) -> Result<(), StoreError> {
+        Self::uploaded(self, build, at)
+    }
+
+    fn upload_failed(&mut self, build: &BuildId, error: &str) -> Result<(), StoreError> {
+        Self::upload_failed(self, build, error)
+    }
+
+    fn kept_uploads(&self, before: Timestamp, count: usize) -> Result<Vec<(BuildId, JobName)>, StoreError> {
+        Self::kept_uploads(self, before, count)
+    }
+
+    fn record_removed(&mut self, build: &BuildId) -> Result<(), StoreError> {
+        Self::record_removed(self, build)
+    }
+}
