@@ -75,6 +75,9 @@ async fn wait_for_build(
     let Step::JobRequested(name) = session.receive(&message)? else { return Ok(None) };
     let platform = Platform::parse(name).map_err(|error| SessionError::Refused(error.to_string()))?;
     connection.inbox.message_done(head);
+    if !connection.inbox.bytes().is_empty() {
+        return Err(spoke_while_waiting(connection, session));
+    }
     connection.inbox.release();
     let worker = WorkerId(shared.next_worker.fetch_add(1, Ordering::Relaxed));
     tracing::debug!(peer = %connection.peer, %platform, "a worker waits");
