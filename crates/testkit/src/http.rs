@@ -1,6 +1,7 @@
 //! As much of HTTP as the tests need: one request a connection, and a repository that answers what it is told to.
 
 use crate::wait::in_time;
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -75,14 +76,14 @@ impl Repository {
     pub fn serve(listener: TcpListener, statuses: &[u16]) -> Self {
         let address = listener.local_addr().unwrap();
         let posts = Arc::new(Mutex::new(Vec::new()));
-        let (seen, mut statuses) = (posts.clone(), statuses.to_vec().into_iter());
+        let (seen, mut statuses) = (posts.clone(), VecDeque::from_iter(statuses.iter().copied()));
         let serving = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 let mut stream = BufReader::new(stream);
                 while let Some(post) = read_post(&mut stream).await {
                     seen.lock().unwrap().push(post);
-                    let status = statuses.next().unwrap_or(200);
+                    let status = statuses.pop_front().unwrap_or(200);
                     let body = format!("status {status}\nand more");
                     let head = format!("HTTP/1.1 {status} So\r\nContent-Length: {}\r\n\r\n", body.len());
                     stream.write_all((head + &body).as_bytes()).await.unwrap();
