@@ -27,6 +27,8 @@ const NO_PLACE: &str = "the place of the build in the queue was lost";
 pub struct Live {
     waiting: Vec<(WorkerId, Platform)>,
     attached: Vec<Running>,
+    /// Builds whose end was decided and could not be saved: their sessions will tell it again.
+    ended: Vec<Running>,
     templates: Templates,
 }
 
@@ -39,11 +41,17 @@ impl Scheduler {
         Self::restore_live(settings, state, Live::default(), now)
     }
 
+    /// The changes of all decisions so far are saved.
+    pub fn saved(&mut self) {
+        self.running.saved();
+    }
+
     /// What [`Self::restore_live`] needs of a scheduler whose changes could not be saved.
     pub fn live(&self) -> Live {
         Live {
             waiting: self.workers.all().map(|(worker, platform)| (worker, platform.clone())).collect(),
             attached: self.running.all().cloned().collect(),
+            ended: self.running.ended().to_vec(),
             templates: self.templates.clone(),
         }
     }
@@ -51,7 +59,8 @@ impl Scheduler {
     /// The scheduler that goes on after changes could not be saved: what is saved, with the workers that are still
     /// connected, and what to save together with the next event.
     ///
-    /// A worker keeps its build if that is saved; if not, the build was never handed to it, and it waits again. A
+    /// A worker keeps its build if that is saved; if not, the build was never handed to it, and it waits again. A build
+    /// whose end came with what could not be saved runs until its session tells it again. A
     /// running build without a worker is queued again as by [`Self::restore`]. Jobs are handed out with the next event:
     /// so the first to send are those [`Event::Finished`](crate::Event::Finished) that could not be saved, lest their
     /// builds run again.
@@ -73,6 +82,7 @@ impl Scheduler {
         for (platform, stored) in by_platform(state.queues) {
             scheduler.restore_queue(&platform, stored, &mut builds, now, &mut changes);
         }
+        let (running, _) = scheduler.attach(running, live.ended);
         let (unattached, mut waiting) = scheduler.attach(running, live.attached);
         scheduler.restore_running(unattached, now, &mut changes);
         waiting.extend(live.waiting);

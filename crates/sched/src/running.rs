@@ -33,9 +33,21 @@ pub(crate) struct RunningBuilds {
     deadlines: BTreeSet<(Duration, BuildId)>,
     by_worker: BTreeMap<WorkerId, BuildId>,
     per_platform: BTreeMap<Platform, usize>,
+    /// What stopped running since the last save: it still runs if the next one fails.
+    ended: Vec<Running>,
 }
 
 impl RunningBuilds {
+    /// Everything is saved.
+    pub(crate) fn saved(&mut self) {
+        self.ended.clear();
+    }
+
+    /// What stopped running since the last save.
+    pub(crate) fn ended(&self) -> &[Running] {
+        &self.ended
+    }
+
     pub(crate) fn get(&self, build: BuildId) -> Option<&Running> {
         self.by_id.get(&build)
     }
@@ -85,6 +97,7 @@ impl RunningBuilds {
             }
         }
         changes.push(Change::RunningRemoved(build));
+        self.ended.push(running.clone());
         Some(running)
     }
 

@@ -7,7 +7,7 @@ mod core;
 mod disk;
 
 pub use self::core::Core;
-pub use disk::Disk;
+pub use disk::{Disk, adopt};
 
 use crate::clock::Clock;
 use crate::consoles::{ConsoleFeed, Consoles};

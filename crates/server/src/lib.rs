@@ -7,10 +7,10 @@
 pub mod cli;
 pub mod clock;
 mod connection;
-mod consoles;
+pub mod consoles;
 pub mod engine;
 mod listener;
-mod metrics;
+pub mod metrics;
 mod session;
 pub mod settings;
 mod start;

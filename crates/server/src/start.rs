@@ -6,7 +6,7 @@ use crate::metrics::{self, Metrics};
 use crate::settings::Settings;
 use crate::{Shared, listener, upload};
 use builder_model::Timestamp;
-use builder_model::state::{Change, FinishedBuild, RunningBuild, State};
+use builder_model::state::{FinishedBuild, RunningBuild, State};
 use builder_store::console::ConsoleWriter;
 use builder_store::database::{Opened, Outbox, Store};
 use builder_store::{Folder, History, StoreError, record};
@@ -174,25 +174,19 @@ fn open_store(folder: &Folder, outbox: Outbox, now: Timestamp) -> Result<(Store,
         ),
         Opened::New | Opened::Existing => {}
     }
-    let state = store.load()?;
-    let adopted: Vec<Change> = state.running.iter().flat_map(|running| adopt(folder, running)).collect();
-    if adopted.is_empty() {
-        return Ok((store, state));
-    }
-    store.save(&adopted, outbox)?;
-    let state = store.load()?;
+    let state = engine::adopt(&mut store, outbox, |running| found_record(folder, running))?;
     Ok((store, state))
 }
 
-fn adopt(folder: &Folder, running: &RunningBuild) -> Vec<Change> {
+fn found_record(folder: &Folder, running: &RunningBuild) -> Option<FinishedBuild> {
     let path = folder.record(&running.job, &running.build);
     if !path.exists() {
-        return Vec::new();
+        return None;
     }
     match record::read_summary(&path) {
         Ok((summary, bytes)) => {
             tracing::info!(build = %running.build, "adopted the record of {}", running.job);
-            let finished = FinishedBuild {
+            Some(FinishedBuild {
                 build: running.build,
                 job: running.job.clone(),
                 platform: running.platform.clone(),
@@ -201,12 +195,11 @@ fn adopt(folder: &Folder, running: &RunningBuild) -> Vec<Change> {
                 finished: summary.finished,
                 outcome: summary.outcome,
                 record_bytes: Some(bytes),
-            };
-            vec![Change::RunningRemoved(running.build), Change::Finished(finished)]
+            })
         }
         Err(error) => {
             tracing::error!("{error}; the build runs again");
-            Vec::new()
+            None
         }
     }
 }

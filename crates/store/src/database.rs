@@ -44,7 +44,7 @@ pub struct Store {
     connection: Connection,
     path: PathBuf,
     /// Device and inode of the file that is open: what is saved into a file that somebody removed is lost.
-    file: (u64, u64),
+    file: Option<(u64, u64)>,
 }
 
 /// What happened when the database was opened.
@@ -86,10 +86,10 @@ impl Store {
     pub fn open(folder: &Folder, now: Timestamp) -> Result<(Self, Opened), StoreError> {
         let path = folder.database();
         let connection = Connection::open(&path).tried("open", &path)?;
-        let mut store = Self { connection, path, file: (0, 0) };
+        let mut store = Self { connection, path, file: None };
         store.configure()?;
         let opened = store.migrate(folder, now)?;
-        store.file = identity(&store.path).tried("open", &store.path)?;
+        store.file = Some(identity(&store.path).tried("open", &store.path)?);
         Ok((store, opened))
     }
 
@@ -100,7 +100,18 @@ impl Store {
         let connection = Connection::open_with_flags(&path, flags).tried("open", &path)?;
         connection.busy_timeout(std::time::Duration::from_secs(5)).tried("open", &path)?;
         let file = identity(&path).tried("open", &path)?;
-        Ok(Self { connection, path, file })
+        Ok(Self { connection, path, file: Some(file) })
+    }
+
+    /// An empty database that lives in memory, for simulations.
+    pub fn in_memory() -> Result<Self, StoreError> {
+        let path = PathBuf::from(":memory:");
+        let mut connection = Connection::open_in_memory().tried("open", &path)?;
+        let transaction = connection.transaction().tried("create", &path)?;
+        create(&transaction, None, Timestamp::MIN).tried("create", &path)?;
+        transaction.commit().tried("create", &path)?;
+        connection.set_prepared_statement_cache_capacity(64);
+        Ok(Self { connection, path, file: None })
     }
 
     fn configure(&self) -> Result<(), StoreError> {
@@ -142,7 +153,9 @@ impl Store {
         changes: impl IntoIterator<Item = &'a Change>,
         outbox: Outbox,
     ) -> Result<(), StoreError> {
-        if identity(&self.path).tried("find", &self.path)? != self.file {
+        if let Some(file) = self.file
+            && identity(&self.path).tried("find", &self.path)? != file
+        {
             return Err(StoreError::Replaced { path: self.path.clone() });
         }
         let transaction = self.connection.transaction().tried("write to", &self.path)?;

@@ -30,6 +30,8 @@ pub struct Core {
     paused_until: Option<Duration>,
     /// What a scheduler that was built anew wants saved with the next batch.
     unsaved: Vec<Change>,
+    /// Builds whose workers were gone when they were handed out; the scheduler does not know yet.
+    undelivered: Vec<BuildId>,
 }
 
 /// A request whose event was decided and whose answer waits for the save.
@@ -44,6 +46,7 @@ struct Pending {
 enum Subject {
     Waits(WorkerId),
     Gone(WorkerId),
+    Undelivered(BuildId),
     Other,
 }
 
@@ -61,6 +64,7 @@ impl Core {
             templates: HashMap::new(),
             paused_until: None,
             unsaved: Vec::new(),
+            undelivered: Vec::new(),
         })
     }
 
@@ -69,6 +73,9 @@ impl Core {
         let now = self.now();
         if let Some(until) = self.paused_until {
             return until.saturating_sub(now.monotonic).max(Duration::from_millis(1));
+        }
+        if !self.undelivered.is_empty() {
+            return Duration::ZERO;
         }
         let wake = self.scheduler.wake_at();
         let due = wake.wall.map(|wall| {
@@ -89,6 +96,11 @@ impl Core {
         &self.scheduler
     }
 
+    /// Whether the scheduler holds something that is to be saved with the next batch.
+    pub fn has_unsaved_changes(&self) -> bool {
+        !self.unsaved.is_empty()
+    }
+
     fn now(&self) -> Now {
         self.parts.clock.now()
     }
@@ -98,6 +110,9 @@ impl Core {
         let mut pending = Vec::new();
         let mut questions = Vec::new();
         self.read_templates(&mut pending);
+        for build in std::mem::take(&mut self.undelivered) {
+            self.take_back(build, &mut pending);
+        }
         for (arrived, request) in batch.drain(..) {
             match request {
                 Request::Event { event, reply } => {
@@ -123,10 +138,27 @@ impl Core {
         changes.extend(pending.iter().flat_map(|pending| pending.decision.changes.iter().cloned()));
         let saved = if changes.is_empty() { Ok(()) } else { self.save(&changes) };
         match saved {
-            Ok(()) => self.act(pending),
+            Ok(()) => {
+                self.scheduler.saved();
+                self.act(pending);
+            }
             Err(error) => self.refuse(pending, &error),
         }
         questions.into_iter().for_each(|question| self.answer(question));
+    }
+
+    /// A build whose worker was gone runs elsewhere; if its job is gone as well, it ends without a record, for nobody has
+    /// its console open.
+    fn take_back(&mut self, build: BuildId, pending: &mut Vec<Pending>) {
+        let event = Event::Lost { build, why: LostWhy::NotDelivered };
+        let lost = self.decide(Instant::now(), event, None, Subject::Undelivered(build));
+        let verdict = lost.decision.reply.clone();
+        pending.push(lost);
+        if let Ok(Reply::Record(outcome)) = verdict {
+            let finished = self.now().wall;
+            let event = Event::Finished { build, finished, outcome, record_bytes: None };
+            pending.push(self.decide(Instant::now(), event, None, Subject::Other));
+        }
     }
 
     fn decide(
@@ -149,7 +181,6 @@ impl Core {
     }
 
     fn act(&mut self, pending: Vec<Pending>) {
-        let mut undelivered = Vec::new();
         for Pending { arrived, decision, reply, subject } in pending {
             for act in decision.acts {
                 match act {
@@ -157,7 +188,7 @@ impl Core {
                         self.parts.metrics.dispatched(arrived.elapsed());
                         let build = running.build;
                         if !self.assign(worker, running, script) {
-                            undelivered.push(build);
+                            self.undelivered.push(build);
                         }
                     }
                     Act::TimedOut { worker: _, build } => {
@@ -173,19 +204,11 @@ impl Core {
             }
             match (&subject, &decision.reply) {
                 (Subject::Waits(worker), Err(_)) | (Subject::Gone(worker), _) => drop(self.waiting.remove(worker)),
-                (Subject::Waits(_) | Subject::Other, _) => {}
+                (Subject::Waits(_) | Subject::Undelivered(_) | Subject::Other, _) => {}
             }
             if let Some(reply) = reply {
                 // Whoever asked may have left; the event happened all the same.
                 let _left: Result<(), _> = reply.send(decision.reply.map_err(Refused::Refusal));
-            }
-        }
-        for build in undelivered {
-            let event = Event::Lost { build, why: LostWhy::NotDelivered };
-            let lost = self.decide(Instant::now(), event, None, Subject::Other);
-            match self.save(&lost.decision.changes) {
-                Ok(()) => self.act(vec![lost]),
-                Err(error) => self.refuse(vec![lost], &error),
             }
         }
     }
@@ -226,10 +249,14 @@ impl Core {
         self.parts.metrics.save_failed();
         self.paused_until = Some(self.now().monotonic + FAILED_SAVE_PAUSE);
         for Pending { reply, subject, .. } in pending {
-            if let Subject::Waits(worker) | Subject::Gone(worker) = subject {
-                self.waiting.remove(&worker);
-                // What follows from this is forgotten with the scheduler; but so is the worker, if it still waited.
-                self.decide(Instant::now(), Event::WorkerGone { worker }, None, Subject::Other);
+            match subject {
+                Subject::Waits(worker) | Subject::Gone(worker) => {
+                    self.waiting.remove(&worker);
+                    // What follows from this is forgotten with the scheduler; but so is the worker, if it still waited.
+                    self.decide(Instant::now(), Event::WorkerGone { worker }, None, Subject::Other);
+                }
+                Subject::Undelivered(build) => self.undelivered.push(build),
+                Subject::Other => {}
             }
             if let Some(reply) = reply {
                 let first_line = error.to_string().lines().next().unwrap_or_default().to_owned();

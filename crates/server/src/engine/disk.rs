@@ -1,6 +1,6 @@
 //! What the engine asks of the disk: the database, or in a simulation one that fails when it should.
 
-use builder_model::state::{Change, State};
+use builder_model::state::{Change, FinishedBuild, RunningBuild, State};
 use builder_model::{BuildId, JobName, Timestamp};
 use builder_store::StoreError;
 use builder_store::database::{Outbox, Store, Upload};
@@ -50,4 +50,22 @@ impl Disk for Store {
     fn record_removed(&mut self, build: &BuildId) -> Result<(), StoreError> {
         Self::record_removed(self, build)
     }
+}
+
+/// The durable state as a server finds it, after the builds were finished whose records were on disk before their rows:
+/// `record_of` looks for the record of a build that was running.
+pub fn adopt(
+    disk: &mut dyn Disk,
+    outbox: Outbox,
+    record_of: impl Fn(&RunningBuild) -> Option<FinishedBuild>,
+) -> Result<State, StoreError> {
+    let state = disk.load()?;
+    let records = state.running.iter().filter_map(record_of);
+    let adopted: Vec<Change> =
+        records.flat_map(|record| [Change::RunningRemoved(record.build), Change::Finished(record)]).collect();
+    if adopted.is_empty() {
+        return Ok(state);
+    }
+    disk.save(&adopted, outbox)?;
+    disk.load()
 }

@@ -9,7 +9,7 @@ use crate::connection::{Connection, ConnectionError, PROGRESS_LIMIT};
 use crate::consoles::ConsoleFeed;
 use crate::engine::{Assignment, Refused};
 use builder_model::state::RunningBuild;
-use builder_model::{Outcome, Platform, ScriptJob, Timestamp, outcome};
+use builder_model::{BuildId, Outcome, Platform, ScriptJob, Timestamp, outcome};
 use builder_sched::{Event, LostWhy, Reply, WorkerId};
 use builder_store::StoreError;
 use builder_store::console::ConsoleWriter;
@@ -47,7 +47,7 @@ pub(super) async fn serve(mut connection: Connection, mut session: Session, shar
         Ok(console) => console,
         Err(error) => {
             tracing::error!(build = %running.build, "{error}");
-            without_console(&shared, running, first_line(&error)).await;
+            never_began(&shared, running.build, LostWhy::RecordFailed(first_line(&error))).await;
             return connection.close().await;
         }
     };
@@ -96,10 +96,7 @@ async fn wait_for_build(
     // The engine may have assigned a build at this very moment: then it never reached the worker.
     assignment.close();
     match assignment.try_recv() {
-        Ok(assigned) => {
-            let event = Event::Lost { build: assigned.running.build, why: LostWhy::NotDelivered };
-            insist(shared, event).await;
-        }
+        Ok(assigned) => never_began(shared, assigned.running.build, LostWhy::NotDelivered).await,
         Err(_) => drop(insist(shared, Event::WorkerGone { worker }).await),
     }
     result
@@ -138,11 +135,9 @@ pub(super) async fn insist(shared: &Shared, event: Event) -> Option<Reply> {
     }
 }
 
-/// A build whose console cannot be opened: nothing was handed out yet.
-async fn without_console(shared: &Shared, running: RunningBuild, error: String) {
-    let build = running.build;
-    if let Some(Reply::Record(outcome)) = insist(shared, Event::Lost { build, why: LostWhy::RecordFailed(error) }).await
-    {
+/// A build that was assigned, but of which the worker never heard.
+async fn never_began(shared: &Shared, build: BuildId, why: LostWhy) {
+    if let Some(Reply::Record(outcome)) = insist(shared, Event::Lost { build, why }).await {
         let finished = shared.settings.clock.now().wall;
         insist(shared, Event::Finished { build, finished, outcome, record_bytes: None }).await;
     }
