@@ -54,6 +54,10 @@ fn finish(
     if !run_tests(arguments, missing, &mut counts)? || counts.has_failures() {
         failed.push("tests".into());
     }
+    if arguments.is_empty() && !succeeds(&mut cargo(&["run", "--quiet", "--package", "builder-simulator", "--locked"]))?
+    {
+        failed.push("simulator".into());
+    }
     println!();
     left_out.iter().for_each(|what| println!("xtask: skipped: {what}"));
     failed.iter().for_each(|what| println!("xtask: failed: {what}"));

@@ -133,7 +133,8 @@ impl Show<'_> {
                 return Ok(build);
             }
             anyhow::ensure!(Instant::now() < until, "no build began within {} seconds", BEGIN_LIMIT.as_secs());
-            std::thread::sleep(LOOK_INTERVAL); // tidy: a server of protocol 13 cannot tell when a build begins
+            // tidy: a server cannot tell when a build begins
+            std::thread::sleep(LOOK_INTERVAL);
         }
     }
 

@@ -86,6 +86,7 @@ fn kill_until_none(mut find: impl FnMut() -> Vec<Pid>) -> usize {
         for &process in &found {
             send(process, Signal::SIGKILL);
         }
+        // tidy: nothing tells when processes that are not our children are gone
         std::thread::sleep(if found.is_empty() { Duration::from_millis(1) } else { KILL_ROUND });
     }
 }

@@ -168,6 +168,7 @@ fn start(script: &Path) -> io::Result<Pid> {
         match command.spawn() {
             Ok(child) => return Ok(processes::id_of(&child)),
             Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && Instant::now() < until => {
+                // tidy: nothing tells when nobody writes to the script any more
                 std::thread::sleep(KILL_ROUND);
             }
             Err(error) => return Err(error),

@@ -158,6 +158,7 @@ impl Farm {
             ["gone", id] => Event::WorkerGone { worker: worker(id) },
             ["lost", id] => Event::Lost { build: build(id), why: LostWhy::WorkerVanished },
             ["lost", id, "disk"] => Event::Lost { build: build(id), why: LostWhy::RecordFailed("disk full".into()) },
+            ["lost", id, "undelivered"] => Event::Lost { build: build(id), why: LostWhy::NotDelivered },
             ["lost", id, "restart"] => Event::Lost { build: build(id), why: LostWhy::ServerRestarted },
             ["finish", id, how] => {
                 let (outcome, record_bytes) = match how {
@@ -219,6 +220,7 @@ impl Farm {
             self.replay.apply(change);
             writeln!(self.story, "    {}", picture(change)).unwrap();
         }
+        self.scheduler.saved();
     }
 
     fn info(&mut self) {

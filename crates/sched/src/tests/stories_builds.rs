@@ -537,10 +537,8 @@ fn after_a_save_that_failed_workers_keep_what_is_saved() {
         + running b3 b on p, attempt 1, retries 0
         => worker 2: b3, "run b"
     > unsaved finish b1 ok
-        - running b1
-        + p[0] a, resumes b1 after attempt 1
     > finish b1 ok
-        - p[0]
+        - running b1
         + finished b1 a on p, attempts 1, 0h to 0h, exited 0, record of 100 bytes
     > unsaved waits 3 new
         + queue new
@@ -550,5 +548,36 @@ fn after_a_save_that_failed_workers_keep_what_is_saved() {
         queue of new:
         queue of p:
         b3 runs b on worker 2, attempt 1
+    "#);
+}
+
+#[test]
+fn a_build_that_never_reached_its_worker_was_no_attempt() {
+    insta::assert_snapshot!(farm("
+        schedule a p never
+        schedule b p never
+        waits 1 p
+        lost b1 undelivered
+        waits 2 p
+    "), @r#"
+    > schedule a p never
+        + entry a never at never
+        + queue p
+        + p[0] a
+    > schedule b p never
+        + entry b never at never
+        + p[1] b
+    > waits 1 p
+        - p[0]
+        + running b1 a on p, attempt 1, retries 0
+        => worker 1: b1, "run a"
+    > lost b1 undelivered
+        run again
+        - running b1
+        + p[0] a, resumes b1 after attempt 0
+    > waits 2 p
+        - p[0]
+        + running b1 a on p, attempt 1, retries 0
+        => worker 2: b1, "run a"
     "#);
 }
