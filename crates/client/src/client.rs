@@ -114,7 +114,9 @@ fn answer(connection: &mut Connection) -> Result<Answer, Error> {
         Step::Info(info) => Answer::Info(Farm::from(info)),
         Step::Done => Answer::Done,
         Step::Refused(reason) => Answer::Refused(Shown(reason).to_string()),
-        Step::Ready | Step::Line { .. } => Answer::Other,
+        Step::Ready | Step::Line { .. } | Step::Waits(_) | Step::Builds(_) | Step::Uploads(_) | Step::Artifacts(_) => {
+            Answer::Other
+        }
     })?;
     answer.ok_or_else(|| Error::NoAnswer { remote: connection.remote().clone() })
 }

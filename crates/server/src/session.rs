@@ -1,5 +1,6 @@
 //! One task for each connection: the hello, and then what its role asks for.
 
+mod ask;
 mod client;
 mod finish;
 mod observe;

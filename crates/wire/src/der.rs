@@ -61,6 +61,20 @@ pub enum Fault {
         /// How many it has.
         octets: usize,
     },
+    /// A SHA-256 with another length than 32 octets.
+    Digest {
+        /// How many it has.
+        octets: usize,
+    },
+    /// A number beyond what it may be.
+    Number {
+        /// Which number.
+        what: &'static str,
+        /// The smallest that is taken.
+        least: u64,
+        /// The largest that is taken.
+        most: u64,
+    },
     /// An element is longer than we take.
     Limit {
         /// Which element.
@@ -83,6 +97,8 @@ impl fmt::Display for Fault {
             Self::Time => f.write_str("the time is malformed or impossible"),
             Self::Path => f.write_str("the path is empty or contains NUL"),
             Self::Uuid { octets } => write!(f, "a UUID has 16 octets, this one has {octets}"),
+            Self::Digest { octets } => write!(f, "a SHA-256 has 32 octets, this one has {octets}"),
+            Self::Number { what, least, most } => write!(f, "{what} is not from {least} to {most}"),
             Self::Limit { what, limit } => write!(f, "{what} is over the limit of {limit}"),
         }
     }

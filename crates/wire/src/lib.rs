@@ -13,15 +13,17 @@ pub mod session;
 pub mod state;
 pub mod stream;
 mod time;
+mod version;
 
 pub use der::{DecodeError, Fault};
 pub use element::Encoded;
 pub use frame::{FrameError, Inbox};
-pub use message::{File, Info, InfoQueue, InfoRunning, Job, Message, MessageKind, Role, ScheduleEntry, ScriptJob};
+pub use message::{Ask, File, Info, InfoQueue, InfoRunning, Job, Message, MessageKind, Role, ScheduleEntry, ScriptJob};
 pub use record::Record;
 pub use state::StateItem;
+pub use version::ClientVersion;
 
-/// The version that a client and a server must agree on.
-pub const CLIENT_VERSION: i64 = 13;
+/// The version that every client and server speaks; [`ClientVersion`] has all of them.
+pub const CLIENT_VERSION: i64 = ClientVersion::Thirteen.number();
 /// The version that a worker and a server must agree on.
 pub const WORKER_VERSION: i64 = 5;

@@ -1,13 +1,17 @@
-//! The messages of the protocol: one flat CHOICE with the context tags 0 to 22.
+//! The messages of the protocol: one flat CHOICE with the context tags 0 to 27.
 //!
 //! Values borrow from the frame they were read from, and are written from where their payloads lie. Text is any
 //! octets here: who acts on a name checks it first (`builder_model::name`).
 
+mod ask;
 mod build;
 mod info;
 mod job;
 mod kind;
 
+pub use ask::{
+    ArtifactRow, Ask, AskBuilds, BUILDS_ASKED_MAX, BuildRow, BuildsReply, REPLY_BYTES_MAX, UploadRow, WaitRow,
+};
 pub use build::File;
 pub(crate) use build::{files, outcome};
 pub use info::{Info, InfoQueue, InfoRunning, ScheduleEntry};
@@ -135,6 +139,16 @@ pub enum Message<'a> {
     },
     /// `[22]` and the older `[7]`, server: what is going on.
     InfoReply(Info<'a>),
+    /// `[23]`, client of version 14: a question.
+    Ask(Ask<'a>),
+    /// `[24]`, server: what queued jobs wait for, in the order of `info`.
+    WaitsReply(Vec<WaitRow<'a>>),
+    /// `[25]`, server: builds that have ended.
+    BuildsReply(BuildsReply<'a>),
+    /// `[26]`, server: uploads that wait, the one that waits longest first.
+    UploadsReply(Vec<UploadRow<'a>>),
+    /// `[27]`, server: what a build left.
+    ArtifactsReply(Vec<ArtifactRow<'a>>),
 }
 
 impl<'a> Message<'a> {
@@ -203,6 +217,11 @@ impl<'a> Message<'a> {
                 Ok(Self::Execute { name, platform })
             })?,
             MessageKind::UndropPlatform => Self::UndropPlatform { platform: reader.octets()? },
+            MessageKind::Ask => Self::Ask(reader.ask()?),
+            MessageKind::WaitsReply => Self::WaitsReply(reader.sequence_of(Reader::wait_row)?),
+            MessageKind::BuildsReply => Self::BuildsReply(reader.builds_reply()?),
+            MessageKind::UploadsReply => Self::UploadsReply(reader.sequence_of(Reader::upload_row)?),
+            MessageKind::ArtifactsReply => Self::ArtifactsReply(reader.sequence_of(Reader::artifact_row)?),
         })
     }
 
@@ -227,6 +246,11 @@ impl<'a> Message<'a> {
             Self::Execute { .. } => MessageKind::Execute,
             Self::UndropPlatform { .. } => MessageKind::UndropPlatform,
             Self::InfoReply(_) => MessageKind::InfoReply,
+            Self::Ask(_) => MessageKind::Ask,
+            Self::WaitsReply(_) => MessageKind::WaitsReply,
+            Self::BuildsReply(_) => MessageKind::BuildsReply,
+            Self::UploadsReply(_) => MessageKind::UploadsReply,
+            Self::ArtifactsReply(_) => MessageKind::ArtifactsReply,
         }
     }
 
@@ -282,6 +306,11 @@ impl<'a> Message<'a> {
                 Element::sequence(parts)
             }
             Self::InfoReply(info) => info.element(),
+            Self::Ask(ask) => ask.element(),
+            Self::WaitsReply(rows) => Element::sequence(rows.iter().map(WaitRow::element).collect()),
+            Self::BuildsReply(reply) => reply.element(),
+            Self::UploadsReply(rows) => Element::sequence(rows.iter().map(UploadRow::element).collect()),
+            Self::ArtifactsReply(rows) => Element::sequence(rows.iter().map(ArtifactRow::element).collect()),
         }
     }
 }

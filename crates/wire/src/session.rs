@@ -9,13 +9,14 @@ pub mod worker;
 
 #[cfg(test)]
 pub(crate) mod samples {
+    use crate::message::{AskBuilds, BuildsReply};
     use crate::*;
     use builder_model::{BuildId, Outcome, Period, Timestamp};
 
     pub(crate) const BUILD: BuildId = BuildId::from_bytes([7; 16]);
     pub(crate) const OTHER: BuildId = BuildId::from_bytes([9; 16]);
 
-    /// One message of every kind, in the order of the tags.
+    /// One message of every kind, in the order of the tags; where it matters, one of each form.
     pub(crate) fn one_of_each() -> Vec<Message<'static>> {
         let job = ScriptJob { name: b"j", platform: b"p", script: b"s" };
         vec![
@@ -31,7 +32,7 @@ pub(crate) mod samples {
             Message::Reschedule { name: b"j", next: Timestamp::MAX, period: None },
             Message::ClientHello { role: Role::Client, version: CLIENT_VERSION },
             Message::ClientHello { role: Role::Worker, version: WORKER_VERSION },
-            Message::ClientHello { role: Role::Client, version: CLIENT_VERSION + 1 },
+            Message::ClientHello { role: Role::Client, version: CLIENT_VERSION - 1 },
             Message::ServerHello,
             Message::JobRequested { platform: b"p" },
             Message::DropPlatform { platform: b"p" },
@@ -40,6 +41,16 @@ pub(crate) mod samples {
             Message::Execute { name: b"j", platform: None },
             Message::UndropPlatform { platform: b"p" },
             Message::InfoReply(Info::default()),
+            Message::Ask(Ask::Waits),
+            Message::Ask(Ask::Builds(AskBuilds { count: 1, before: None, job: None, platform: None, failed: false })),
+            Message::Ask(Ask::Uploads),
+            Message::Ask(Ask::Artifacts(BUILD)),
+            Message::WaitsReply(Vec::new()),
+            Message::BuildsReply(BuildsReply::default()),
+            Message::UploadsReply(Vec::new()),
+            Message::ArtifactsReply(Vec::new()),
+            ClientVersion::Fourteen.hello(),
+            Message::ClientHello { role: Role::Client, version: 15 },
         ]
     }
 }

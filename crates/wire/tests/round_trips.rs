@@ -5,10 +5,13 @@
 mod support;
 
 use builder_model::{BuildId, Outcome, Period, Timestamp};
-use builder_wire::message::write_output_frame;
+use builder_wire::message::{
+    ArtifactRow, AskBuilds, BUILDS_ASKED_MAX, BuildRow, BuildsReply, UploadRow, WaitRow, write_output_frame,
+};
 use builder_wire::record::{ConsoleLine, FileHead, Frame, files_header, finished_head};
 use builder_wire::{
-    File, Inbox, Info, InfoQueue, InfoRunning, Job, Message, Record, Role, ScheduleEntry, ScriptJob, StateItem, state,
+    Ask, File, Inbox, Info, InfoQueue, InfoRunning, Job, Message, Record, Role, ScheduleEntry, ScriptJob, StateItem,
+    state,
 };
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -131,12 +134,61 @@ impl Seed {
         dropped.chain(entries).chain(self.queues().into_iter().map(StateItem::Queue)).collect()
     }
 
+    fn ask_builds(&self) -> Ask<'_> {
+        let some = self.flag;
+        let [job, platform, _] = &self.texts;
+        Ask::Builds(AskBuilds {
+            count: 1 + self.number.unsigned_abs() as u32 % BUILDS_ASKED_MAX,
+            before: some.then_some(self.number),
+            job: some.then_some(job),
+            platform: (!some).then_some(platform),
+            failed: some,
+        })
+    }
+
+    fn builds(&self) -> BuildsReply<'_> {
+        let [job, platform, _] = &self.texts;
+        let row = BuildRow {
+            number: self.number,
+            build: self.build,
+            job,
+            platform,
+            attempts: self.number as u32,
+            started: self.times.0,
+            finished: self.times.1,
+            outcome: self.outcome.clone(),
+            record_bytes: self.flag.then_some(self.number.unsigned_abs() >> 2),
+            uploaded: (!self.flag).then_some(self.times.0),
+        };
+        BuildsReply { builds: vec![row; self.count], next: self.flag.then_some(self.number) }
+    }
+
+    /// The messages that version 14 has more than version 13.
+    fn asked(&self) -> Vec<Message<'_>> {
+        let (build, tries, count) = (self.build, self.number as u32, self.count);
+        let [name, platform, text] = &self.texts;
+        let wait = WaitRow { platform, job: name, reason: text.into() };
+        let upload = UploadRow { build, job: name, tries, error: self.flag.then_some(text) };
+        let sha256 = std::array::from_fn(|index| index as u8);
+        let artifact = ArtifactRow { path: name, bytes: self.number.unsigned_abs() >> 2, sha256 };
+        vec![
+            Message::Ask(Ask::Waits),
+            Message::Ask(self.ask_builds()),
+            Message::Ask(Ask::Uploads),
+            Message::Ask(Ask::Artifacts(build)),
+            Message::WaitsReply(vec![wait; count]),
+            Message::BuildsReply(self.builds()),
+            Message::UploadsReply(vec![upload; count]),
+            Message::ArtifactsReply(vec![artifact; count]),
+        ]
+    }
+
     /// One message of every kind.
     fn messages(&self) -> Vec<Message<'_>> {
         let Self { build, period, flag, .. } = *self;
         let [name, text, line] = &self.texts;
         let role = if flag { Role::Client } else { Role::Worker };
-        vec![
+        let mut messages = vec![
             Message::JobSchedule { build, job: self.script() },
             self.finished(),
             Message::Output { build, line, delta: flag.then_some(self.number) },
@@ -155,7 +207,9 @@ impl Seed {
             Message::Execute { name, platform: flag.then_some(text) },
             Message::UndropPlatform { platform: text },
             Message::InfoReply(self.info()),
-        ]
+        ];
+        messages.extend(self.asked());
+        messages
     }
 }
 

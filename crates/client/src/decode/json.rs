@@ -1,5 +1,7 @@
 //! The values as JSON, in the shape of the golden vectors: written by hand, as this runs a million times in a row.
 
+mod ask;
+
 use builder_model::{BuildId, Outcome, Period, Timestamp};
 use builder_wire::{
     File, Info, InfoQueue, InfoRunning, Job, Message, Record, Role, ScheduleEntry, ScriptJob, StateItem,
@@ -67,16 +69,17 @@ impl Json<'_> {
                 self.command("Failure").bytes("msg", reason);
             }
             Message::Execute { name, platform } => {
-                self.command("Execute").bytes("name", name);
-                match platform {
-                    Some(platform) => self.bytes("platform", platform),
-                    None => self.raw(",\"platform\":null"),
-                };
+                self.command("Execute").bytes("name", name).optional_bytes("platform", *platform);
             }
             Message::UndropPlatform { platform } => {
                 self.command("Undrop_platform").bytes("platform", platform);
             }
             Message::InfoReply(info) => self.command("Info_reply").key("info").info(info),
+            Message::Ask(ask) => self.ask(ask),
+            Message::WaitsReply(rows) => self.waits_reply(rows),
+            Message::BuildsReply(reply) => self.builds_reply(reply),
+            Message::UploadsReply(rows) => self.uploads_reply(rows),
+            Message::ArtifactsReply(rows) => self.artifacts_reply(rows),
         }
         self.0.push(b'}');
     }
@@ -161,6 +164,13 @@ impl Json<'_> {
     fn bytes(&mut self, key: &str, bytes: &[u8]) -> &mut Self {
         self.key(key).hex(bytes);
         self
+    }
+
+    fn optional_bytes(&mut self, key: &str, bytes: Option<&[u8]>) -> &mut Self {
+        match bytes {
+            Some(bytes) => self.bytes(key, bytes),
+            None => self.key(key).raw("null"),
+        }
     }
 
     fn uuid(&mut self, key: &str, build: &BuildId) -> &mut Self {

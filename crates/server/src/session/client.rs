@@ -1,5 +1,6 @@
 //! A client's one command: checked, handed to the engine, answered.
 
+use super::ask::{self, Question};
 use super::{SessionError, next_head, observe};
 use crate::Shared;
 use crate::connection::{Connection, ConnectionError, PROGRESS_LIMIT};
@@ -17,6 +18,7 @@ enum Command {
     Event(Event),
     Info,
     Observe(BuildId),
+    Ask(Question),
 }
 
 pub(super) async fn serve(mut connection: Connection, mut session: Session, shared: Arc<Shared>) {
@@ -93,6 +95,7 @@ fn checked(message: &Message<'_>) -> Result<Option<Command>, SessionError> {
         Message::UndropPlatform { platform } => Event::UndropPlatform(Platform::from_history(platform)),
         Message::Info => return Ok(Some(Command::Info)),
         Message::Observe { build } => return Ok(Some(Command::Observe(*build))),
+        Message::Ask(question) => return Ok(Some(Command::Ask(question.into()))),
         Message::JobSchedule { .. }
         | Message::JobFinished { .. }
         | Message::Output { .. }
@@ -101,7 +104,11 @@ fn checked(message: &Message<'_>) -> Result<Option<Command>, SessionError> {
         | Message::JobRequested { .. }
         | Message::Success
         | Message::Failure { .. }
-        | Message::InfoReply(_) => return Ok(None),
+        | Message::InfoReply(_)
+        | Message::WaitsReply(_)
+        | Message::BuildsReply(_)
+        | Message::UploadsReply(_)
+        | Message::ArtifactsReply(_) => return Ok(None),
     };
     Ok(Some(Command::Event(event)))
 }
@@ -123,10 +130,11 @@ async fn answer(connection: &mut Connection, command: Command, shared: &Shared) 
             Err(refused) => refuse(connection, &refused).await,
         },
         Command::Observe(build) => observe::serve(connection, build, shared).await,
+        Command::Ask(question) => ask::serve(connection, question, shared).await,
     }
 }
 
-async fn refuse(connection: &mut Connection, refused: &Refused) -> Result<(), ConnectionError> {
+pub(super) async fn refuse(connection: &mut Connection, refused: &Refused) -> Result<(), ConnectionError> {
     tracing::info!(peer = %connection.peer, "refused: {refused}");
     fail(connection, &refused.to_string()).await
 }

@@ -127,7 +127,8 @@ async fn send_lines(
     }
 }
 
-async fn find_record(build: BuildId, shared: &Shared) -> Result<Option<(PathBuf, Ended)>, StoreError> {
+/// Where the record of a finished build is, or was, and how the build ended.
+pub(super) async fn find_record(build: BuildId, shared: &Shared) -> Result<Option<(PathBuf, Ended)>, StoreError> {
     let shared_history = shared.history.clone();
     let found = tokio::task::spawn_blocking(move || {
         let history = shared_history.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -169,8 +170,7 @@ async fn replay(
     match reading.await {
         Ok(Ok(_)) => end(connection, build, &ended).await,
         Ok(Err(StoreError::Io { source, .. })) if source.kind() == std::io::ErrorKind::NotFound => {
-            let reason = format!("the build ended ({}), but its record is not kept here any more", ended.outcome);
-            fail(connection, &reason).await
+            fail(connection, &not_kept(&ended)).await
         }
         Ok(Err(error)) => {
             tracing::error!("{error}");
@@ -178,6 +178,11 @@ async fn replay(
         }
         Err(error) => fail(connection, &error.to_string()).await,
     }
+}
+
+/// What is said of a build whose record is gone.
+pub(super) fn not_kept(ended: &Ended) -> String {
+    format!("the build ended ({}), but its record is not kept here any more", ended.outcome)
 }
 
 /// The last line is the outcome, as the original renders it; then the end.

@@ -1,5 +1,6 @@
 //! The kinds of messages: their tags, and how long each may be.
 
+use crate::message::ask::REPLY_BYTES_MAX;
 use builder_model::limits;
 
 /// The kind of a message: its context tag.
@@ -30,6 +31,11 @@ pub enum MessageKind {
     Execute = 20,
     UndropPlatform = 21,
     InfoReply = 22,
+    Ask = 23,
+    WaitsReply = 24,
+    BuildsReply = 25,
+    UploadsReply = 26,
+    ArtifactsReply = 27,
 }
 
 /// Longest message that holds only names, times and numbers, in bytes: long enough to say what is wrong with a name.
@@ -41,7 +47,7 @@ const INFO_BYTES_MAX: u64 = 1 << 30;
 
 impl MessageKind {
     /// All kinds; the index is the tag.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 28] = [
         Self::Obsolete0,
         Self::Obsolete1,
         Self::JobSchedule,
@@ -65,6 +71,11 @@ impl MessageKind {
         Self::Execute,
         Self::UndropPlatform,
         Self::InfoReply,
+        Self::Ask,
+        Self::WaitsReply,
+        Self::BuildsReply,
+        Self::UploadsReply,
+        Self::ArtifactsReply,
     ];
 
     /// The kind that starts with this identifier octet.
@@ -80,6 +91,7 @@ impl MessageKind {
             Self::JobFinished => i64::MAX as u64,
             Self::Output => limits::LINE_BYTES_MAX as u64 + 64,
             Self::InfoReply | Self::InfoReplyOld => INFO_BYTES_MAX,
+            Self::WaitsReply | Self::BuildsReply | Self::UploadsReply | Self::ArtifactsReply => REPLY_BYTES_MAX,
             Self::Failure => limits::REASON_BYTES_MAX as u64 + 64,
             Self::ClientHello | Self::ServerHello | Self::Info | Self::Success | Self::Observe => 1024,
             Self::Obsolete0
@@ -92,7 +104,8 @@ impl MessageKind {
             | Self::JobRequested
             | Self::DropPlatform
             | Self::Execute
-            | Self::UndropPlatform => SMALL_BYTES_MAX,
+            | Self::UndropPlatform
+            | Self::Ask => SMALL_BYTES_MAX,
         }
     }
 }

@@ -1,11 +1,11 @@
 //! A connection as a client sees it: hello, one command, the answer.
 
-use crate::message::{Info, Message, MessageKind, Role};
-use crate::{CLIENT_VERSION, WORKER_VERSION};
+use crate::message::{ArtifactRow, Ask, BuildsReply, Info, Message, MessageKind, Role, UploadRow, WaitRow};
+use crate::{ClientVersion, WORKER_VERSION};
 use builder_model::BuildId;
 
-/// The first message of a client.
-pub const HELLO: Message<'static> = Message::ClientHello { role: Role::Client, version: CLIENT_VERSION };
+/// The first message of a client that asks for nothing new: every server takes it.
+pub const HELLO: Message<'static> = ClientVersion::Thirteen.hello();
 /// The first message of a worker.
 pub const WORKER_HELLO: Message<'static> = Message::ClientHello { role: Role::Worker, version: WORKER_VERSION };
 
@@ -20,6 +20,8 @@ pub enum Session {
     Commanded,
     /// `info` was sent: its reply comes before the answer.
     AwaitsInfo,
+    /// `ask` was sent: the reply to its question comes before the answer.
+    AwaitsReply(MessageKind),
     /// `observe` was sent for this build: lines come before the answer.
     Observing(BuildId),
     /// The answer came.
@@ -33,6 +35,14 @@ pub enum Step<'a, 'm> {
     Ready,
     /// The answer to `info`.
     Info(&'m Info<'a>),
+    /// What queued jobs wait for.
+    Waits(&'m [WaitRow<'a>]),
+    /// Builds that have ended.
+    Builds(&'m BuildsReply<'a>),
+    /// Uploads that wait.
+    Uploads(&'m [UploadRow<'a>]),
+    /// What the build left.
+    Artifacts(&'m [ArtifactRow<'a>]),
     /// A line of the observed build; the last one before the answer is the outcome.
     Line {
         /// Nanoseconds since the start of the build.
@@ -67,6 +77,7 @@ impl Session {
                 let info = matches!(kind, MessageKind::InfoReply | MessageKind::InfoReplyOld);
                 ("the reply to info", info || kind == MessageKind::Failure)
             }
+            Self::AwaitsReply(reply) => ("the reply to the question", kind == *reply || kind == MessageKind::Failure),
             Self::Observing(_) => ("a line of output", kind == MessageKind::Output || is_answer(kind)),
             Self::Done => ("the end", false),
         };
@@ -78,6 +89,8 @@ impl Session {
         assert_eq!(*self, Self::Ready, "one command is sent, after the hello");
         *self = if let Message::Observe { build } = command {
             Self::Observing(*build)
+        } else if let Message::Ask(ask) = command {
+            Self::AwaitsReply(reply_kind(ask))
         } else if command.kind() == MessageKind::Info {
             Self::AwaitsInfo
         } else {
@@ -92,6 +105,10 @@ impl Session {
         let (next, step) = match message {
             Message::ServerHello => (Self::Ready, Step::Ready),
             Message::InfoReply(info) => (Self::Commanded, Step::Info(info)),
+            Message::WaitsReply(rows) => (Self::Commanded, Step::Waits(rows)),
+            Message::BuildsReply(reply) => (Self::Commanded, Step::Builds(reply)),
+            Message::UploadsReply(rows) => (Self::Commanded, Step::Uploads(rows)),
+            Message::ArtifactsReply(rows) => (Self::Commanded, Step::Artifacts(rows)),
             Message::Success => (Self::Done, Step::Done),
             Message::Failure { reason } => (Self::Done, Step::Refused(reason)),
             Message::Output { build, line, delta: Some(delta) } if *self == Self::Observing(*build) => {
@@ -101,6 +118,15 @@ impl Session {
         };
         *self = next;
         Ok(step)
+    }
+}
+
+fn reply_kind(ask: &Ask<'_>) -> MessageKind {
+    match ask {
+        Ask::Waits => MessageKind::WaitsReply,
+        Ask::Builds(_) => MessageKind::BuildsReply,
+        Ask::Uploads => MessageKind::UploadsReply,
+        Ask::Artifacts(_) => MessageKind::ArtifactsReply,
     }
 }
 
@@ -116,11 +142,15 @@ mod tests {
     /// Which messages each state takes, by their place in `one_of_each`; all others are violations that change nothing.
     #[test]
     fn every_state_and_message() {
-        let table: [(Session, &[usize]); 6] = [
+        let table: [(Session, &[usize]); 10] = [
             (Session::Greeting, &[13]),
             (Session::Ready, &[]),
             (Session::Commanded, &[16, 17]),
             (Session::AwaitsInfo, &[17, 20]),
+            (Session::AwaitsReply(MessageKind::WaitsReply), &[17, 25]),
+            (Session::AwaitsReply(MessageKind::BuildsReply), &[17, 26]),
+            (Session::AwaitsReply(MessageKind::UploadsReply), &[17, 27]),
+            (Session::AwaitsReply(MessageKind::ArtifactsReply), &[17, 28]),
             (Session::Observing(BUILD), &[3, 16, 17]),
             (Session::Done, &[]),
         ];
@@ -146,6 +176,10 @@ mod tests {
             let expected = match index {
                 5 => Session::AwaitsInfo,
                 7 => Session::Observing(BUILD),
+                21 => Session::AwaitsReply(MessageKind::WaitsReply),
+                22 => Session::AwaitsReply(MessageKind::BuildsReply),
+                23 => Session::AwaitsReply(MessageKind::UploadsReply),
+                24 => Session::AwaitsReply(MessageKind::ArtifactsReply),
                 _ => Session::Commanded,
             };
             assert_eq!(session, expected);

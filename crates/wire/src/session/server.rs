@@ -1,7 +1,7 @@
 //! A connection as the server sees it.
 
 use crate::message::{Message, MessageKind, Role};
-use crate::{CLIENT_VERSION, WORKER_VERSION};
+use crate::{ClientVersion, WORKER_VERSION};
 use builder_model::BuildId;
 
 /// Where a connection stands.
@@ -9,8 +9,8 @@ use builder_model::BuildId;
 pub enum Session {
     /// Nothing came yet.
     Greeting,
-    /// A client said hello; its one command comes next.
-    Client,
+    /// A client said hello; its one command comes next, of those that its version has.
+    Client(ClientVersion),
     /// The client gave its command; nothing more may come.
     Commanded,
     /// A worker said hello; its platform comes next.
@@ -45,14 +45,14 @@ pub enum Violation {
     #[error("the first message is {0:?}, not a hello")]
     NoHello(MessageKind),
     /// Another version: close without an answer, as the original does.
-    #[error("the {role:?} speaks version {version} of the protocol, this server speaks {expected}")]
+    #[error("the {role:?} speaks version {version} of the protocol, this server speaks {spoken}")]
     Version {
         /// Who.
         role: Role,
         /// What it speaks.
         version: i64,
-        /// What it should speak.
-        expected: i64,
+        /// What it may speak.
+        spoken: &'static str,
     },
     /// No command of a client: answer `failure "bad communication"`, then close.
     #[error("a client sent {0:?}, which is no command of a client")]
@@ -85,8 +85,8 @@ impl Session {
         match self {
             Self::Greeting if kind == MessageKind::ClientHello => Ok(()),
             Self::Greeting => Err(Violation::NoHello(kind)),
-            Self::Client if is_command(kind) => Ok(()),
-            Self::Client | Self::Commanded => Err(Violation::NoCommand(kind)),
+            Self::Client(version) if is_command(kind) && version.has(kind) => Ok(()),
+            Self::Client(_) | Self::Commanded => Err(Violation::NoCommand(kind)),
             Self::Worker if kind == MessageKind::JobRequested => Ok(()),
             Self::Worker => unexpected("should ask for a job"),
             Self::Waiting => unexpected("waits for a job"),
@@ -121,7 +121,8 @@ impl Session {
             | Message::Reschedule { .. }
             | Message::DropPlatform { .. }
             | Message::Execute { .. }
-            | Message::UndropPlatform { .. } => {
+            | Message::UndropPlatform { .. }
+            | Message::Ask(_) => {
                 *self = Self::Commanded;
                 Step::Command(message)
             }
@@ -129,7 +130,11 @@ impl Session {
             | Message::ServerHello
             | Message::Success
             | Message::Failure { .. }
-            | Message::InfoReply(_) => return Err(Violation::NoCommand(message.kind())),
+            | Message::InfoReply(_)
+            | Message::WaitsReply(_)
+            | Message::BuildsReply(_)
+            | Message::UploadsReply(_)
+            | Message::ArtifactsReply(_) => return Err(Violation::NoCommand(message.kind())),
         };
         Ok(step)
     }
@@ -148,13 +153,17 @@ impl Session {
     }
 
     fn greet(&mut self, role: Role, version: i64) -> Result<Step<'static, 'static>, Violation> {
-        let (expected, next) = match role {
-            Role::Client => (CLIENT_VERSION, Self::Client),
-            Role::Worker => (WORKER_VERSION, Self::Worker),
+        let next = match role {
+            Role::Client => ClientVersion::from_number(version).map(Self::Client),
+            Role::Worker => (version == WORKER_VERSION).then_some(Self::Worker),
         };
-        if version != expected {
-            return Err(Violation::Version { role, version, expected });
-        }
+        let Some(next) = next else {
+            let spoken = match role {
+                Role::Client => "13 and 14",
+                Role::Worker => "5",
+            };
+            return Err(Violation::Version { role, version, spoken });
+        };
         *self = next;
         Ok(Step::Greet(role))
     }
@@ -163,7 +172,7 @@ impl Session {
         match *self {
             Self::Running(expected) if expected == found => Ok(()),
             Self::Running(expected) => Err(Violation::OtherBuild { kind, expected, found }),
-            Self::Greeting | Self::Client | Self::Commanded | Self::Worker | Self::Waiting | Self::Finished => {
+            Self::Greeting | Self::Client(_) | Self::Commanded | Self::Worker | Self::Waiting | Self::Finished => {
                 Err(Violation::Unexpected { kind, state: "has no build" })
             }
         }
@@ -181,7 +190,8 @@ fn is_command(kind: MessageKind) -> bool {
         | MessageKind::Reschedule
         | MessageKind::DropPlatform
         | MessageKind::Execute
-        | MessageKind::UndropPlatform => true,
+        | MessageKind::UndropPlatform
+        | MessageKind::Ask => true,
         MessageKind::Obsolete0
         | MessageKind::Obsolete1
         | MessageKind::Obsolete8
@@ -194,7 +204,11 @@ fn is_command(kind: MessageKind) -> bool {
         | MessageKind::JobRequested
         | MessageKind::Success
         | MessageKind::Failure
-        | MessageKind::InfoReply => false,
+        | MessageKind::InfoReply
+        | MessageKind::WaitsReply
+        | MessageKind::BuildsReply
+        | MessageKind::UploadsReply
+        | MessageKind::ArtifactsReply => false,
     }
 }
 
@@ -206,10 +220,11 @@ mod tests {
     /// Which messages each state takes, by their place in `one_of_each`; all others are violations that change nothing.
     #[test]
     fn every_state_and_message() {
-        let commands = [4, 5, 6, 7, 8, 9, 15, 18, 19];
-        let table: [(Session, &[usize]); 7] = [
-            (Session::Greeting, &[10, 11]),
-            (Session::Client, &commands),
+        let commands = [4, 5, 6, 7, 8, 9, 15, 18, 19, 21, 22, 23, 24];
+        let table: [(Session, &[usize]); 8] = [
+            (Session::Greeting, &[10, 11, 29]),
+            (Session::Client(ClientVersion::Thirteen), &commands[..9]),
+            (Session::Client(ClientVersion::Fourteen), &commands),
             (Session::Commanded, &[]),
             (Session::Worker, &[14]),
             (Session::Waiting, &[]),
@@ -226,6 +241,20 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn other_versions_are_told_what_is_spoken() {
+        let violation =
+            |role, version| Session::Greeting.receive(&Message::ClientHello { role, version }).unwrap_err().to_string();
+        let spoken = ClientVersion::ALL.map(|version| version.number().to_string()).join(" and ");
+        let client = violation(Role::Client, 15);
+        assert_eq!(client, format!("the Client speaks version 15 of the protocol, this server speaks {spoken}"));
+        let worker = violation(Role::Worker, 13);
+        assert_eq!(
+            worker,
+            format!("the Worker speaks version 13 of the protocol, this server speaks {WORKER_VERSION}")
+        );
     }
 
     #[test]

@@ -1,0 +1,112 @@
+//! Version 14 by its golden octets, which `docs/protocol.md` lists, and what its readers refuse.
+
+#![allow(clippy::unwrap_used, reason = "a test ends where it fails")]
+
+use builder_model::{BuildId, Outcome, Timestamp};
+use builder_wire::message::{ArtifactRow, AskBuilds, BuildRow, BuildsReply, UploadRow, WaitRow};
+use builder_wire::{Ask, ClientVersion, Message};
+
+const BUILD: BuildId = BuildId::from_bytes([
+    0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff,
+]);
+const ALL: AskBuilds<'_> = AskBuilds { count: 20, before: None, job: None, platform: None, failed: false };
+
+fn unhex(text: &str) -> Vec<u8> {
+    let text: Vec<u8> = text.bytes().filter(|byte| *byte != b' ').collect();
+    text.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn build() -> BuildRow<'static> {
+    let time = |text: &str| -> Timestamp { text.parse().unwrap() };
+    BuildRow {
+        number: 7,
+        build: BUILD,
+        job: b"j",
+        platform: b"p",
+        attempts: 1,
+        started: time("2024-09-05T12:34:56Z"),
+        finished: time("2024-09-05T12:35:57.250Z"),
+        outcome: Outcome::Exited(0),
+        record_bytes: None,
+        uploaded: None,
+    }
+}
+
+#[test]
+fn golden_octets() {
+    let narrow = AskBuilds { count: 10_000, before: Some(7), job: Some(b"j"), platform: Some(b"p"), failed: true };
+    let kept = BuildRow { record_bytes: Some(300), uploaded: Some(build().started), ..build() };
+    let wait = WaitRow { platform: b"p", job: b"j", reason: b"a free worker".into() };
+    let tried = UploadRow { build: BUILD, job: b"j", tries: 2, error: Some(b"no") };
+    let artifact = ArtifactRow { path: b"bin/a", bytes: 300, sha256: [0xee; 32] };
+    let u = "0c1000112233445566778899aabbccddeeff";
+    let (started, finished) = ("180f32303234303930353132333435365a", "181332303234303930353132333535372e3235305a");
+    let row = format!("020107 {u} 0c016a 0c0170 020101 {started} {finished} a003020100");
+    let cases = [
+        (ClientVersion::Fourteen.hello(), "ae093007a002050002010e".to_owned()),
+        (Message::Ask(Ask::Waits), "b7063004a0020500".to_owned()),
+        (Message::Ask(Ask::Builds(ALL)), "b7093007a1053003020114".to_owned()),
+        (
+            Message::Ask(Ask::Builds(narrow)),
+            "b71d301ba1193017 02022710 a003020107 a1030c016a a2030c0170 a3020500".to_owned(),
+        ),
+        (Message::Ask(Ask::Uploads), "b7063004a2020500".to_owned()),
+        (Message::Ask(Ask::Artifacts(BUILD)), format!("b7163014a312{u}")),
+        (Message::WaitsReply(Vec::new()), "b8023000".to_owned()),
+        (Message::WaitsReply(vec![wait]), "b8193017 3015 0c0170 0c016a 0c0d61206672656520776f726b6572".to_owned()),
+        (Message::BuildsReply(BuildsReply::default()), "b90430023000".to_owned()),
+        (Message::BuildsReply(BuildsReply { builds: vec![build()], next: None }), format!("b94f304d 304b 3049 {row}")),
+        (
+            Message::BuildsReply(BuildsReply { builds: vec![kept], next: Some(7) }),
+            format!("b96d306b 3064 3062 {row} a0040202012c a111{started} a003020107"),
+        ),
+        (Message::UploadsReply(vec![tried]), format!("ba20301e 301c {u} 0c016a 020102 0c026e6f")),
+        (
+            Message::ArtifactsReply(vec![artifact]),
+            format!("bb31302f 302d 0c0562696e2f61 0202012c 0c20{}", "ee".repeat(32)),
+        ),
+    ];
+    for (message, octets) in cases {
+        let octets = octets.replace(' ', "");
+        assert_eq!(hex(&message.encode().to_vec()), octets, "{message:?}");
+        assert_eq!(Message::decode(&unhex(&octets)), Ok(message));
+    }
+}
+
+#[test]
+fn what_is_refused() {
+    let cases = [
+        ("b7020500", "byte 2: expected SEQUENCE, found tag 0x05"),
+        ("b7023000", "byte 4: the data ends here, within an element"),
+        ("b7063004a4020500", "byte 4: expected a question, found tag 0xa4"),
+        ("b7083006a002050005 00", "byte 8: surplus data"),
+        ("b7093007a1053003020100", "byte 8: the count of builds is not from 1 to 10000"),
+        ("b7093007a10530030201ff", "byte 8: the count of builds is not from 1 to 10000"),
+        ("b70a3008a1063004 02022711", "byte 8: the count of builds is not from 1 to 10000"),
+        // The options have an order.
+        ("b7133011a10f300d 020114 a2030c0170 a1030c016a", "byte 16: surplus data"),
+        ("b8020500", "byte 2: expected SEQUENCE, found tag 0x05"),
+        ("bb0f300d 300b 0c0161 020101 0c03616263", "byte 12: a SHA-256 has 32 octets, this one has 3"),
+        ("bb0f300d 300b 0c0161 0201ff 0c03616263", "byte 9: a size is not from 0 to 4611686018427387903"),
+        ("bc020500", "byte 0: expected a message, found tag 0xbc"),
+    ];
+    for (octets, expected) in cases {
+        let error = Message::decode(&unhex(octets)).unwrap_err();
+        assert_eq!(error.to_string(), expected, "{octets}");
+    }
+}
+
+#[test]
+fn sizes_of_rows_are_those_of_their_octets() {
+    let wait = WaitRow { platform: b"p", job: &[b'j'; 200], reason: b"a free worker".into() };
+    let artifact = ArtifactRow { path: &[b'a'; 300], bytes: 1 << 40, sha256: [1; 32] };
+    let (wait_size, artifact_size) = (wait.size(), artifact.size());
+    let length = |message: &Message<'_>| message.encode().len() as u64;
+    // A list of one row has its own header, and that of the message around it.
+    assert_eq!(length(&Message::WaitsReply(vec![wait])), wait_size + 3 + 3);
+    assert_eq!(length(&Message::ArtifactsReply(vec![artifact])), artifact_size + 4 + 4);
+}
