@@ -1,7 +1,7 @@
 //! What the engine asks of the disk: the database, or in a simulation one that fails when it should.
 
-use builder_model::state::{Change, FinishedBuild, RunningBuild, State};
-use builder_model::{BuildId, JobName, Timestamp};
+use builder_model::state::{Change, FinishedBuild, Queued, Resume, RunningBuild, State};
+use builder_model::{BuildId, JobName, Platform, Timestamp};
 use builder_store::StoreError;
 use builder_store::database::{Outbox, Store, Upload};
 
@@ -53,19 +53,33 @@ impl Disk for Store {
 }
 
 /// The durable state as a server finds it, after the builds were finished whose records were on disk before their rows:
-/// `record_of` looks for the record of a build that was running.
+/// `record_of` looks for the record of a build that was running, or that waits to run again.
 pub fn adopt(
     disk: &mut dyn Disk,
     outbox: Outbox,
     record_of: impl Fn(&RunningBuild) -> Option<FinishedBuild>,
 ) -> Result<State, StoreError> {
     let state = disk.load()?;
-    let records = state.running.iter().filter_map(record_of);
-    let adopted: Vec<Change> =
-        records.flat_map(|record| [Change::RunningRemoved(record.build), Change::Finished(record)]).collect();
+    let running = state.running.iter().filter_map(|running| {
+        record_of(running).map(|record| [Change::RunningRemoved(record.build), Change::Finished(record)])
+    });
+    let places = state.queues.iter().flat_map(|(platform, places)| places.iter().map(move |place| (platform, place)));
+    let queued = places.filter_map(|(platform, (position, queued))| {
+        let record = record_of(&as_running(platform, queued)?)?;
+        let removed = Change::QueuedRemoved { platform: platform.clone(), position: *position };
+        Some([removed, Change::Finished(record)])
+    });
+    let adopted: Vec<Change> = running.chain(queued).flatten().collect();
     if adopted.is_empty() {
         return Ok(state);
     }
     disk.save(&adopted, outbox)?;
     disk.load()
+}
+
+/// The last attempt at a build that waits to run again.
+fn as_running(platform: &Platform, queued: &Queued) -> Option<RunningBuild> {
+    let Resume { build, attempts, started } = queued.resume.clone()?;
+    let (job, platform) = (queued.job.clone(), platform.clone());
+    Some(RunningBuild { build, job, platform, attempt: attempts, retries: queued.retries, started })
 }
