@@ -20,7 +20,7 @@ use builder_store::database::{Outbox, Upload};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 /// Most events that are decided and saved together.
 const BATCH_EVENTS_MAX: usize = 1024;
@@ -89,6 +89,7 @@ pub enum Question {
 #[derive(Debug, Clone)]
 pub struct Engine {
     requests: mpsc::Sender<(Instant, Request)>,
+    stop: Arc<Notify>,
 }
 
 impl Engine {
@@ -96,6 +97,11 @@ impl Engine {
         let (reply, answer) = oneshot::channel();
         self.requests.send((Instant::now(), request(reply))).await.map_err(|_| Refused::Stopping)?;
         answer.await.map_err(|_| Refused::Stopping)
+    }
+
+    /// Ends the engine once it has answered who asked before; whoever asks later hears that the server stops.
+    pub fn stop(&self) {
+        self.stop.notify_one();
     }
 
     /// Lets an event happen; gives what came of it once that is saved.
@@ -178,19 +184,21 @@ pub struct Parts {
     pub fresh_build: Box<dyn FnMut() -> BuildId + Send>,
 }
 
-/// Starts the engine on a thread of its own. It ends when every [`Engine`] is gone.
+/// Starts the engine on a thread of its own. It ends when it is stopped, or when every [`Engine`] is gone.
 pub fn start(parts: Parts) -> Result<(Engine, std::thread::JoinHandle<()>), anyhow::Error> {
     let (requests, inbox) = mpsc::channel(WAITING_EVENTS_MAX);
     let mut engine = Core::new(parts)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let stop = Arc::new(Notify::new());
+    let stopped = stop.clone();
     let thread = std::thread::Builder::new().name("engine".to_owned()).spawn(move || {
-        runtime.block_on(run(&mut engine, inbox));
+        runtime.block_on(run(&mut engine, inbox, &stopped));
     })?;
-    Ok((Engine { requests }, thread))
+    Ok((Engine { requests, stop }, thread))
 }
 
-/// Feeds the engine until nobody is left who could ask it.
-async fn run(core: &mut Core, mut inbox: mpsc::Receiver<(Instant, Request)>) {
+/// Feeds the engine until it is stopped, or nobody is left who could ask it.
+async fn run(core: &mut Core, mut inbox: mpsc::Receiver<(Instant, Request)>, stop: &Notify) {
     let mut batch = Vec::with_capacity(BATCH_EVENTS_MAX);
     loop {
         batch.clear();
@@ -201,6 +209,7 @@ async fn run(core: &mut Core, mut inbox: mpsc::Receiver<(Instant, Request)>) {
                 received = inbox.recv_many(&mut batch, BATCH_EVENTS_MAX) => if received == 0 {
                     return;
                 },
+                () = stop.notified() => inbox.close(),
                 () = core.clock().wait(wait, SLEEP_MAX) => {}
             }
         } else {

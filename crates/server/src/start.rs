@@ -44,7 +44,8 @@ pub enum StartError {
 pub struct Server {
     addresses: Vec<SocketAddr>,
     tasks: Vec<JoinHandle<()>>,
-    engine: std::thread::JoinHandle<()>,
+    engine: Engine,
+    engine_thread: std::thread::JoinHandle<()>,
     uploader: Option<std::thread::JoinHandle<()>>,
     stop: watch::Sender<bool>,
 }
@@ -96,8 +97,8 @@ impl Server {
             stopping,
             next_worker: AtomicU64::new(1),
         };
-        let (addresses, tasks) = serve(Arc::new(shared), engine, listeners, metrics_listeners)?;
-        Ok(Self { addresses, tasks, engine: engine_thread, uploader, stop })
+        let (addresses, tasks) = serve(Arc::new(shared), engine.clone(), listeners, metrics_listeners)?;
+        Ok(Self { addresses, tasks, engine, engine_thread, uploader, stop })
     }
 
     /// Where it listens.
@@ -113,12 +114,14 @@ impl Server {
                 tracing::error!("a listener ended badly: {error}");
             }
         }
+        // The uploader and open connections for metrics hold on to the engine: it does not end by itself.
+        self.engine.stop();
         let threads = move || {
+            if self.engine_thread.join().is_err() {
+                tracing::error!("the engine ended badly");
+            }
             if let Some(uploader) = self.uploader {
                 upload::join(uploader);
-            }
-            if self.engine.join().is_err() {
-                tracing::error!("the engine ended badly");
             }
         };
         if let Err(error) = tokio::task::spawn_blocking(threads).await {

@@ -8,8 +8,8 @@ use builder_store::database::Upload;
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 use ureq::tls::{RootCerts, TlsConfig};
@@ -130,7 +130,7 @@ pub(crate) fn start(
         target,
         agent: config.into(),
         engine,
-        folder: folder.clone(),
+        folder: Arc::downgrade(folder),
         metrics: metrics.clone(),
         keep,
         later: HashMap::new(),
@@ -155,7 +155,8 @@ struct Uploader {
     target: Target,
     agent: ureq::Agent,
     engine: Engine,
-    folder: Arc<Folder>,
+    /// An upload that is under way when the server stops does not keep the folder from the next server.
+    folder: Weak<Folder>,
     metrics: Arc<Metrics>,
     keep: Duration,
     /// Builds whose upload failed: when to try again, and after how many tries.
@@ -191,9 +192,13 @@ impl Uploader {
         }
     }
 
+    fn folder(&self) -> Result<Arc<Folder>, Refused> {
+        self.folder.upgrade().ok_or(Refused::Stopping)
+    }
+
     fn upload(&mut self, upload: Upload) -> Result<(), Refused> {
         let Upload { build, job, tries } = upload;
-        let path = self.folder.record(&job, &build);
+        let path = self.folder()?.record(&job, &build);
         match self.send(&path) {
             Ok(answer) => {
                 let how = match answer {
@@ -243,7 +248,7 @@ impl Uploader {
         let keep = i64::try_from(self.keep.as_millis()).unwrap_or(i64::MAX);
         let before = Timestamp::from(SystemTime::now()).plus_milliseconds(-keep);
         for (build, job) in self.engine.kept_uploads(before)? {
-            match self.folder.remove_record(&job, &build) {
+            match self.folder()?.remove_record(&job, &build) {
                 Ok(()) => self.engine.record_removed(build)?,
                 Err(error) => tracing::warn!(%build, "{error}"),
             }
