@@ -3,6 +3,7 @@
 //! This file reads the arguments and gives the exit code; what a command does lies in the module of its name.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the terminal is what this program is for")]
 
+mod bench;
 mod command;
 mod component;
 mod count;
@@ -21,6 +22,8 @@ usage: cargo xtask COMMAND
   tidy              check the arrows between crates, the shape of files, and the links of the docs
   ci                formatting, tidy, clippy and all tests: what has to pass before a change goes in
   dist              release binaries, man pages and completions as dist/builder-VERSION-ARCH-linux.tar.gz
+  bench [--quick] [--only CASE,…]
+                    measure the release programs, and compare with the goals: docs/performance.md
   help              this text
 
 environment:
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         ["ci"] => test::ci(),
         ["tidy"] => tidy::tidy(),
         ["dist"] => dist::dist(),
+        ["bench", rest @ ..] => bench::bench(rest),
         ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             return ExitCode::SUCCESS;

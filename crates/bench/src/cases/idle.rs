@@ -1,0 +1,164 @@
+//! Case f: workers that wait, as many as descriptors allow: what one costs in memory, and what it costs to wake one.
+
+use crate::bench::{Bench, within};
+use crate::peer::{self, NOOP, Peer};
+use crate::report::{Errors, Measurement};
+use crate::samples::Samples;
+use crate::{jobs, machine};
+use anyhow::{Context, Result, bail};
+use builder_wire::Role;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+/// How many workers connect at once: fewer than any server's backlog.
+const CONNECTING: usize = 128;
+/// Descriptors that server and generator need for other things than workers.
+const SPARE_DESCRIPTORS: u64 = 300;
+/// How long the server has to put a worker in its place, and to come to rest before its memory is read.
+const SETTLE: Duration = Duration::from_millis(4);
+const REST: Duration = Duration::from_millis(500);
+
+/// What is measured.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Options {
+    /// How many workers wait, growing; 0 is as many as descriptors allow
+    #[arg(long, value_delimiter = ',', default_values_t = [10, 100, 1000, 0])]
+    pub(crate) workers: Vec<usize>,
+    /// How many are woken at each size
+    #[arg(long, default_value_t = 300)]
+    pub(crate) rounds: usize,
+}
+
+/// What a waiting worker tells.
+#[derive(Debug)]
+enum Event {
+    Waits,
+    Woken(Instant),
+    Failed(anyhow::Error),
+}
+
+/// Measures.
+pub(crate) async fn run(bench: &mut Bench, options: &Options) -> Result<()> {
+    let descriptors = machine::raise_descriptor_limit().context("raise the limit on descriptors")?;
+    let most = usize::try_from(descriptors.saturating_sub(SPARE_DESCRIPTORS))?;
+    let platform = bench.platform("f");
+    let name = jobs::name(&platform, 0);
+    peer::command(bench.address, &peer::schedule(&name, &platform, NOOP)).await?;
+    jobs::work(bench.address, &platform, 1, 1, bench.deadline()).await;
+    let (events, seen) = mpsc::channel(CONNECTING * 4);
+    let mut crowd = Crowd { address: bench.address, platform, name, workers: JoinSet::new(), events, seen };
+    let mut base = None;
+    for &workers in &options.workers {
+        let workers = if workers == 0 { most } else { workers.min(most) };
+        let mut errors = Errors::default();
+        let start = Instant::now();
+        if let Err(error) = within(bench.deadline(), "workers to connect", crowd.grow(workers)).await {
+            errors.note(&error);
+        }
+        let (elapsed, before) = (start.elapsed(), crowd.workers.len());
+        tokio::time::sleep(REST).await;
+        let memory = bench.pid.and_then(machine::memory).unwrap_or_default();
+        let (base_workers, base_kb) = *base.get_or_insert((before, memory.now_kb));
+        let each = memory.now_kb.saturating_sub(base_kb) as f64 / (before - base_workers) as f64;
+        let (latencies, surplus) = crowd.wake(options.rounds, bench.deadline(), &mut errors).await;
+        errors.add(surplus, "more than one worker was woken for a job");
+        let measurement = Measurement::new("idle")
+            .with("workers", before)
+            .figure("grown_in_s", elapsed.as_secs_f64())
+            .with("server_kb", memory.now_kb)
+            .figure("kb_per_worker", each)
+            .latencies("wake", &latencies)
+            .errors(&errors);
+        bench.report.add(measurement)?;
+    }
+    jobs::clean(bench.address, &crowd.platform).await
+}
+
+/// Workers that wait, and come back after each job.
+struct Crowd {
+    address: SocketAddr,
+    platform: String,
+    name: String,
+    workers: JoinSet<()>,
+    events: mpsc::Sender<Event>,
+    seen: mpsc::Receiver<Event>,
+}
+
+impl Crowd {
+    /// Adds workers until there are so many.
+    async fn grow(&mut self, workers: usize) -> Result<()> {
+        while self.workers.len() < workers {
+            let more = CONNECTING.min(workers - self.workers.len());
+            for _ in 0..more {
+                self.workers.spawn(work(self.address, self.platform.clone(), self.events.clone()));
+            }
+            for _ in 0..more {
+                match self.seen.recv().await {
+                    Some(Event::Waits) => {}
+                    Some(Event::Failed(error)) => return Err(error),
+                    Some(Event::Woken(_)) | None => bail!("a worker was woken without a job"),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Wakes one after the other; gives how long that took, and how many were woken that should not have been.
+    async fn wake(&mut self, rounds: usize, deadline: tokio::time::Instant, errors: &mut Errors) -> (Samples, u64) {
+        let (mut latencies, mut surplus) = (Samples::default(), 0);
+        for _ in 0..rounds {
+            tokio::time::sleep(SETTLE).await;
+            match within(deadline, "a worker to wake", self.wake_one()).await {
+                Ok(latency) => latencies.push(latency),
+                Err(error) => {
+                    errors.note(&error);
+                    return (latencies, surplus);
+                }
+            }
+            while let Ok(event) = self.seen.try_recv() {
+                surplus += u64::from(matches!(event, Event::Woken(_)));
+            }
+        }
+        (latencies, surplus)
+    }
+
+    async fn wake_one(&mut self) -> Result<Duration> {
+        let mut client = Peer::connect(self.address, Role::Client).await?;
+        let start = Instant::now();
+        client.send(&peer::execute(&self.name)).await?;
+        let mut woken = None;
+        // The worker is woken, hands in its job, and waits again.
+        loop {
+            match self.seen.recv().await.context("no workers are left")? {
+                Event::Woken(at) => woken = Some(at),
+                Event::Failed(error) => return Err(error),
+                Event::Waits => break,
+            }
+        }
+        client.success().await?;
+        Ok(woken.context("a worker came back without a job")? - start)
+    }
+}
+
+async fn work(address: SocketAddr, platform: String, events: mpsc::Sender<Event>) {
+    loop {
+        let event = match work_once(address, &platform, &events).await {
+            Ok(()) => continue,
+            Err(error) => Event::Failed(error),
+        };
+        // When nobody listens any more, the case is over.
+        match events.send(event).await {
+            Ok(()) | Err(_) => return,
+        }
+    }
+}
+
+async fn work_once(address: SocketAddr, platform: &str, events: &mpsc::Sender<Event>) -> Result<()> {
+    let mut worker = Peer::waiting_worker(address, platform).await?;
+    events.send(Event::Waits).await?;
+    let build = worker.job().await?;
+    events.send(Event::Woken(Instant::now())).await?;
+    worker.finish(build).await
+}

@@ -1,0 +1,92 @@
+//! Case g: a job that does nothing, on a real worker that waits: from a client's `execute` to the record on disk.
+
+use crate::bench::{Bench, within};
+use crate::farm::Program;
+use crate::peer::{self, NOOP, Peer};
+use crate::report::{Errors, Measurement};
+use crate::samples::Samples;
+use crate::{jobs, machine};
+use anyhow::{Context, Result};
+use builder_wire::{Message, Role};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// How long a worker has to come back for its next job before the clock starts.
+const SETTLE: Duration = Duration::from_millis(30);
+
+/// What is measured.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Options {
+    /// How many jobs
+    #[arg(long, default_value_t = 200)]
+    pub(crate) rounds: usize,
+    /// The builder-worker that runs them
+    #[arg(long, value_name = "PATH")]
+    pub(crate) worker_program: PathBuf,
+}
+
+/// Measures.
+pub(crate) async fn run(bench: &mut Bench, options: &Options) -> Result<()> {
+    let platform = bench.platform("g");
+    let name = jobs::name(&platform, 0);
+    let worker = Program::worker(&options.worker_program, bench.address, &platform)?;
+    let deadline = bench.deadline();
+    peer::command(bench.address, &peer::schedule(&name, &platform, NOOP)).await?;
+    within(deadline, "the first job", finished(bench.address, &platform)).await?;
+    let before = machine::processor_seconds(worker.pid());
+    let (mut samples, mut errors) = (Samples::default(), Errors::default());
+    for _ in 0..options.rounds {
+        tokio::time::sleep(SETTLE).await;
+        match within(deadline, "a job", round(bench.address, &platform, &name)).await {
+            Ok(elapsed) => samples.push(elapsed),
+            Err(error) => errors.note(&error),
+        }
+        if tokio::time::Instant::now() >= deadline {
+            break;
+        }
+    }
+    let after = machine::processor_seconds(worker.pid());
+    let processor = after.zip(before).map_or(f64::NAN, |(after, before)| after - before);
+    worker.stop().await.context("stop the worker")?;
+    let measurement = Measurement::new("noop")
+        .with("rounds", samples.len())
+        .latencies("record", &samples)
+        .figure("worker_ms_per_job", processor / samples.len() as f64 * 1000.0)
+        .errors(&errors);
+    bench.report.add(measurement)?;
+    jobs::clean(bench.address, &platform).await
+}
+
+async fn round(address: SocketAddr, platform: &str, name: &str) -> Result<Duration> {
+    let mut client = Peer::connect(address, Role::Client).await?;
+    let start = Instant::now();
+    client.send(&peer::execute(name)).await?;
+    client.success().await?;
+    finished(address, platform).await?;
+    Ok(start.elapsed())
+}
+
+/// Waits until no job of a platform is queued or runs. A build is followed to its end, which comes when its record is
+/// on disk; so this knows the moment to a round trip, and asks seldom.
+pub(crate) async fn finished(address: SocketAddr, platform: &str) -> Result<()> {
+    loop {
+        let (overview, _) = peer::info(address).await?;
+        let running = overview.running.iter().find(|(_, runs_on)| runs_on == platform.as_bytes());
+        if let Some((build, _)) = running {
+            follow(address, *build).await?;
+        } else if overview.queued.iter().all(|queued| queued != platform.as_bytes()) {
+            return Ok(());
+        }
+    }
+}
+
+async fn follow(address: SocketAddr, build: builder_model::BuildId) -> Result<()> {
+    let mut observer = Peer::observer(address, build).await?;
+    loop {
+        let ended = observer.drain(|message| Ok(matches!(message, Message::Success).then_some(())))?;
+        if ended.is_some() || !observer.fill().await? {
+            return Ok(());
+        }
+    }
+}
