@@ -4,6 +4,7 @@ use crate::database::{Store, build_id, job_name, platform, timestamp};
 use crate::error::{StoreError, Tried};
 use builder_model::state::FinishedBuild;
 use builder_model::{BuildId, JobName, Outcome, Platform, Timestamp};
+use builder_wire::message::UPLOADS_LISTED_MAX;
 use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension, Row, params};
 use std::path::Path;
@@ -66,8 +67,6 @@ pub struct WaitingUpload {
 pub const PAGE_SCAN_ROWS_MAX: usize = 100_000;
 /// Most bytes of texts, such as the reasons of aborted builds, on one page; the build that reaches it is its last.
 pub const PAGE_BYTES_MAX: usize = 16 << 20;
-/// Most uploads that are listed.
-pub const UPLOADS_LISTED_MAX: usize = 10_000;
 /// Where the reason of a failed upload is cut, in characters.
 pub const UPLOAD_ERROR_CHARACTERS_MAX: usize = 1024;
 

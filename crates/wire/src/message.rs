@@ -10,7 +10,8 @@ mod job;
 mod kind;
 
 pub use ask::{
-    ArtifactRow, Ask, AskBuilds, BUILDS_ASKED_MAX, BuildRow, BuildsReply, REPLY_BYTES_MAX, UploadRow, WaitRow,
+    ArtifactRow, Ask, AskBuilds, BUILDS_ASKED_MAX, BuildRow, BuildsReply, REPLY_BYTES_MAX, UPLOADS_LISTED_MAX,
+    UploadRow, WaitRow,
 };
 pub use build::File;
 pub(crate) use build::{files, outcome};

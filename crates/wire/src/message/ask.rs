@@ -12,6 +12,8 @@ use std::borrow::Cow;
 
 /// Most builds that can be asked for at once.
 pub const BUILDS_ASKED_MAX: u32 = 10_000;
+/// Most uploads that a reply lists.
+pub const UPLOADS_LISTED_MAX: usize = 10_000;
 /// Longest reply, in bytes.
 pub const REPLY_BYTES_MAX: u64 = 64 << 20;
 
