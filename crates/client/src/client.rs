@@ -1,13 +1,16 @@
 //! What a client can ask of a server. Each method makes its own connection, as the protocol wants it.
 
+use crate::builds::{BuildFilter, BuildPage, EndedBuild, WaitingUpload};
 use crate::connection::Connection;
 use crate::error::Error;
-use crate::farm::Farm;
+use crate::farm::{Farm, Wait};
+use crate::inspect::Artifact;
 use crate::observe::{ConsoleEvent, observe};
 use crate::remote::Remote;
 use builder_model::{BuildId, Outcome, Period, Shown, Timestamp};
+use builder_wire::message::ArtifactRow;
 use builder_wire::session::client::Step;
-use builder_wire::{Message, ScriptJob};
+use builder_wire::{Ask, ClientVersion, Message, ScriptJob};
 use std::io;
 
 /// Asks one server. Names and platforms are sent as they are: the server decides whether it takes them.
@@ -18,10 +21,9 @@ pub struct Client {
 
 /// The answer to a command, as far as it has come.
 enum Answer {
-    Info(Farm),
+    Reply,
     Done,
     Refused(String),
-    Other,
 }
 
 impl Client {
@@ -68,16 +70,67 @@ impl Client {
 
     /// What is going on.
     pub fn info(&self) -> Result<Farm, Error> {
-        let mut connection = self.send(&Message::Info)?;
-        let mut farm = Farm::default();
+        info(self.connect()?)
+    }
+
+    /// What is going on, and what each queued job waits for, where the server can tell.
+    pub fn info_with_waits(&self) -> Result<Farm, Error> {
+        let connection = Connection::open_newest(&self.remote)?;
+        let version = connection.version();
+        let mut farm = info(connection)?;
+        if version >= ClientVersion::Fourteen {
+            let waits = self.ask(Ask::Waits, |step, waits: &mut Vec<Wait>| {
+                if let Step::Waits(rows) = step {
+                    *waits = rows.iter().map(Wait::from).collect();
+                }
+            })?;
+            farm.take_waits(waits);
+        }
+        Ok(farm)
+    }
+
+    /// The builds that have ended, the newest first. Asks in pages; the server must speak version 14.
+    pub fn builds(&self, filter: &BuildFilter) -> Result<Vec<EndedBuild>, Error> {
+        let (mut builds, mut before) = (Vec::new(), None);
         loop {
-            match answer(&mut connection)? {
-                Answer::Info(reply) => farm = reply,
-                Answer::Done => return Ok(farm),
-                Answer::Refused(reason) => return Err(Error::Refused { reason }),
-                Answer::Other => {}
+            let left = filter.count - builds.len();
+            let ask = filter.ask(left, before);
+            let page = self.ask(ask, |step, page: &mut BuildPage| {
+                if let Step::Builds(reply) = step {
+                    *page = BuildPage::from(*reply);
+                }
+            })?;
+            builds.extend(page.builds.into_iter().take(left));
+            match page.next {
+                Some(next) if builds.len() < filter.count => {
+                    if before.is_some_and(|before| next >= before) {
+                        return Err(Error::Pages { remote: self.remote.clone() });
+                    }
+                    before = Some(next);
+                }
+                Some(_) | None => return Ok(builds),
             }
         }
+    }
+
+    /// The uploads that wait, the one that waits longest first; the server must speak version 14.
+    pub fn uploads(&self) -> Result<Vec<WaitingUpload>, Error> {
+        self.ask(Ask::Uploads, |step, uploads: &mut Vec<WaitingUpload>| {
+            if let Step::Uploads(rows) = step {
+                *uploads = rows.iter().map(WaitingUpload::from).collect();
+            }
+        })
+    }
+
+    /// What a finished build left; the server must speak version 14, and still have the record.
+    pub fn artifacts(&self, build: BuildId) -> Result<Vec<Artifact>, Error> {
+        self.ask(Ask::Artifacts(build), |step, artifacts: &mut Vec<Artifact>| {
+            if let Step::Artifacts(rows) = step {
+                let own =
+                    |row: &ArtifactRow<'_>| Artifact { path: row.path.into(), bytes: row.bytes, sha256: row.sha256 };
+                *artifacts = rows.iter().map(own).collect();
+            }
+        })
     }
 
     /// Shows the console of a build from its first line to its end, and gives its outcome. It returns when the build
@@ -87,36 +140,66 @@ impl Client {
         build: BuildId,
         show: &mut dyn FnMut(ConsoleEvent<'_>) -> io::Result<()>,
     ) -> Result<Outcome, Error> {
-        let mut connection = self.send(&Message::Observe { build })?;
+        let mut connection = self.connect()?;
+        connection.command(&Message::Observe { build })?;
         observe(&mut connection, build, show)
     }
 
-    fn send(&self, command: &Message<'_>) -> Result<Connection, Error> {
-        let mut connection = Connection::open(&self.remote)?;
-        connection.command(command)?;
-        Ok(connection)
+    /// In the version that every server speaks.
+    fn connect(&self) -> Result<Connection, Error> {
+        Connection::open(&self.remote, ClientVersion::Thirteen)
     }
 
     fn command(&self, command: &Message<'_>) -> Result<(), Error> {
-        let mut connection = self.send(command)?;
-        loop {
-            match answer(&mut connection)? {
-                Answer::Done => return Ok(()),
-                Answer::Refused(reason) => return Err(Error::Refused { reason }),
-                Answer::Info(_) | Answer::Other => {}
-            }
+        exchange(self.connect()?, command, |_, ()| {})
+    }
+
+    fn ask<T: Default>(&self, ask: Ask<'_>, read: impl FnMut(&Step<'_, '_>, &mut T)) -> Result<T, Error> {
+        let connection = Connection::open_newest(&self.remote)?;
+        match connection.version() {
+            ClientVersion::Thirteen => Err(Error::OldServer { remote: self.remote.clone() }),
+            ClientVersion::Fourteen => exchange(connection, &Message::Ask(ask), read),
         }
     }
 }
 
-fn answer(connection: &mut Connection) -> Result<Answer, Error> {
-    let answer = connection.receive(|step| match step {
-        Step::Info(info) => Answer::Info(Farm::from(info)),
-        Step::Done => Answer::Done,
-        Step::Refused(reason) => Answer::Refused(Shown(reason).to_string()),
-        Step::Ready | Step::Line { .. } | Step::Waits(_) | Step::Builds(_) | Step::Uploads(_) | Step::Artifacts(_) => {
-            Answer::Other
+fn info(connection: Connection) -> Result<Farm, Error> {
+    exchange(connection, &Message::Info, |step, farm: &mut Farm| {
+        if let Step::Info(info) = step {
+            *farm = Farm::from(*info);
         }
-    })?;
-    answer.ok_or_else(|| Error::NoAnswer { remote: connection.remote().clone() })
+    })
+}
+
+/// Sends a command and waits for its answer. What comes before the answer, if anything, is taken up by `read`; that
+/// it comes, and is of the right kind, is the session's to see to.
+fn exchange<T: Default>(
+    mut connection: Connection,
+    command: &Message<'_>,
+    mut read: impl FnMut(&Step<'_, '_>, &mut T),
+) -> Result<T, Error> {
+    connection.command(command)?;
+    let mut reply = T::default();
+    loop {
+        let answer = connection.receive(|step| match step {
+            Step::Done => Answer::Done,
+            Step::Refused(reason) => Answer::Refused(Shown(reason).to_string()),
+            Step::Ready
+            | Step::Info(_)
+            | Step::Line { .. }
+            | Step::Waits(_)
+            | Step::Builds(_)
+            | Step::Uploads(_)
+            | Step::Artifacts(_) => {
+                read(&step, &mut reply);
+                Answer::Reply
+            }
+        })?;
+        match answer {
+            Some(Answer::Done) => return Ok(reply),
+            Some(Answer::Refused(reason)) => return Err(Error::Refused { reason }),
+            Some(Answer::Reply) => {}
+            None => return Err(Error::NoAnswer { remote: connection.remote().clone() }),
+        }
+    }
 }

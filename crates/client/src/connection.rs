@@ -3,8 +3,8 @@
 
 use crate::error::Error;
 use crate::remote::Remote;
-use builder_wire::session::client::{HELLO, Session, Step};
-use builder_wire::{Inbox, Message};
+use builder_wire::session::client::{Session, Step};
+use builder_wire::{ClientVersion, Inbox, Message, MessageKind};
 use socket2::{SockRef, TcpKeepalive};
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -17,6 +17,8 @@ pub const HELLO_SECONDS_MAX: u64 = 30;
 /// How long a server may be silent before it has answered a command, in seconds. Observing has no such limit: a
 /// build may be silent for as long as it runs.
 pub const ANSWER_SECONDS_MAX: u64 = 120;
+/// How long a server may be silent before it has listed the artifacts of a build, in seconds: it reads all of them.
+pub const ARTIFACTS_SECONDS_MAX: u64 = 1800;
 /// After how much silence a connection is probed, and how often then, in seconds: a dead server is noticed.
 const KEEPALIVE_SECONDS: (u64, u64) = (30, 10);
 
@@ -27,21 +29,36 @@ pub(crate) struct Connection {
     stream: TcpStream,
     inbox: Inbox,
     session: Session,
+    version: ClientVersion,
     doing: &'static str,
 }
 
 impl Connection {
     /// Tries the addresses of the server in order, and greets the first that is there.
-    pub(crate) fn open(remote: &Remote) -> Result<Self, Error> {
+    pub(crate) fn open(remote: &Remote, version: ClientVersion) -> Result<Self, Error> {
         let stream = connect(remote)?;
-        let (remote, inbox) = (remote.clone(), Inbox::new());
-        let mut connection = Self { remote, stream, inbox, session: Session::Greeting, doing: "greeting the server" };
+        let (remote, inbox, session) = (remote.clone(), Inbox::new(), Session::Greeting);
+        let mut connection = Self { remote, stream, inbox, session, version, doing: "greeting the server" };
         connection.wait_at_most(Some(HELLO_SECONDS_MAX))?;
-        connection.send(&HELLO)?;
+        connection.send(&version.hello())?;
         match connection.receive(|step| matches!(step, Step::Ready))? {
             Some(_) => Ok(connection),
             None => Err(Error::NoHello { remote: connection.remote }),
         }
+    }
+
+    /// Greets the server in the newest version that it speaks: one that does not know a version closes without a
+    /// word.
+    pub(crate) fn open_newest(remote: &Remote) -> Result<Self, Error> {
+        match Self::open(remote, ClientVersion::Fourteen) {
+            Err(Error::NoHello { .. }) => Self::open(remote, ClientVersion::Thirteen),
+            opened => opened,
+        }
+    }
+
+    /// The version that was agreed on.
+    pub(crate) fn version(&self) -> ClientVersion {
+        self.version
     }
 
     /// Sends the one command.
@@ -49,7 +66,9 @@ impl Connection {
         self.doing = "sending the command";
         self.session.commanded(command);
         let observing = matches!(self.session, Session::Observing(_));
-        self.wait_at_most((!observing).then_some(ANSWER_SECONDS_MAX))?;
+        let artifacts = self.session == Session::AwaitsReply(MessageKind::ArtifactsReply);
+        let seconds = if artifacts { ARTIFACTS_SECONDS_MAX } else { ANSWER_SECONDS_MAX };
+        self.wait_at_most((!observing).then_some(seconds))?;
         self.send(command)?;
         self.doing = if observing { "observing the build" } else { "waiting for the answer" };
         Ok(())

@@ -3,7 +3,7 @@
 use crate::remote::Remote;
 use builder_model::BuildId;
 use builder_wire::session::client::Violation;
-use builder_wire::{CLIENT_VERSION, DecodeError, FrameError};
+use builder_wire::{ClientVersion, DecodeError, FrameError};
 use std::io;
 use std::net::SocketAddr;
 
@@ -39,6 +39,18 @@ pub enum Error {
     /// The server closed the connection instead of saying hello.
     #[error("{remote} closed the connection without a hello")]
     NoHello {
+        /// Which server.
+        remote: Remote,
+    },
+    /// The server is too old for the question.
+    #[error("the server at {remote} speaks protocol {}: it cannot tell", ClientVersion::Thirteen.number())]
+    OldServer {
+        /// Which server.
+        remote: Remote,
+    },
+    /// The server goes round in circles.
+    #[error("{remote} sends pages of its history that do not follow one another")]
+    Pages {
         /// Which server.
         remote: Remote,
     },
@@ -103,15 +115,18 @@ impl Error {
                 Some("is builder-server running there? -r HOST:PORT or BUILDER_REMOTE names another server".to_owned())
             }
             Self::NoHello { .. } => Some(format!(
-                "it may speak another version of the protocol (this program speaks {CLIENT_VERSION}), or be no builder-server"
+                "it may speak another version of the protocol (this program speaks {}), or be no builder-server",
+                ClientVersion::ALL.map(|version| version.number().to_string()).join(" and ")
             )),
+            Self::OldServer { .. } => Some("update builder-server there".to_owned()),
             Self::NoAnswer { .. } => Some("look with `builder-client info` whether it was done".to_owned()),
             Self::ConsoleCut { build, .. } => Some(format!("observe it again: builder-client observe {build}")),
             Self::Frame { .. } => Some("is it a builder-server that listens there?".to_owned()),
             Self::Refused { reason } if reason == "uuid not found" => {
-                Some("`builder-client info` lists what is running".to_owned())
+                Some("`builder-client info` lists what is running, `builder-client builds` what has ended".to_owned())
             }
             Self::Lost { .. }
+            | Self::Pages { .. }
             | Self::NoOutcome { .. }
             | Self::Decode { .. }
             | Self::Violation(_)

@@ -1,8 +1,10 @@
 //! What a server says about itself, owned: the answer to `info`.
 
 use builder_model::state::ScheduleEntry;
-use builder_model::{BuildId, Job, JobName, Platform, Timestamp};
+use builder_model::{BuildId, Job, JobName, Platform, Shown, Timestamp};
 use builder_wire::Info;
+use builder_wire::message::WaitRow;
+use std::collections::HashMap;
 
 /// The state of a server. Names are as the server holds them; an old server may hold names that ours would refuse.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub struct Queue {
     pub platform: Platform,
     /// Who waits; the first is the next to run.
     pub jobs: Vec<Job>,
+    /// What they wait for, in the server's words; a job is missing where the server did not tell.
+    pub waits: HashMap<JobName, String>,
 }
 
 /// A build that a worker has.
@@ -39,7 +43,33 @@ pub struct Running {
     pub started: Timestamp,
 }
 
+/// A queued job, and what it waits for.
+#[derive(Debug)]
+pub(crate) struct Wait {
+    platform: Platform,
+    job: JobName,
+    reason: String,
+}
+
+impl From<&WaitRow<'_>> for Wait {
+    fn from(row: &WaitRow<'_>) -> Self {
+        let reason = Shown(&row.reason).to_string();
+        Self { platform: Platform::from_history(row.platform), job: JobName::from_history(row.job), reason }
+    }
+}
+
 impl Farm {
+    /// Notes what queued jobs wait for. A queue that is not there any more, or not yet, is passed over.
+    pub(crate) fn take_waits(&mut self, waits: Vec<Wait>) {
+        let mut queues: HashMap<Platform, &mut Queue> =
+            self.queues.iter_mut().map(|queue| (queue.platform.clone(), queue)).collect();
+        for Wait { platform, job, reason } in waits {
+            if let Some(queue) = queues.get_mut(&platform) {
+                queue.waits.insert(job, reason);
+            }
+        }
+    }
+
     /// The build that was handed out last, of those on this platform and of this job if they are given.
     pub fn latest(&self, platform: Option<&str>, job: Option<&str>) -> Option<&Running> {
         let wanted = |running: &&Running| {
@@ -60,6 +90,7 @@ impl From<&Info<'_>> for Farm {
         let queue = |queue: &builder_wire::InfoQueue<'_>| Queue {
             platform: Platform::from_history(queue.platform),
             jobs: queue.jobs.iter().map(builder_wire::Job::to_model).collect(),
+            waits: HashMap::new(),
         };
         let running = |running: &builder_wire::InfoRunning<'_>| Running {
             build: running.build,

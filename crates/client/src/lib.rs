@@ -4,6 +4,7 @@
 //! The library (everything but [`cli`] and its commands) knows no terminal, no environment and no command line, so
 //! that other programs can use it: they give it a [`Remote`] and get owned values, or console lines as they come.
 
+mod builds;
 pub mod cli;
 mod client;
 mod commands;
@@ -16,8 +17,9 @@ pub mod inspect;
 mod observe;
 mod remote;
 
+pub use builds::{BuildFilter, EndedBuild, WaitingUpload};
 pub use client::Client;
-pub use connection::{ANSWER_SECONDS_MAX, CONNECT_SECONDS_MAX, HELLO_SECONDS_MAX};
+pub use connection::{ANSWER_SECONDS_MAX, ARTIFACTS_SECONDS_MAX, CONNECT_SECONDS_MAX, HELLO_SECONDS_MAX};
 pub use console_text::nanoseconds_text;
 pub use error::Error;
 pub use farm::{Farm, Queue, Running};

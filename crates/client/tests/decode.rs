@@ -74,3 +74,39 @@ fn the_type_must_be_given() {
     assert_eq!(result.status, 2);
     assert!(result.stderr.contains("--type <TYPE>"), "{}", result.stderr);
 }
+
+#[test]
+fn version_14_is_read_too() {
+    let uuid = "0c1000112233445566778899aabbccddeeff";
+    let times = "180f32303234303930353132333435365a181332303234303930353132333535372e3235305a";
+    let row = format!("3049020107{uuid}0c016a0c0170020101{times}a003020100");
+    let input = [
+        "b7063004a0020500".to_owned(),
+        "b71d301ba119301702022710a003020107a1030c016aa2030c0170a3020500".to_owned(),
+        format!("b7163014a312{uuid}"),
+        "b819301730150c01700c016a0c0d61206672656520776f726b6572".to_owned(),
+        format!("b94f304d304b{row}"),
+        format!("ba20301e301c{uuid}0c016a0201020c026e6f"),
+        format!("bb31302f302d0c0562696e2f610202012c0c20{}", "ee".repeat(32)),
+    ];
+    let answers = decode("cmd", &input.join("\n"));
+    let values: Vec<String> = answers.iter().map(|answer| answer["value"].to_string()).collect();
+    let uuid = "00112233-4455-6677-8899-aabbccddeeff";
+    let expected = [
+        r#"{"cmd":"Ask_waits"}"#.to_owned(),
+        r#"{"before":7,"cmd":"Ask_builds","count":10000,"failed":true,"job":"6a","platform":"70"}"#.to_owned(),
+        format!(r#"{{"cmd":"Ask_artifacts","uuid":"{uuid}"}}"#),
+        r#"{"cmd":"Waits_reply","waits":[{"job":"6a","platform":"70","reason":"61206672656520776f726b6572"}]}"#
+            .to_owned(),
+        format!(
+            r#"{{"builds":[{{"attempts":1,"finished":"2024-09-05T12:35:57.250000000000Z","job":"6a","number":7,"platform":"70","record_bytes":null,"result":{{"exited":0}},"started":"2024-09-05T12:34:56.000000000000Z","uploaded":null,"uuid":"{uuid}"}}],"cmd":"Builds_reply","next":null}}"#
+        ),
+        format!(r#"{{"cmd":"Uploads_reply","uploads":[{{"error":"6e6f","job":"6a","tries":2,"uuid":"{uuid}"}}]}}"#),
+        format!(
+            r#"{{"artifacts":[{{"path":"62696e2f61","sha256":"{}","size":300}}],"cmd":"Artifacts_reply"}}"#,
+            "ee".repeat(32)
+        ),
+    ];
+    assert_eq!(values, expected);
+    assert!(answers.iter().zip(&input).all(|(answer, input)| answer["reencoded"] == input.as_str()));
+}

@@ -5,7 +5,10 @@
 mod support;
 
 use builder_model::{BuildId, Period, Timestamp};
+use builder_wire::Ask;
+use builder_wire::message::WaitRow;
 use builder_wire::{Info, InfoQueue, InfoRunning, Job, Message, ScheduleEntry, ScriptJob};
+use serde_json::Value;
 use std::time::SystemTime;
 use support::{Server, client, frames, ran, run, unhex};
 
@@ -60,6 +63,41 @@ UUID                                  NAME          PLATFORM  SINCE
     assert_eq!(run(&mut client(&["info", "-r", &server.remote])), ran(0, &expected, ""));
 }
 
+/// The answers of a server of version 14, which is asked twice.
+fn told(started: Timestamp) -> Vec<Vec<u8>> {
+    let row = |job, reason: &'static str| WaitRow { platform: b"debian-12", job, reason: reason.as_bytes().into() };
+    // A job that came after the picture was taken is no trouble, nor is one that is not told of.
+    let waits = vec![row(b"new", "a free worker"), row(b"www", "a template: the platform has\x1b none")];
+    vec![
+        frames(&[Message::InfoReply(info(Timestamp::MAX, started)), Message::Success]),
+        frames(&[Message::WaitsReply(waits), Message::Success]),
+    ]
+}
+
+#[test]
+fn what_jobs_wait_for_where_the_server_can_tell() {
+    let server = Server::answering(told(Timestamp::MAX));
+    let result = run(&mut client(&["info", "-r", &server.remote]));
+    let expected = "
+queues: 2 jobs
+PLATFORM    PLACE  NAME                       WAITS FOR
+debian-12   1      www    package mirage-www  a template: the platform has\\x1b none
+debian-12   2      hello
+freebsd-14  -      empty
+
+running";
+    assert!((result.status, result.stderr.as_str()) == (0, "") && result.stdout.contains(expected), "{result:?}");
+    let commands = [Message::Info, Message::Ask(Ask::Waits)].map(|command| command.encode().to_vec());
+    assert_eq!(server.commands(), commands);
+
+    let server = Server::answering(told(Timestamp::MAX));
+    let result = run(&mut client(&["info", "--format", "json", "-r", &server.remote]));
+    let value: Value = serde_json::from_str(&result.stdout).unwrap();
+    let waits: Vec<&Value> =
+        value["queues"][0]["jobs"].as_array().unwrap().iter().map(|job| &job["waits_for"]).collect();
+    assert_eq!(waits, [&Value::from("a template: the platform has\\x1b none"), &Value::Null]);
+}
+
 #[test]
 fn nothing_at_all_and_an_old_server() {
     let old = unhex("a7083006300030003000");
@@ -79,7 +117,12 @@ fn json_for_scripts() {
     let server = Server::sending(vec![frames(&[Message::InfoReply(info(next, started)), Message::Success])]);
     let result = run(&mut client(&["--format", "json", "info", "-r", &server.remote]));
     assert_eq!((result.status, result.stderr.as_str()), (0, ""));
-    let value: serde_json::Value = serde_json::from_str(&result.stdout).unwrap();
+    let value: Value = serde_json::from_str(&result.stdout).unwrap();
+    let queued = |job: &Value, waits_for: Value| {
+        let mut job = job.clone();
+        job["waits_for"] = waits_for;
+        job
+    };
     let hello = serde_json::json!({"name": "hello", "platform": "debian-12", "package": null});
     let www = serde_json::json!({"name": "www", "platform": null, "package": "mirage-www"});
     let expected = serde_json::json!({
@@ -90,7 +133,7 @@ fn json_for_scripts() {
             {"name": "www", "platform": null, "package": "mirage-www", "period": "never", "next": null},
         ],
         "queues": [
-            {"platform": "debian-12", "jobs": [www, hello]},
+            {"platform": "debian-12", "jobs": [queued(&www, Value::Null), queued(&hello, Value::Null)]},
             {"platform": "freebsd-14", "jobs": []},
         ],
         "running": [

@@ -73,8 +73,8 @@ fn ends_that_are_none() {
         "builder-client: the connection to {remote} ended before build {UUID} did; it may still run\n\
          hint: observe it again: builder-client observe {UUID}\n"
     );
-    let refused =
-        "builder-client: the server refuses: uuid not found\nhint: `builder-client info` lists what is running\n";
+    let refused = "builder-client: the server refuses: uuid not found\nhint: `builder-client info` lists what is running, \
+         `builder-client builds` what has ended\n";
     let unended = format!("builder-client: the server ended the console of build {UUID} without an outcome\n");
     let violation = "builder-client: the server sent Output where a line of the observed build was expected\n";
     let expected = [

@@ -31,12 +31,13 @@ Exit status:
   0    done; of observe and observe-latest: the build exited with status 0
   1    of observe and observe-latest: the build failed, was killed, stopped or aborted
   2    the command line is wrong
-  124  everything else: no connection, a refusal by the server, an unreadable file
+  124  everything else: no connection, a refusal by the server, a server too old to tell, an unreadable file
 
 Examples:
   builder-client schedule hello debian-12 hello.sh --period weekly
   builder-client -r builds.example.org:1234 info --format json
-  builder-client observe-latest --job hello";
+  builder-client observe-latest --job hello
+  builder-client builds --failed --platform debian-12";
 
 /// Asks a builder-server: changes its schedule, tells what is going on, shows builds live.
 #[derive(Debug, Parser)]
@@ -66,6 +67,10 @@ pub(crate) enum ClientCommand {
     Info(commands::info::Info),
     Observe(commands::observe::Observe),
     ObserveLatest(commands::observe_latest::ObserveLatest),
+    Builds(commands::builds::Builds),
+    Log(commands::log::Log),
+    Artifacts(commands::artifacts::Artifacts),
+    Uploads(commands::uploads::Uploads),
     DropPlatform(commands::drop_platform::DropPlatform),
     UndropPlatform(commands::undrop_platform::UndropPlatform),
     Completions(commands::completions::Completions),

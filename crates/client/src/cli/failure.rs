@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::inspect::RecordError;
+use builder_model::Outcome;
 use builder_model::limits::SCRIPT_BYTES_MAX;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -16,6 +17,13 @@ pub(crate) enum Exit {
     BuildFailed = 1,
     /// Something was not done; the number is the original's.
     Failed = 124,
+}
+
+impl Exit {
+    /// How a program ends that observed a build to this outcome.
+    pub(crate) fn of(outcome: &Outcome) -> Self {
+        if outcome.is_success() { Self::Success } else { Self::BuildFailed }
+    }
 }
 
 impl From<Exit> for ExitCode {

@@ -1,7 +1,8 @@
 //! Standard output, locked once and buffered; whether it is a terminal, and whether it takes colours.
 
 use crate::cli::args::{Color, Format};
-use builder_model::Shown;
+use crate::cli::table::Table;
+use builder_model::{Outcome, Shown};
 use owo_colors::{OwoColorize, Style};
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -39,6 +40,28 @@ impl Screen {
     /// Text in a style, or plain where colours are not wanted.
     pub(crate) fn styled(&self, text: impl Display, style: Style) -> String {
         if self.color { text.style(style).to_string() } else { text.to_string() }
+    }
+
+    /// A table; nothing at all where it has no rows.
+    pub(crate) fn write_table(&mut self, table: &Table) -> io::Result<()> {
+        if table.is_empty() {
+            return Ok(());
+        }
+        let mut lines = Vec::new();
+        table.write(&mut lines, |header| self.styled(header, Style::new().dimmed()))?;
+        self.write_all(&lines)
+    }
+
+    /// A value as one line of JSON.
+    pub(crate) fn write_json(&mut self, value: &serde_json::Value) -> io::Result<()> {
+        serde_json::to_writer(&mut *self, value)?;
+        self.write_all(b"\n")
+    }
+
+    /// An outcome: green where it is a success, else red.
+    pub(crate) fn outcome(&self, outcome: &Outcome, text: &str) -> String {
+        let style = if outcome.is_success() { Style::new().green() } else { Style::new().red() };
+        self.styled(text, style.bold())
     }
 
     /// A line of a console: as it is where a program reads it, with control characters made visible on a terminal.

@@ -14,13 +14,14 @@ use std::time::SystemTime;
 ///
 /// In JSON: `dropped_platforms`, a list of names; `schedule`, a list of jobs with `period` and `next` (RFC 3339, null
 /// for never); `queues`, a list of `platform` and `jobs`, the next to run first; `running`, a list of `uuid`, `name`,
-/// `platform` and `started`. A job has `name`, and `platform` or `package`, the other being null.
+/// `platform` and `started`. A job has `name`, and `platform` or `package`, the other being null. A queued one has
+/// `waits_for`, too: what must happen for it to run, in words, or null where the server cannot tell.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Info {}
 
 impl Info {
     pub(crate) fn run(self, client: &Client, screen: &mut Screen) -> Result<Exit, Failure> {
-        let farm = client.info()?;
+        let farm = client.info_with_waits()?;
         let now = Timestamp::from(SystemTime::now());
         let written = match screen.format() {
             Format::Text => write_text(screen, &farm, now),
@@ -46,21 +47,11 @@ fn write_text(screen: &mut Screen, farm: &Farm, now: Timestamp) -> io::Result<()
         let job = &entry.job;
         table.row(vec![job.name().to_string(), runs_on(job), entry.period.to_string(), next, relative]);
     }
-    write_table(screen, &table, farm.schedule.is_empty())?;
+    screen.write_table(&table)?;
 
     let waiting = farm.queues.iter().map(|queue| queue.jobs.len()).sum();
     writeln!(screen, "\n{}", heading(screen, &format!("queues: {}", counted(waiting, "job"))))?;
-    let mut table = Table::new(&["PLATFORM", "PLACE", "NAME", ""]);
-    for queue in &farm.queues {
-        for (index, job) in queue.jobs.iter().enumerate() {
-            let platform = queue.platform.to_string();
-            table.row(vec![platform, (index + 1).to_string(), job.name().to_string(), package(job)]);
-        }
-        if queue.jobs.is_empty() {
-            table.row(vec![queue.platform.to_string(), "-".to_owned(), "empty".to_owned(), String::new()]);
-        }
-    }
-    write_table(screen, &table, farm.queues.is_empty())?;
+    screen.write_table(&queues_table(farm))?;
 
     writeln!(screen, "\n{}", heading(screen, &format!("running: {}", counted(farm.running.len(), "build"))))?;
     let mut table = Table::new(&["UUID", "NAME", "PLATFORM", "SINCE", ""]);
@@ -68,16 +59,30 @@ fn write_text(screen: &mut Screen, farm: &Farm, now: Timestamp) -> io::Result<()
         let (since, relative) = (local_text(build.started), until(build.started, now));
         table.row(vec![build.build.to_string(), build.job.to_string(), build.platform.to_string(), since, relative]);
     }
-    write_table(screen, &table, farm.running.is_empty())
+    screen.write_table(&table)
 }
 
-fn write_table(screen: &mut Screen, table: &Table, empty: bool) -> io::Result<()> {
-    if empty {
-        return Ok(());
+fn queues_table(farm: &Farm) -> Table {
+    // A server that cannot tell what they wait for has no column for it.
+    let told = farm.queues.iter().any(|queue| !queue.waits.is_empty());
+    let columns = ["PLATFORM", "PLACE", "NAME", "", "WAITS FOR"];
+    let columns = &columns[..if told { 5 } else { 4 }];
+    let mut table = Table::new(columns);
+    let mut row = |mut cells: Vec<String>| {
+        cells.truncate(columns.len());
+        table.row(cells);
+    };
+    for queue in &farm.queues {
+        let platform = || queue.platform.to_string();
+        for (index, job) in queue.jobs.iter().enumerate() {
+            let waits = queue.waits.get(job.name()).cloned().unwrap_or_default();
+            row(vec![platform(), (index + 1).to_string(), job.name().to_string(), package(job), waits]);
+        }
+        if queue.jobs.is_empty() {
+            row(vec![platform(), "-".to_owned(), "empty".to_owned(), String::new(), String::new()]);
+        }
     }
-    let mut lines = Vec::new();
-    table.write(&mut lines, |header| screen.styled(header, Style::new().dimmed()))?;
-    screen.write_all(&lines)
+    table
 }
 
 fn counted(count: usize, noun: &str) -> String {
@@ -123,9 +128,14 @@ fn write_json(screen: &mut Screen, farm: &Farm) -> io::Result<()> {
         value
     });
     let queues = farm.queues.iter().map(|queue| {
+        let job = |job: &Job| {
+            let mut value = job_value(job);
+            value["waits_for"] = json!(queue.waits.get(job.name()));
+            value
+        };
         json!({
             "platform": text_of(queue.platform.as_bytes()),
-            "jobs": queue.jobs.iter().map(job_value).collect::<Vec<_>>(),
+            "jobs": queue.jobs.iter().map(job).collect::<Vec<_>>(),
         })
     });
     let running = farm.running.iter().map(|build| {
@@ -142,8 +152,7 @@ fn write_json(screen: &mut Screen, farm: &Farm) -> io::Result<()> {
         "queues": queues.collect::<Vec<_>>(),
         "running": running.collect::<Vec<_>>(),
     });
-    serde_json::to_writer(&mut *screen, &value)?;
-    screen.write_all(b"\n")
+    screen.write_json(&value)
 }
 
 fn job_value(job: &Job) -> Value {

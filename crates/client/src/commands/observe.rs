@@ -5,7 +5,6 @@ use crate::client::Client;
 use crate::console_text::nanoseconds_text;
 use crate::observe::ConsoleEvent;
 use builder_model::{BuildId, Outcome};
-use owo_colors::Style;
 use std::io::{self, Write};
 
 /// Show the console of a build from its first line to its end; the exit status tells its outcome.
@@ -21,16 +20,26 @@ pub(crate) struct Observe {
 
 impl Observe {
     pub(crate) fn run(self, client: &Client, screen: &mut Screen) -> Result<Exit, Failure> {
-        watch(client, self.build, screen)
+        let outcome = watch(client, self.build, screen, Beside::Durations)?;
+        Ok(Exit::of(&outcome))
     }
 }
 
+/// What stands beside each line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Beside {
+    /// How long the build had run then.
+    Durations,
+    /// Nothing: the line as it was printed.
+    Nothing,
+}
+
 /// Shows a build to its end.
-pub(crate) fn watch(client: &Client, build: BuildId, screen: &mut Screen) -> Result<Exit, Failure> {
+pub(crate) fn watch(client: &Client, build: BuildId, screen: &mut Screen, beside: Beside) -> Result<Outcome, Failure> {
     let mut ended = 0;
     let outcome = client.observe(build, &mut |event| match event {
         ConsoleEvent::Line { delta, line } => match screen.format() {
-            Format::Text => write_text(screen, delta, line),
+            Format::Text => write_text(screen, beside, delta, line),
             Format::Json => write_json(screen, delta, line),
         },
         ConsoleEvent::Idle => screen.flush(),
@@ -40,20 +49,27 @@ pub(crate) fn watch(client: &Client, build: BuildId, screen: &mut Screen) -> Res
         }
     })?;
     let written = match screen.format() {
-        Format::Text => write_outcome(screen, ended, &outcome),
+        Format::Text => write_outcome(screen, beside, ended, &outcome),
         Format::Json => {
             let value = serde_json::json!({ "outcome": outcome.to_string(), "success": outcome.is_success() });
             writeln!(screen, "{value}")
         }
     };
     written.map_err(Failure::Output)?;
-    Ok(if outcome.is_success() { Exit::Success } else { Exit::BuildFailed })
+    Ok(outcome)
 }
 
-fn write_text(screen: &mut Screen, delta: i64, line: &[u8]) -> io::Result<()> {
-    write!(screen, "{} ", nanoseconds_text(delta))?;
+fn write_text(screen: &mut Screen, beside: Beside, delta: i64, line: &[u8]) -> io::Result<()> {
+    write_beside(screen, beside, delta)?;
     screen.write_console_text(line)?;
     screen.write_all(b"\n")
+}
+
+fn write_beside(screen: &mut Screen, beside: Beside, delta: i64) -> io::Result<()> {
+    match beside {
+        Beside::Durations => write!(screen, "{} ", nanoseconds_text(delta)),
+        Beside::Nothing => Ok(()),
+    }
 }
 
 fn write_json(screen: &mut Screen, delta: i64, line: &[u8]) -> io::Result<()> {
@@ -62,8 +78,8 @@ fn write_json(screen: &mut Screen, delta: i64, line: &[u8]) -> io::Result<()> {
     screen.write_all(b"}\n")
 }
 
-fn write_outcome(screen: &mut Screen, delta: i64, outcome: &Outcome) -> io::Result<()> {
-    let style = if outcome.is_success() { Style::new().green() } else { Style::new().red() };
-    let text = screen.styled(outcome, style.bold());
-    writeln!(screen, "{} {text}", nanoseconds_text(delta))
+fn write_outcome(screen: &mut Screen, beside: Beside, delta: i64, outcome: &Outcome) -> io::Result<()> {
+    write_beside(screen, beside, delta)?;
+    let text = screen.outcome(outcome, &outcome.to_string());
+    writeln!(screen, "{text}")
 }

@@ -2,7 +2,7 @@
 
 use crate::cli::{Exit, Failure, Format, Screen};
 use crate::client::Client;
-use crate::commands::observe::watch;
+use crate::commands::observe::{Beside, watch};
 use serde_json::json;
 use std::io::Write;
 
@@ -38,7 +38,7 @@ impl ObserveLatest {
         };
         written.map_err(Failure::Output)?;
         match latest {
-            Some(build) => watch(client, build.build, screen),
+            Some(build) => Ok(Exit::of(&watch(client, build.build, screen, Beside::Durations)?)),
             None => Ok(Exit::Success),
         }
     }

@@ -3,8 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where it fails")]
 
 use builder_model::BuildId;
-use builder_wire::session::client::HELLO;
-use builder_wire::{Inbox, Message};
+use builder_wire::{ClientVersion, Inbox, Message, Role};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Output, Stdio};
@@ -78,14 +77,27 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// On each connection it answers the hello and the command, then sends these bytes and closes.
+    /// A server that speaks version 13 only. On each connection it answers the hello and the command, then sends these
+    /// bytes and closes. Connections in another version are closed without a word, and not counted.
     pub(crate) fn sending(answers: Vec<Vec<u8>>) -> Self {
-        Self::start(answers.len(), move |connection, stream| {
-            let mut peer = Peer::greeted(stream);
+        Self::speaking(&[ClientVersion::Thirteen], answers)
+    }
+
+    /// The same, but it speaks version 14, too.
+    pub(crate) fn answering(answers: Vec<Vec<u8>>) -> Self {
+        Self::speaking(&ClientVersion::ALL, answers)
+    }
+
+    fn speaking(versions: &'static [ClientVersion], answers: Vec<Vec<u8>>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let remote = listener.local_addr().unwrap().to_string();
+        let answer = move |bytes: &Vec<u8>| loop {
+            let Some(mut peer) = Peer::greeted_in(listener.accept().unwrap().0, versions) else { continue };
             let command = peer.receive();
-            peer.send(&answers[connection]);
-            command
-        })
+            peer.send(bytes);
+            return command;
+        };
+        Self { remote, thread: std::thread::spawn(move || answers.iter().map(answer).collect()) }
     }
 
     /// Each connection is served by `serve`, which gives the command that it got.
@@ -109,12 +121,28 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// After the hello.
+    /// Before the hello.
+    pub(crate) fn new(stream: TcpStream) -> Self {
+        Self { stream, inbox: Inbox::new() }
+    }
+
+    /// After the hello, in version 13.
     pub(crate) fn greeted(stream: TcpStream) -> Self {
-        let mut peer = Self { stream, inbox: Inbox::new() };
-        assert_eq!(peer.receive(), HELLO.encode().to_vec(), "a client says hello first");
-        peer.send(&Message::ServerHello.frame().to_vec());
-        peer
+        Self::greeted_in(stream, &[ClientVersion::Thirteen]).unwrap()
+    }
+
+    /// After the hello, if it is in one of these versions.
+    fn greeted_in(stream: TcpStream, versions: &[ClientVersion]) -> Option<Self> {
+        let mut peer = Self::new(stream);
+        let hello = peer.receive();
+        let Message::ClientHello { role: Role::Client, version } = Message::decode(&hello).unwrap() else {
+            panic!("a client says hello first: {hello:x?}");
+        };
+        let known = versions.iter().any(|known| known.number() == version);
+        known.then(|| {
+            peer.send(&Message::ServerHello.frame().to_vec());
+            peer
+        })
     }
 
     /// The DER of the next message.
