@@ -170,3 +170,98 @@ pub(crate) async fn clean(address: SocketAddr, platform: &str) -> Result<()> {
     peer::command(address, &Message::UndropPlatform { platform }).await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use builder_model::BuildId;
+    use builder_wire::message::ScriptJob;
+    use builder_wire::{Inbox, MessageKind};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+
+    /// What a fake server does after the hello.
+    #[derive(Debug, Clone, Copy)]
+    enum Fake {
+        /// Serves one worker or command.
+        Serves,
+        /// Closes.
+        Closes,
+    }
+
+    async fn next(stream: &mut TcpStream, inbox: &mut Inbox) -> MessageKind {
+        loop {
+            if let Some(head) = inbox.head().unwrap()
+                && inbox.message(head).is_some()
+            {
+                inbox.message_done(head);
+                return head.kind;
+            }
+            let count = stream.read(inbox.room()).await.unwrap();
+            assert!(count > 0, "the generator closed in the middle of a dialogue");
+            inbox.filled(count);
+        }
+    }
+
+    async fn serve(mut stream: TcpStream, fake: Fake) {
+        let mut inbox = Inbox::new();
+        assert_eq!(next(&mut stream, &mut inbox).await, MessageKind::ClientHello);
+        stream.write_all(&Message::ServerHello.frame().to_vec()).await.unwrap();
+        if matches!(fake, Fake::Closes) {
+            return;
+        }
+        if next(&mut stream, &mut inbox).await == MessageKind::JobRequested {
+            let job = ScriptJob { name: b"j", platform: b"p", script: NOOP };
+            let job = Message::JobSchedule { build: BuildId::from_bytes([1; 16]), job };
+            stream.write_all(&job.frame().to_vec()).await.unwrap();
+            assert_eq!(next(&mut stream, &mut inbox).await, MessageKind::Output);
+            assert_eq!(next(&mut stream, &mut inbox).await, MessageKind::JobFinished);
+        } else {
+            stream.write_all(&Message::Success.frame().to_vec()).await.unwrap();
+        }
+    }
+
+    /// A server that gives the first connections to `first`, and serves the others.
+    async fn fake(first: usize, then: Fake) -> SocketAddr {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            for number in 0.. {
+                let (stream, _) = listener.accept().await.unwrap();
+                tokio::spawn(serve(stream, if number < first { then } else { Fake::Serves }));
+            }
+        });
+        address
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(20)
+    }
+
+    #[tokio::test]
+    async fn a_crowd_does_each_number_once() {
+        let address = fake(0, Fake::Serves).await;
+        let scheduled = schedule(address, "p", 3..10, 4, soon()).await;
+        let worked = work(address, "p", 20, 8, soon()).await;
+        assert_eq!((scheduled.count(), scheduled.errors.count), (7, 0));
+        assert_eq!((worked.count(), worked.errors.count), (20, 0));
+        clean(address, "p").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn errors_are_counted_and_the_job_is_tried_again() {
+        let address = fake(3, Fake::Closes).await;
+        let worked = work(address, "p", 5, 1, soon()).await;
+        assert_eq!((worked.count(), worked.errors.count), (5, 3));
+    }
+
+    #[tokio::test]
+    async fn a_server_that_never_answers_is_given_up() {
+        let address = fake(usize::MAX, Fake::Closes).await;
+        let worked = work(address, "p", 5, 2, soon()).await;
+        assert_eq!(worked.count(), 0);
+        assert!(worked.errors.count > 2 * ERRORS_MAX, "{worked:?}");
+        let cut_off = work(address, "p", 5, 2, Instant::now()).await;
+        assert_eq!((cut_off.count(), cut_off.errors.count), (0, 2));
+    }
+}
