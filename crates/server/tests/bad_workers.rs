@@ -59,7 +59,7 @@ fn misdeeds(worker: &FakeWorker) -> Vec<(Vec<u8>, String)> {
         (framed(b"\xa0\x03\x02\x01\x05"), unexpected("Obsolete0")),
         (framed(b"\xa1\x03\x02\x01\x05"), unexpected("Obsolete1")),
         (framed(b"\xa8\x02\x05\x00"), unexpected("Obsolete8")),
-        (framed(b"\xb7\x02\x05\x00"), "a frame starts with 0xb7, which no message does".to_owned()),
+        (framed(b"\xbf\x02\x05\x00"), "a frame starts with 0xbf, which no message does".to_owned()),
         (framed(b"\xff\xff\xff"), "a frame starts with 0xff, which no message does".to_owned()),
         (framed(b""), "a frame announces no bytes".to_owned()),
         (

@@ -8,7 +8,7 @@ use builder_model::state::FinishedBuild;
 use builder_model::{BuildId, JobName, Period, Timestamp};
 use builder_server::clock::{Clock, ManualClock};
 use builder_server::{Server, Settings, StartError};
-use builder_store::History;
+use builder_store::{History, StoreError};
 use builder_wire::Message;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -102,30 +102,35 @@ impl Grounds {
     }
 
     /// Starts the server.
+    ///
+    /// A program that another test starts at this moment has all descriptors of this process, and with them the locks
+    /// of servers that just ended, until it is what it is to be: so a folder that is locked is asked for again.
     pub async fn start(self) -> Farm {
-        match self.try_start().await {
-            Ok(farm) => farm,
-            Err(error) => panic!("the server does not start: {error}"),
-        }
-    }
-
-    /// Starts the server, if that can be done.
-    pub async fn try_start(self) -> Result<Farm, StartError> {
-        let listen = || TcpListener::bind("127.0.0.1:0").unwrap();
-        let metrics_listener = listen();
-        let metrics = metrics_listener.local_addr().unwrap();
-        let server = Server::start(self.settings.clone(), vec![listen()], vec![metrics_listener]).await?;
-        Ok(Farm { grounds: self, server, metrics })
+        let (server, metrics) = eventually("the data folder is free", async || {
+            let metrics_listener = listen();
+            let metrics = metrics_listener.local_addr().unwrap();
+            match Server::start(self.settings.clone(), vec![listen()], vec![metrics_listener]).await {
+                Ok(server) => Some((server, metrics)),
+                Err(StartError::Store(StoreError::Locked { .. })) => None,
+                Err(error) => panic!("the server does not start: {error}"),
+            }
+        })
+        .await;
+        Farm { grounds: self, server, metrics }
     }
 
     /// Why a server does not start here; the folders stay as they are.
     pub async fn refusal(&self) -> String {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        match Server::start(self.settings.clone(), vec![listener], Vec::new()).await {
+        match Server::start(self.settings.clone(), vec![listen()], Vec::new()).await {
             Ok(_) => panic!("the server starts"),
             Err(error) => error.to_string(),
         }
     }
+}
+
+/// A socket on a free port.
+fn listen() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").unwrap()
 }
 
 impl Farm {

@@ -20,15 +20,15 @@ pub struct Program {
 impl Program {
     /// Starts a program. What it says goes to [`Program::log`].
     pub fn start(program: impl AsRef<Path>, arguments: &[&str]) -> Self {
-        Self::start_with(Command::new(program.as_ref()).args(arguments))
+        Self::start_with(Command::new(program.as_ref()).args(arguments).stdin(Stdio::null()))
     }
 
-    /// Starts a program that was prepared.
+    /// Starts a program that was prepared; only where its output goes is set here.
     pub fn start_with(command: &mut Command) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");
         let file = File::create(&log).unwrap();
-        command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file);
+        command.stdout(file.try_clone().unwrap()).stderr(file);
         Self { child: command.spawn().unwrap(), log, _folder: folder }
     }
 
