@@ -11,6 +11,8 @@ const BUILD: BuildId = BuildId::from_bytes([
 ]);
 const ALL: AskBuilds<'_> = AskBuilds { count: 20, before: None, job: None, platform: None, failed: false };
 
+const PAGE: &str = include_str!("../../../docs/protocol.md");
+
 fn unhex(text: &str) -> Vec<u8> {
     let text: Vec<u8> = text.bytes().filter(|byte| *byte != b' ').collect();
     text.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
@@ -74,6 +76,7 @@ fn golden_octets() {
         let octets = octets.replace(' ', "");
         assert_eq!(hex(&message.encode().to_vec()), octets, "{message:?}");
         assert_eq!(Message::decode(&unhex(&octets)), Ok(message));
+        assert!(PAGE.contains(&format!("`{octets}`")), "docs/protocol.md has the example {octets}");
     }
 }
 
