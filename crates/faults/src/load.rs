@@ -190,6 +190,8 @@ fn answer(result: &Result<(), Error>) -> Answer {
             | Error::NoOutcome { .. }
             | Error::Frame { .. }
             | Error::Decode { .. }
+            | Error::OldServer { .. }
+            | Error::Pages { .. }
             | Error::Violation(_)
             | Error::Sink(_),
         ) => Answer::Unknown,
