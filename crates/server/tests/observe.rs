@@ -33,7 +33,7 @@ async fn what_was_said_then_what_is_said_then_the_outcome() {
         (&late.lines[..], &late.answer),
         (&["one", "two", "three", "signalled -7"].map(str::to_owned)[..], &Ok(()))
     );
-    assert!(late.deltas.is_sorted(), "{:?}", late.deltas);
+    assert!(late.is_in_order(), "{:?}", late.deltas);
     assert_eq!(farm.observe(job.build).await, late, "the record tells what the log told");
 }
 
@@ -59,7 +59,7 @@ async fn nobody_misses_a_line_and_nobody_waits_for_the_slow() {
         let seen = watched.await.unwrap();
         assert_eq!(seen.answer, Ok(()));
         assert!(seen.lines == expected, "{} lines of {LINES}", seen.lines.len());
-        assert!(seen.deltas.is_sorted());
+        assert!(seen.is_in_order());
     }
     let seen = slow.rest().await;
     assert!(seen.lines == expected, "{} lines of {LINES} for the slow one", seen.lines.len());
@@ -147,7 +147,6 @@ async fn a_build_that_is_tried_again_goes_on_for_its_observers() {
     for observer in [early, between, farm.observer(job.build).await] {
         let seen = observer.rest().await;
         assert_eq!((seen.lines.as_slice(), &seen.answer), (&expected.map(str::to_owned)[..], &Ok(())));
-        assert!(seen.deltas.is_sorted(), "{:?}", seen.deltas);
     }
 }
 

@@ -120,6 +120,14 @@ pub struct Observed {
     pub answer: Result<(), String>,
 }
 
+impl Observed {
+    /// Whether the lines came in the order of their times. That of the outcome is known to the millisecond only, so it
+    /// may seem to come before the last line.
+    pub fn is_in_order(&self) -> bool {
+        self.deltas.split_last().is_none_or(|(_, lines)| lines.is_sorted())
+    }
+}
+
 impl Observer {
     /// Begins to watch.
     pub async fn of(address: SocketAddr, build: BuildId) -> Self {
