@@ -82,10 +82,12 @@ fn walk(root: &Path, below: &Path, files: &mut Vec<String>) -> Result<()> {
         let entry = entry.with_context(context)?;
         let path = below.join(entry.file_name());
         let kind = entry.file_type().with_context(context)?;
+        // In a second work tree `.git` is a file.
+        if is_foreign(&root.join(&path), &path) {
+            continue;
+        }
         if kind.is_dir() {
-            if !is_foreign(&root.join(&path), &path) {
-                walk(root, &path, files)?;
-            }
+            walk(root, &path, files)?;
         } else if kind.is_file() {
             files.extend(path.to_str().map(str::to_owned));
         }
