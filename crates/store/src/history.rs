@@ -1,5 +1,7 @@
 //! Questions about finished builds, asked beside the engine over a connection that only reads.
 
+pub mod artifacts;
+
 use crate::database::{Store, build_id, job_name, platform, timestamp};
 use crate::error::{StoreError, Tried};
 use builder_model::state::FinishedBuild;

@@ -3,7 +3,6 @@
 //!
 //! Everything here blocks; whoever calls decides on which thread. The layout is described in `docs/state.md`.
 
-pub mod artifacts;
 pub mod console;
 pub mod database;
 mod error;

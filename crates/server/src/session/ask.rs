@@ -8,7 +8,7 @@ use crate::Shared;
 use crate::connection::{Connection, ConnectionError};
 use builder_model::{BuildId, JobName, Platform};
 use builder_sched::Snapshot;
-use builder_store::artifacts::{self, Artifact};
+use builder_store::history::artifacts::{self, Artifact};
 use builder_store::history::{PAGE_BYTES_MAX, Page, PageFilter, WaitingUpload};
 use builder_store::{History, StoreError};
 use builder_wire::Message;
