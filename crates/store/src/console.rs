@@ -5,6 +5,7 @@
 //! endian. So the log can be walked from both ends, and a tail that a power cut tore is told from a whole line.
 
 use crate::error::{StoreError, Tried};
+use builder_model::limits::LINE_BYTES_MAX;
 use builder_wire::record::ConsoleLine;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -17,6 +18,8 @@ const BUFFER_BYTES: usize = 256 << 10;
 const BLOCK_BYTES: usize = 256 << 10;
 /// The length behind each line, in bytes.
 const TRAILER_BYTES: usize = 4;
+/// Longest entry of a log, in bytes: what announces to be longer is none, and no room is made for it.
+const ENTRY_BYTES_MAX: usize = LINE_BYTES_MAX + (64 << 10);
 
 /// How much a log holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -49,13 +52,12 @@ impl ConsoleWriter {
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let mut options = OpenOptions::new();
         let options = options.read(true).write(true).create(true).truncate(false).mode(0o640);
-        let mut file = options.open(path).tried("open", path)?;
+        let file = options.open(path).tried("open", path)?;
         let length = file.metadata().tried("read", path)?.len();
         let extent = if length == 0 { Extent::default() } else { measure(&file).tried("read", path)? };
         if length > extent.log_bytes() {
             file.set_len(extent.log_bytes()).tried("mend", path)?;
         }
-        file.seek(SeekFrom::End(0)).tried("read", path)?;
         Ok(Self { file, path: path.to_owned(), buffer: Vec::new(), extent })
     }
 
@@ -72,9 +74,11 @@ impl ConsoleWriter {
         self.buffer.len() >= BUFFER_BYTES
     }
 
-    /// Writes what waits to the file, where observers see it.
+    /// Writes what waits to the file, where observers see it. After an error, as when the disk is full, a part of it
+    /// may be there; it still waits, and the next call writes it in the same place.
     pub fn flush(&mut self) -> Result<(), StoreError> {
-        self.file.write_all(&self.buffer).tried("write", &self.path)?;
+        let flushed = self.extent.log_bytes() - self.buffer.len() as u64;
+        self.file.write_all_at(&self.buffer, flushed).tried("write", &self.path)?;
         self.buffer.clear();
         self.buffer.shrink_to(BUFFER_BYTES);
         Ok(())
@@ -106,7 +110,14 @@ fn measure(file: &File) -> io::Result<Extent> {
     let mut reader = ConsoleReader { file: file.try_clone()?, offset: 0, block: Vec::new(), used: 0 };
     let mut extent = Extent::default();
     let end = file.metadata()?.len();
-    while let Some(size) = reader.next_entry(end)? {
+    loop {
+        let size = match reader.next_entry(end) {
+            Ok(Some(size)) => size,
+            Ok(None) => break,
+            // What is no entry of a log is a torn tail.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => break,
+            Err(error) => return Err(error),
+        };
         let entry = &reader.block[reader.used - size..reader.used];
         let (der, trailer) = entry.split_at(size - TRAILER_BYTES);
         let whole = u32::from_be_bytes(trailer.try_into().unwrap_or_default()) as usize == der.len();
@@ -203,10 +214,13 @@ impl ConsoleReader {
 
 /// The size of the entry at the start of `bytes`, with its trailer, once its header is there.
 fn entry_size(bytes: &[u8]) -> io::Result<Option<usize>> {
-    match builder_wire::der::element_size(bytes) {
-        Ok(size) => Ok(size.map(|size| usize::try_from(size).unwrap_or(usize::MAX).saturating_add(TRAILER_BYTES))),
-        Err(fault) => Err(io::Error::new(io::ErrorKind::InvalidData, fault.to_string())),
+    let invalid = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
+    let size = builder_wire::der::element_size(bytes).map_err(|fault| invalid(fault.to_string()))?;
+    let size = size.map(|size| usize::try_from(size).unwrap_or(usize::MAX).saturating_add(TRAILER_BYTES));
+    if let Some(size) = size.filter(|size| *size > ENTRY_BYTES_MAX) {
+        return Err(invalid(format!("a line of {size} bytes is over the limit of {ENTRY_BYTES_MAX}")));
     }
+    Ok(size)
 }
 
 #[cfg(test)]
@@ -260,7 +274,8 @@ mod tests {
         writer.flush().unwrap();
         let bytes = std::fs::read(&path).unwrap();
         for cut in usize::try_from(whole.log_bytes()).unwrap()..bytes.len() {
-            for tail in [&[][..], &[0; 40]] {
+            // Nothing, zeros, and what is no DER or announces too much.
+            for tail in [&[][..], &[0; 40], &[0xff; 40], &[0x30, 0x84, 0x7f, 0xff, 0xff, 0xff, 0x02]] {
                 std::fs::write(&path, [&bytes[..cut], tail].concat()).unwrap();
                 let mut healed = ConsoleWriter::open(&path).unwrap();
                 assert_eq!(healed.extent(), whole, "cut at {cut}");
@@ -269,5 +284,42 @@ mod tests {
                 assert_eq!(lines(&path, healed.extent()), ["1 whole", "2 next"]);
             }
         }
+    }
+
+    /// The variable with which this program becomes the one that finds no room.
+    const NO_ROOM: &str = "BUILDER_STORE_NO_ROOM";
+
+    /// In a process of its own, as the limit on the size of files is one of the process.
+    #[test]
+    fn what_found_no_room_is_written_once_there_is_some() {
+        if let Some(path) = std::env::var_os(NO_ROOM) {
+            return fill_and_go_on(Path::new(&path));
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let name = "console::tests::what_found_no_room_is_written_once_there_is_some";
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", "trap '' XFSZ; exec \"$0\" --exact \"$1\" --nocapture"]);
+        command.arg(std::env::current_exe().unwrap()).arg(name).env(NO_ROOM, folder.path().join("c.log"));
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    }
+
+    fn fill_and_go_on(path: &Path) {
+        use nix::sys::resource::{Resource, getrlimit, setrlimit};
+        let (room, hard) = getrlimit(Resource::RLIMIT_FSIZE).unwrap();
+        let mut writer = ConsoleWriter::open(path).unwrap();
+        setrlimit(Resource::RLIMIT_FSIZE, 1000, hard).unwrap();
+        for delta in 0..3 {
+            writer.append(line(delta, &"x".repeat(450)));
+            let has_room = delta < 2;
+            assert_eq!(writer.flush().is_ok(), has_room, "{delta}");
+        }
+        assert_eq!(std::fs::metadata(path).unwrap().len(), 1000, "a part of the last line is there");
+        setrlimit(Resource::RLIMIT_FSIZE, room, hard).unwrap();
+        writer.append(line(3, "more"));
+        writer.flush().unwrap();
+        assert_eq!(lines(path, writer.extent()), ["0 xxxxxxxxx", "1 xxxxxxxxx", "2 xxxxxxxxx", "3 more"]);
+        assert_eq!(ConsoleWriter::open(path).unwrap().extent(), writer.extent());
     }
 }
