@@ -8,6 +8,8 @@ mod command;
 mod component;
 mod count;
 mod dist;
+mod faults;
+mod fuzz;
 mod test;
 mod tidy;
 
@@ -22,6 +24,10 @@ usage: cargo xtask COMMAND
   tidy              check the arrows between crates, the shape of files, and the links of the docs
   ci                formatting, tidy, clippy and all tests: what has to pass before a change goes in
   dist              release binaries, man pages and completions as dist/builder-VERSION-ARCH-linux.tar.gz
+  faults [--rounds N] [--seed S] [--seconds MAX]
+                    break the release programs while they work, and count what they lose; the table comes last
+  fuzz [--seconds N] [TARGET]
+                    run the fuzz targets, or one of them, for N seconds each (60), from the golden bytes on
   bench [--quick] [--only CASE,…]
                     measure the release programs, and compare with the goals: docs/performance.md
   help              this text
@@ -41,6 +47,8 @@ fn main() -> ExitCode {
         ["ci"] => test::ci(),
         ["tidy"] => tidy::tidy(),
         ["dist"] => dist::dist(),
+        ["faults", rest @ ..] => faults::faults(rest),
+        ["fuzz", rest @ ..] => fuzz::fuzz(rest),
         ["bench", rest @ ..] => bench::bench(rest),
         ["help" | "--help" | "-h"] => {
             print!("{HELP}");

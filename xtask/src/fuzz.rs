@@ -1,0 +1,135 @@
+//! `cargo xtask fuzz`: the fuzz targets, one for each decoder, each for a while, from the golden bytes on.
+
+use crate::command::{cargo, output, program, root, succeeds, works};
+use anyhow::{Context, Result, bail};
+use std::path::Path;
+
+/// The targets, and which of the golden bytes each begins with.
+const TARGETS: [(&str, Seeds); 6] = [
+    ("frame", Seeds { kind: "cmd", first: None, dress: Dress::Frame }),
+    ("message", Seeds { kind: "cmd", first: None, dress: Dress::Bare }),
+    ("finished", Seeds { kind: "cmd", first: Some(0xa3), dress: Dress::Piece }),
+    ("record", Seeds { kind: "exec", first: None, dress: Dress::Piece }),
+    ("state", Seeds { kind: "state", first: None, dress: Dress::Bare }),
+    ("console", Seeds { kind: "exec", first: None, dress: Dress::Log }),
+];
+/// How long each target runs unless told otherwise.
+const SECONDS: u64 = 60;
+/// In pieces of how many bytes the seeds arrive at first.
+const PIECE: u8 = 7;
+
+#[derive(Clone, Copy)]
+struct Seeds {
+    kind: &'static str,
+    /// The first byte, where only one message is wanted.
+    first: Option<u8>,
+    dress: Dress,
+}
+
+/// What a target's input is made of.
+#[derive(Clone, Copy)]
+enum Dress {
+    /// The bytes.
+    Bare,
+    /// The size of the pieces, and the bytes.
+    Piece,
+    /// The size of the pieces, and frames.
+    Frame,
+    /// A console log with a line for each of the first bytes.
+    Log,
+}
+
+/// Runs the targets, or one of them.
+pub(crate) fn fuzz(arguments: &[&str]) -> Result<bool> {
+    let (mut seconds, mut only) = (SECONDS, None);
+    let mut words = arguments.iter();
+    while let Some(word) = words.next() {
+        match *word {
+            "--seconds" => seconds = words.next().context("--seconds needs a number")?.parse().context("--seconds")?,
+            name if TARGETS.iter().any(|(target, _)| *target == name) => only = Some(name),
+            other => {
+                let names: Vec<&str> = TARGETS.iter().map(|(target, _)| *target).collect();
+                bail!("{other:?} is no target; there are {}", names.join(", "));
+            }
+        }
+    }
+    if !is_installed()? {
+        println!("xtask: skipped: fuzzing: cargo-fuzz is missing; `cargo install cargo-fuzz` brings it");
+        return Ok(!crate::component::strict());
+    }
+    let mut failed = Vec::new();
+    for (target, seeds) in TARGETS.into_iter().filter(|(target, _)| only.is_none_or(|only| only == *target)) {
+        write_seeds(&root().join("fuzz/corpus").join(target), seeds)?;
+        let time = format!("-max_total_time={seconds}");
+        let toolchain = program("rustup", &["run", "stable", "true"]);
+        let stable: &[&str] = if works(toolchain) { &["+stable"] } else { &[] };
+        let run = ["fuzz", "run", target, "--", &time, "-print_final_stats=1"];
+        // Through the shim of rustup: the cargo that runs us is of one toolchain already.
+        let mut command = program("cargo", &[stable, &run].concat());
+        command.env("RUSTC_BOOTSTRAP", "1").env_remove("RUSTUP_TOOLCHAIN");
+        if !succeeds(&mut command)? {
+            failed.push(target);
+        }
+    }
+    failed.iter().for_each(|target| println!("xtask: failed: {target}; the input is in fuzz/artifacts/{target}"));
+    Ok(failed.is_empty())
+}
+
+/// Whether cargo-fuzz is there; where it is not, it is installed if it can be.
+fn is_installed() -> Result<bool> {
+    let version = || cargo(&["fuzz", "--version"]);
+    if !works(version()) {
+        succeeds(&mut cargo(&["install", "--locked", "cargo-fuzz"]))?;
+    }
+    Ok(works(version()) && output(&mut version()).is_ok())
+}
+
+fn write_seeds(folder: &Path, seeds: Seeds) -> Result<()> {
+    std::fs::create_dir_all(folder).context("make the folder of a corpus")?;
+    let path = root().join("crates/testkit/vectors/wire.jsonl");
+    let text = std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+    for (index, line) in text.lines().enumerate() {
+        let value: serde_json::Value = serde_json::from_str(line).context("read the golden bytes")?;
+        let bytes = unhex(value["hex"].as_str().unwrap_or_default());
+        let is_wanted = value["type"] == seeds.kind && seeds.first.is_none_or(|first| bytes.first() == Some(&first));
+        if is_wanted {
+            let name = format!("vector-{}", index + 1);
+            std::fs::write(folder.join(name), dressed(&bytes, seeds.dress)).context("write a seed")?;
+        }
+    }
+    Ok(())
+}
+
+fn dressed(bytes: &[u8], dress: Dress) -> Vec<u8> {
+    match dress {
+        Dress::Bare => bytes.to_vec(),
+        Dress::Piece => [&[PIECE], bytes].concat(),
+        Dress::Frame => [&[PIECE][..], &(bytes.len() as u64).to_be_bytes(), bytes].concat(),
+        Dress::Log => bytes.chunks(20).take(8).flat_map(log_entry).collect(),
+    }
+}
+
+/// A line as a console log holds it: `SEQUENCE { INTEGER, UTF8String }`, and the length of that.
+fn log_entry(line: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(line.len()).unwrap_or(0);
+    let der = [&[0x30, length + 5, 0x02, 0x01, 0x05, 0x0c, length], line].concat();
+    [&der[..], &u32::from(length + 7).to_be_bytes()].concat()
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    let digits = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap_or_default(), 16).unwrap_or(0);
+    text.as_bytes().chunks(2).map(digits).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_are_dressed_for_their_targets() {
+        assert_eq!(unhex("30ff"), [0x30, 0xff]);
+        assert_eq!(dressed(&[9], Dress::Piece), [PIECE, 9]);
+        assert_eq!(dressed(&[9], Dress::Frame), [PIECE, 0, 0, 0, 0, 0, 0, 0, 1, 9]);
+        assert_eq!(dressed(b"hi", Dress::Log), b"\x30\x07\x02\x01\x05\x0c\x02hi\0\0\0\x09");
+    }
+}
