@@ -334,8 +334,8 @@ fn serve(flags: Flags) -> anyhow::Result<()> {
     let served = runtime.block_on(async {
         let listeners = listeners(&addresses)?;
         let metrics = bind(&metrics_addresses)?;
-        for address in &metrics_addresses {
-            tracing::info!("metrics at http://{address}/metrics");
+        for listener in &metrics {
+            tracing::info!("metrics at http://{}/metrics", listener.local_addr()?);
         }
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;

@@ -64,11 +64,11 @@ fn misdeeds(worker: &FakeWorker) -> Vec<(Vec<u8>, String)> {
         (framed(b""), "a frame announces no bytes".to_owned()),
         (
             announced(u64::MAX, 0xa4),
-            format!("a Output message announces {} bytes, at most {line_max} are taken", u64::MAX),
+            format!("the message Output announces {} bytes, at most {line_max} are taken", u64::MAX),
         ),
         (
             announced(u64::MAX, 0xa3),
-            format!("a JobFinished message announces {} bytes, at most {} are taken", u64::MAX, i64::MAX),
+            format!("the message JobFinished announces {} bytes, at most {} are taken", u64::MAX, i64::MAX),
         ),
     ]
 }

@@ -101,7 +101,7 @@ async fn scripts_have_a_limit() {
     let largest_message = vec![b'x'; 5 << 20];
     let job = ScriptJob { name: b"larger", platform: b"p", script: &largest_message };
     let frame = Message::Schedule { period: Period::Never, job }.frame().to_vec();
-    let refused = "a Schedule message announces 5242917 bytes, at most 4259840 are taken".to_owned();
+    let refused = "the message Schedule announces 5242917 bytes, at most 4259840 are taken".to_owned();
     assert_eq!(command_bytes(farm.address(), &frame[..100]).await, Some(Err(refused)));
 }
 
@@ -143,7 +143,7 @@ async fn what_cannot_be_read_is_told() {
         ),
         (
             [&(1_u64 << 62).to_be_bytes()[..], b"\xa6\x02"].concat(),
-            "a Info message announces 4611686018427387904 bytes, at most 1024 are taken",
+            "the message Info announces 4611686018427387904 bytes, at most 1024 are taken",
         ),
     ];
     for (bytes, text) in table {

@@ -24,7 +24,7 @@ pub enum FrameError {
     #[error("a frame starts with 0x{0:02x}, which no message does")]
     Unknown(u8),
     /// Longer than any message of its kind may be.
-    #[error("a {kind:?} message announces {length} bytes, at most {limit} are taken")]
+    #[error("the message {kind:?} announces {length} bytes, at most {limit} are taken")]
     Long {
         /// Which message.
         kind: MessageKind,
