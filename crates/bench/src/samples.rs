@@ -13,6 +13,11 @@ impl Samples {
         self.seconds.push(duration.as_secs_f64());
     }
 
+    /// Adds a sample in whatever unit the others have.
+    pub(crate) fn add(&mut self, sample: f64) {
+        self.seconds.push(sample);
+    }
+
     pub(crate) fn append(&mut self, mut other: Self) {
         self.seconds.append(&mut other.seconds);
     }

@@ -76,25 +76,29 @@ impl Step {
 fn full(options: &Options) -> Vec<Step> {
     let worker_program = options.worker_program.clone();
     let server_program = options.server_program.clone();
+    let growth = |entries, rounds| {
+        let server_program = Some(options.server_program.clone());
+        Step::Growth(growth::Options { entries, workers: 8, rounds, server_program })
+    };
     let console = |lines, observers: &[usize]| console::Options { lines, width: 80, observers: observers.to_vec() };
     let ingest = |megabytes, files, rounds, worker_program| {
         Step::Ingest(ingest::Options { megabytes, files: vec![files], rounds, worker_program })
     };
     vec![
         Step::Floor(floor::Options { rounds: 300, megabytes: 2000 }),
-        Step::Throughput(throughput::Options { jobs: 2000, workers: vec![1, 8, 64] }),
+        Step::Throughput(throughput::Options { jobs: 2000, workers: vec![1, 8, 64, 1, 8, 64, 1, 8, 64] }),
         Step::Dispatch(dispatch::Options { rounds: 1000 }),
-        Step::Growth(growth::Options { entries: vec![100, 1000, 10_000, 100_000], workers: 8, rounds: 20 }),
+        growth([100, 1000, 10_000, 100_000].to_vec(), 20),
         Step::Console(console(100_000, &[0])),
         Step::Console(console(1_000_000, &[0, 1, 10])),
         Step::Console(console(10_000_000, &[0])),
-        ingest(100, 1, 3, None),
-        ingest(1000, 1000, 2, None),
-        ingest(4000, 1, 2, Some(worker_program.clone())),
+        ingest(100, 1, 5, None),
+        ingest(1000, 1000, 3, None),
+        ingest(4000, 1, 3, Some(worker_program.clone())),
         Step::Idle(idle::Options { workers: vec![10, 100, 1000, 0], rounds: 300 }),
         Step::Noop(noop::Options { rounds: 200, worker_program }),
         Step::Start(start::Options { builds: 1_000_000, rounds: 3, server_program }),
-        Step::Robust(robust::Options { peers: 64, megabytes: 1000, rounds: 100 }),
+        Step::Robust(robust::Options { peers: 64, megabytes: 1000, rounds: 1000 }),
     ]
 }
 
@@ -102,6 +106,10 @@ fn full(options: &Options) -> Vec<Step> {
 fn quick(options: &Options) -> Vec<Step> {
     let worker_program = options.worker_program.clone();
     let server_program = options.server_program.clone();
+    let growth = |entries, rounds| {
+        let server_program = Some(options.server_program.clone());
+        Step::Growth(growth::Options { entries, workers: 8, rounds, server_program })
+    };
     let ingest = |megabytes, files, worker_program| {
         Step::Ingest(ingest::Options { megabytes, files: vec![files], rounds: 1, worker_program })
     };
@@ -109,14 +117,14 @@ fn quick(options: &Options) -> Vec<Step> {
         Step::Floor(floor::Options { rounds: 100, megabytes: 200 }),
         Step::Throughput(throughput::Options { jobs: 1000, workers: vec![1, 8, 64] }),
         Step::Dispatch(dispatch::Options { rounds: 200 }),
-        Step::Growth(growth::Options { entries: vec![100, 1000, 10_000], workers: 8, rounds: 5 }),
+        growth([100, 1000, 10_000].to_vec(), 5),
         Step::Console(console::Options { lines: 1_000_000, width: 80, observers: vec![0, 10] }),
         ingest(100, 1000, None),
         ingest(500, 1, Some(worker_program.clone())),
         Step::Idle(idle::Options { workers: vec![10, 1000, 0], rounds: 100 }),
         Step::Noop(noop::Options { rounds: 50, worker_program }),
         Step::Start(start::Options { builds: 200_000, rounds: 1, server_program }),
-        Step::Robust(robust::Options { peers: 32, megabytes: 500, rounds: 30 }),
+        Step::Robust(robust::Options { peers: 32, megabytes: 500, rounds: 100 }),
     ]
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The trouble has a thread of its own, so that what is measured is the server's delay and not the generator's.
 
-use crate::bench::Bench;
+use crate::bench::{Bench, within};
 use crate::finished::Artifacts;
 use crate::peer::{self, NOOP, Peer};
 use crate::report::{Errors, Measurement};
@@ -38,25 +38,24 @@ pub(crate) struct Options {
     /// Size of the artifact in MB
     #[arg(long, default_value_t = 1000)]
     pub(crate) megabytes: u64,
-    /// How many rounds are measured without any trouble; with it, as many as the artifact takes, but no fewer
-    #[arg(long, default_value_t = 100)]
+    /// How many rounds are measured, without any trouble and with it; one artifact after the other is handed in
+    #[arg(long, default_value_t = 1000)]
     pub(crate) rounds: usize,
 }
 
 /// Measures.
 pub(crate) async fn run(bench: &mut Bench, options: &Options) -> Result<()> {
-    let quiet = Served::measure(bench, options.rounds, || true, None).await?;
+    let quiet = Served::measure(bench, options.rounds, None).await?;
     bench.report.add(quiet.measurement("quiet"))?;
     let trouble = Trouble::start(bench, options)?;
-    let stirring = trouble.artifact_done.clone();
-    let folder = bench.folder.clone();
-    let troubled = Served::measure(bench, options.rounds, || stirring.load(Ordering::Relaxed), folder).await?;
+    let troubled = Served::measure(bench, options.rounds, bench.folder.clone()).await?;
     let trouble = trouble.stop()?;
     let memory = bench.pid.and_then(machine::memory).unwrap_or_default();
     let measurement = troubled
         .measurement("troubled")
         .with("peers_closed_by_server", trouble.closed)
-        .figure("artifact_s", trouble.artifact.map_or(f64::NAN, |elapsed| elapsed.as_secs_f64()))
+        .with("artifacts", trouble.artifacts.len())
+        .figure("artifact_p50_s", trouble.artifacts.median())
         .with("server_peak_kb", memory.peak_kb)
         .with("trouble_errors", trouble.errors.count);
     bench.report.add(measurement)
@@ -77,16 +76,17 @@ struct Served {
 }
 
 impl Served {
-    /// Measures for so many rounds, and on until `over`.
-    async fn measure(bench: &Bench, rounds: usize, over: impl Fn() -> bool, folder: Option<PathBuf>) -> Result<Self> {
+    /// Measures for so many rounds.
+    async fn measure(bench: &Bench, rounds: usize, folder: Option<PathBuf>) -> Result<Self> {
         let platform = bench.platform("i");
         let (deadline, mut served) = (bench.deadline(), Self::default());
-        for number in 0.. {
-            if (number >= rounds && over()) || tokio::time::Instant::now() >= deadline {
-                break;
-            }
-            if let Err(error) = served.round(bench.address, &platform, number, folder.as_deref()).await {
+        for number in 0..rounds {
+            let round = served.round(bench.address, &platform, number, folder.as_deref());
+            if let Err(error) = within(deadline, "others to be served", round).await {
                 served.errors.note(&error);
+            }
+            if tokio::time::Instant::now() >= deadline {
+                break;
             }
         }
         jobs::clean(bench.address, &platform).await?;
@@ -129,7 +129,6 @@ impl Served {
 
 /// Peers that misbehave, on a thread of their own.
 struct Trouble {
-    artifact_done: Arc<AtomicBool>,
     over: Arc<AtomicBool>,
     thread: std::thread::JoinHandle<Result<Outcome>>,
 }
@@ -139,25 +138,24 @@ struct Trouble {
 struct Outcome {
     /// How many connections the server has ended by itself, as it should.
     closed: u64,
-    /// How long the artifact took.
-    artifact: Option<Duration>,
+    /// How long the artifacts took.
+    artifacts: Samples,
     errors: Errors,
 }
 
 impl Trouble {
     fn start(bench: &Bench, options: &Options) -> Result<Self> {
-        let (artifact_done, over) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let over = Arc::new(AtomicBool::new(false));
         let maker = Maker {
             address: bench.address,
             watched: bench.platform("i-watched"),
             uploading: bench.platform("i-upload"),
             options: options.clone(),
-            artifact_done: artifact_done.clone(),
             over: over.clone(),
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("start a runtime")?;
         let thread = std::thread::spawn(move || runtime.block_on(maker.run()));
-        Ok(Self { artifact_done, over, thread })
+        Ok(Self { over, thread })
     }
 
     fn stop(self) -> Result<Outcome> {
@@ -172,7 +170,6 @@ struct Maker {
     watched: String,
     uploading: String,
     options: Options,
-    artifact_done: Arc<AtomicBool>,
     over: Arc<AtomicBool>,
 }
 
@@ -185,11 +182,15 @@ impl Maker {
             peers.spawn(stop_half_way(self.address, self.over.clone()));
         }
         let chatter = tokio::spawn(chatter(self.address, self.watched.clone(), self.over.clone()));
-        match self.upload().await {
-            Ok(elapsed) => outcome.artifact = Some(elapsed),
-            Err(error) => outcome.errors.note(&error),
+        while !self.over.load(Ordering::Relaxed) {
+            match self.upload(outcome.artifacts.len()).await {
+                Ok(elapsed) => outcome.artifacts.push(elapsed),
+                Err(error) => {
+                    outcome.errors.note(&error);
+                    break;
+                }
+            }
         }
-        self.artifact_done.store(true, Ordering::Relaxed);
         while let Some(peer) = peers.join_next().await {
             match peer? {
                 Ok(closed) => outcome.closed += closed,
@@ -205,8 +206,8 @@ impl Maker {
         Ok(outcome)
     }
 
-    async fn upload(&self) -> Result<Duration> {
-        let name = jobs::name(&self.uploading, 0);
+    async fn upload(&self, number: usize) -> Result<Duration> {
+        let name = jobs::name(&self.uploading, number);
         peer::command(self.address, &peer::schedule(&name, &self.uploading, NOOP)).await?;
         let mut worker = Peer::waiting_worker(self.address, &self.uploading).await?;
         let build = worker.job().await?;
