@@ -47,7 +47,10 @@ pub(super) async fn serve(mut connection: Connection, mut session: Session, shar
         Ok(console) => console,
         Err(error) => {
             tracing::error!(build = %running.build, "{error}");
-            never_began(&shared, running.build, LostWhy::RecordFailed(first_line(&error))).await;
+            // Nobody began the job, so it does not pay for the disk; and while the disk is full, not every worker that
+            // waits is sent away at once.
+            tokio::time::sleep(SAVE_PAUSE_MIN).await;
+            never_began(&shared, running.build, LostWhy::NotDelivered).await;
             return connection.close().await;
         }
     };
@@ -370,12 +373,14 @@ impl Run {
         }
     }
 
-    async fn record_without_files(self, outcome: Outcome) {
+    async fn record_without_files(mut self, outcome: Outcome) {
         let finished = self.shared.settings.clock.now().wall;
         let summary = self.summary(finished, outcome.clone());
         let folder = self.shared.folder.clone();
         let written = block_in_place(|| {
-            RecordWriter::without_files(&folder, &self.console, summary).and_then(|record| record.finish(&folder))
+            // Lines may wait that found no room.
+            self.console.flush()?;
+            RecordWriter::without_files(&folder, &self.console, summary)?.finish(&folder)
         });
         match written {
             Ok((_, bytes)) => self.finished(finished, outcome, Some(bytes)).await,
