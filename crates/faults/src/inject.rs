@@ -1,7 +1,7 @@
 //! Making things go wrong, and right again.
 
 use crate::farm::{Farm, STOP_LIMIT};
-use crate::plan::{Blow, Net, Spell, Target};
+use crate::plan::{Blow, CLIENTS, Net, Spell, Target};
 use crate::processes;
 use crate::programs::Program;
 use crate::proxy::{Cut, Gate, Side, Way};
@@ -15,6 +15,8 @@ use std::time::Duration;
 
 /// How many connections come when the server has no descriptors left.
 const CONNECTIONS: usize = 64;
+/// How many connections of clients are cut within a frame at most.
+const CLIENT_CUTS: usize = 12;
 /// How long to wait for a process of a job when none is there.
 const JOB_LIMIT: Duration = Duration::from_millis(500);
 /// How long what a killed supervisor left may live.
@@ -120,6 +122,11 @@ fn with_mounts(farm: &Farm, act: impl FnOnce(&crate::mounts::Mounts) -> Result<(
     farm.mounts.as_ref().map_or(Ok(Injected::Nobody), |mounts| act(mounts).map(|()| Injected::Yes))
 }
 
+/// How many connections are cut within a frame: there are many clients, and a worker pays with the retries of jobs.
+fn cuts(network: usize) -> usize {
+    if network == CLIENTS { CLIENT_CUTS } else { 1 }
+}
+
 fn begin_net(farm: &Farm, worker: usize, net: Net) -> Injected {
     let proxy = &farm.proxies[worker];
     let hit = |count: usize| if count > 0 { Injected::Yes } else { Injected::Nobody };
@@ -127,9 +134,15 @@ fn begin_net(farm: &Farm, worker: usize, net: Net) -> Injected {
         Net::Stall | Net::StallThenCut => proxy.set_gate(Gate::Shut),
         Net::Delay(milliseconds) => proxy.set_gate(Gate::Late(Duration::from_millis(milliseconds))),
         Net::Cut => return hit(proxy.cut()),
-        // Past the hello, into the middle of a console or a hand-in; into a job; into the answer to a client.
-        Net::CutInUpload => proxy.cut_within_frame(Cut { way: Way::Up, blocks: 3, bytes: 700 }),
-        Net::CutInDownload => proxy.cut_within_frame(Cut { way: Way::Down, blocks: 1, bytes: 40 }),
+        // Past the hello: into a console or a hand-in, or into the command of a client.
+        Net::CutInUpload => {
+            let blocks = if worker == CLIENTS { 1 } else { 3 };
+            proxy.cut_within_frame(Cut { way: Way::Up, blocks, bytes: 700, times: cuts(worker) });
+        }
+        // Into a job, or into the answer to a client, who then does not know.
+        Net::CutInDownload => {
+            proxy.cut_within_frame(Cut { way: Way::Down, blocks: 1, bytes: 40, times: cuts(worker) });
+        }
         Net::WorkerSideCut => return hit(proxy.tear(Side::Worker)),
         Net::ServerSideCut => return hit(proxy.tear(Side::Server)),
     }
@@ -157,8 +170,11 @@ pub(crate) fn end(farm: &mut Farm, spell: Spell, cure: Cure) -> Result<Injected>
                     proxy.cut();
                     proxy.set_gate(Gate::Open);
                 }
-                Net::CutInUpload | Net::CutInDownload if proxy.is_uncut() => return Ok(Injected::Nobody),
-                Net::CutInUpload | Net::CutInDownload => {}
+                Net::CutInUpload | Net::CutInDownload => {
+                    if proxy.left_uncut() == cuts(worker) {
+                        return Ok(Injected::Nobody);
+                    }
+                }
                 Net::WorkerSideCut | Net::ServerSideCut => drop(proxy.cut()),
             }
         }

@@ -85,10 +85,12 @@ struct Link {
 pub(crate) struct Cut {
     /// In which direction.
     pub(crate) way: Way,
-    /// After so many blocks of bytes that go there, on all connections.
+    /// After so many blocks of bytes that went there on the connection.
     pub(crate) blocks: usize,
-    /// And after about so many bytes of the next one, within a frame.
+    /// And after about so many bytes of a later one, within a frame.
     pub(crate) bytes: usize,
+    /// How many connections.
+    pub(crate) times: usize,
 }
 
 #[derive(Debug)]
@@ -175,14 +177,14 @@ impl Proxy {
         state.links.len()
     }
 
-    /// Cuts a connection within a frame, as soon as one goes there.
+    /// Cuts connections within a frame, as soon as one goes there.
     pub(crate) fn cut_within_frame(&self, cut: Cut) {
         lock(&self.shared.state).cut = Some(cut);
     }
 
-    /// Takes that back; whether it had not happened yet.
-    pub(crate) fn is_uncut(&self) -> bool {
-        lock(&self.shared.state).cut.take().is_some()
+    /// Takes that back; how many are left uncut.
+    pub(crate) fn left_uncut(&self) -> usize {
+        lock(&self.shared.state).cut.take().map_or(0, |cut| cut.times)
     }
 }
 
@@ -214,7 +216,7 @@ impl Shared {
     /// Moves bytes until the connection ends, which it passes on.
     fn pump(&self, id: u64, way: Way, mut from: TcpStream, to: &TcpStream) {
         let mut block = vec![0; BLOCK_BYTES];
-        let (mut frames, mut inbox) = (Frames::default(), Inbox::new());
+        let (mut frames, mut inbox, mut blocks) = (Frames::default(), Inbox::new(), 0);
         // A connection that breaks ends here as one that is closed does.
         while let Ok(count @ 1..) = from.read(&mut block) {
             let bytes = &block[..count];
@@ -224,7 +226,8 @@ impl Shared {
             if !self.pass_gate(id) {
                 break;
             }
-            let allowed = self.allowed(way, &frames, bytes);
+            let allowed = self.allowed(way, &frames, blocks, bytes);
+            blocks += 1;
             frames.pass(&bytes[..allowed]);
             let mut to = to;
             if to.write_all(&bytes[..allowed]).is_err() {
@@ -290,17 +293,12 @@ impl Shared {
     }
 
     /// How many of these bytes pass: all, but for the block in which the connection is to be cut.
-    fn allowed(&self, way: Way, frames: &Frames, bytes: &[u8]) -> usize {
+    fn allowed(&self, way: Way, frames: &Frames, blocks: usize, bytes: &[u8]) -> usize {
         let mut state = lock(&self.state);
-        let Some(cut) = state.cut.as_mut().filter(|cut| cut.way == way) else { return bytes.len() };
-        if cut.blocks > 0 {
-            cut.blocks -= 1;
-            return bytes.len();
-        }
+        let is_meant = |cut: &&mut Cut| cut.way == way && cut.times > 0 && cut.blocks <= blocks;
+        let Some(cut) = state.cut.as_mut().filter(is_meant) else { return bytes.len() };
         let place = frames.cut(bytes, cut.bytes).filter(|count| *count < bytes.len());
-        if place.is_some() {
-            state.cut = None;
-        }
+        cut.times -= usize::from(place.is_some());
         place.unwrap_or(bytes.len())
     }
 }
