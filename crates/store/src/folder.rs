@@ -175,11 +175,6 @@ fn job_folder_name(job: &JobName) -> String {
     escaped
 }
 
-/// Makes sure that the entries of a folder are on disk.
-pub(crate) fn sync_folder(path: &Path) -> Result<(), StoreError> {
-    File::open(path).and_then(|folder| folder.sync_all()).tried("sync", path)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,7 +6,7 @@
 
 use crate::console::ConsoleWriter;
 use crate::error::{StoreError, Tried};
-use crate::folder::{Folder, sync_folder};
+use crate::folder::Folder;
 use builder_model::{BuildId, Outcome, ScriptJob, Timestamp};
 use builder_wire::record::{Frame, NO_FILES, files_header};
 use builder_wire::stream::{RecordEvent, RecordParser};
@@ -118,11 +118,18 @@ impl RecordWriter {
         let build = target.parent().unwrap_or(&job);
         let job_is_new = create_folder(&job)?;
         create_folder(build)?;
+        let mut changed = vec![build, &job];
+        changed.extend(job_is_new.then_some(folder.root()));
+        // Opened before the record has its name: when it cannot be made durable, it must not be found either.
+        let opened: Result<Vec<File>, StoreError> =
+            changed.iter().map(|path| File::open(path).tried("sync", path)).collect();
+        let opened = opened?;
         fs::rename(&self.path, &target).tried("rename", &self.path)?;
-        sync_folder(build)?;
-        sync_folder(&job)?;
-        if job_is_new {
-            sync_folder(folder.root())?;
+        for (path, folder) in changed.iter().zip(&opened) {
+            if let Err(error) = folder.sync_all().tried("sync", path) {
+                fs::remove_file(&target).tried("remove", &target)?;
+                return Err(error);
+            }
         }
         Ok((self.summary, self.record_bytes))
     }

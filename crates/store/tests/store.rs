@@ -236,3 +236,36 @@ fn nothing_is_saved_into_a_file_that_is_gone() {
     let error = store.save(&change, Outbox::Leave).unwrap_err().to_string();
     assert!(error.contains("was replaced"), "{error}");
 }
+
+/// The variable with which this program becomes the one that has no descriptors.
+const NO_DESCRIPTORS: &str = "BUILDER_STORE_NO_DESCRIPTORS";
+
+/// In a process of its own, as the limit on descriptors is one of the process.
+#[test]
+fn a_record_that_cannot_be_made_durable_is_not_found() {
+    let Some(root) = std::env::var_os(NO_DESCRIPTORS) else {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "a_record_that_cannot_be_made_durable_is_not_found", "--nocapture"]);
+        let output = command.env(NO_DESCRIPTORS, folder.path()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && said.contains("1 passed"), "{said}");
+        return;
+    };
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let folder = Folder::open(root.as_ref()).unwrap();
+    let console = console(&folder, 1);
+    let summary = summary(Outcome::Exited(0));
+    let (job, build) = (summary.job.name.clone(), summary.build);
+    let writer = || RecordWriter::without_files(&folder, &console, summary.clone()).unwrap();
+    let starved = writer();
+    let (room, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    let spare = std::fs::File::open(&root).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, std::os::fd::AsRawFd::as_raw_fd(&spare) as u64, hard).unwrap();
+    drop(spare);
+    assert!(starved.finish(&folder).is_err());
+    setrlimit(Resource::RLIMIT_NOFILE, room, hard).unwrap();
+    assert!(!folder.record(&job, &build).exists());
+    writer().finish(&folder).unwrap();
+    assert!(folder.record(&job, &build).exists());
+}
