@@ -26,7 +26,7 @@ use engine::Engine;
 use metrics::Metrics;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 /// What every connection shares.
 #[derive(Debug)]
@@ -39,5 +39,7 @@ struct Shared {
     metrics: Arc<Metrics>,
     settings: Settings,
     stopping: watch::Receiver<bool>,
+    /// How many more connections there may be.
+    places: Arc<Semaphore>,
     next_worker: AtomicU64,
 }

@@ -8,6 +8,8 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 /// How many connections may wait to be accepted.
@@ -21,6 +23,8 @@ const KEEPALIVE_PROBES: u32 = 3;
 /// How long data that was sent may stay unacknowledged.
 #[cfg(target_os = "linux")]
 const UNACKNOWLEDGED_LIMIT: Duration = Duration::from_secs(120);
+/// One in this many descriptors is kept for files.
+const DESCRIPTORS_RESERVED: u64 = 8;
 /// How long sessions may take to end in order when the server stops.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
@@ -43,12 +47,17 @@ pub(crate) async fn serve(listener: tokio::net::TcpListener, shared: Arc<Shared>
     let mut sessions = JoinSet::new();
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            Some(_) = sessions.join_next() => continue,
+            accepted = accept(&listener, &shared.places) => accepted,
+            Some(ended) = sessions.join_next() => {
+                if let Err(error) = ended {
+                    tracing::error!("a session ended badly, which is a mistake of ours: {error}");
+                }
+                continue;
+            }
             _ = stopping.wait_for(|stopping| *stopping) => break,
         };
         match accepted {
-            Ok((stream, peer)) => {
+            Ok((place, stream, peer)) => {
                 if let Err(error) = configure(&stream) {
                     tracing::debug!(%peer, "cannot configure a connection: {error}");
                 }
@@ -57,7 +66,7 @@ pub(crate) async fn serve(listener: tokio::net::TcpListener, shared: Arc<Shared>
                 let shared = shared.clone();
                 sessions.spawn(async move {
                     session::serve(connection, shared).await;
-                    drop(connected);
+                    drop((connected, place));
                 });
             }
             Err(error) => {
@@ -73,7 +82,25 @@ pub(crate) async fn serve(listener: tokio::net::TcpListener, shared: Arc<Shared>
     }
 }
 
-fn configure(stream: &tokio::net::TcpStream) -> io::Result<()> {
+/// Accepts a connection once there is a place for it: builds that run need descriptors, too.
+async fn accept(
+    listener: &tokio::net::TcpListener,
+    places: &Arc<Semaphore>,
+) -> io::Result<(OwnedSemaphorePermit, TcpStream, SocketAddr)> {
+    let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, peer) = listener.accept().await?;
+    Ok((place, stream, peer))
+}
+
+/// Places for as many connections as leave some descriptors for files.
+pub(crate) fn places() -> Arc<Semaphore> {
+    use nix::sys::resource::{Resource, getrlimit};
+    let soft = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft);
+    let count = usize::try_from(soft - soft / DESCRIPTORS_RESERVED).unwrap_or(usize::MAX);
+    Arc::new(Semaphore::new(count.clamp(1, Semaphore::MAX_PERMITS)))
+}
+
+fn configure(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let keepalive =
         TcpKeepalive::new().with_time(KEEPALIVE_IDLE).with_interval(KEEPALIVE_INTERVAL).with_retries(KEEPALIVE_PROBES);

@@ -34,7 +34,7 @@ enum SessionError {
 pub(crate) async fn serve(mut connection: Connection, shared: Arc<Shared>) {
     let peer = connection.peer;
     let mut session = Session::Greeting;
-    match greet(&mut connection, &mut session).await {
+    match within(HELLO_LIMIT, greet(&mut connection, &mut session)).await {
         Ok(Role::Client) => client::serve(connection, session, shared).await,
         Ok(Role::Worker) => worker::serve(connection, session, shared).await,
         // A peer that comes and goes without a word is a port check of a supervisor, as a rule.
@@ -44,7 +44,7 @@ pub(crate) async fn serve(mut connection: Connection, shared: Arc<Shared>) {
 }
 
 async fn greet(connection: &mut Connection, session: &mut Session) -> Result<Role, SessionError> {
-    let head = next_head(connection, session, HELLO_LIMIT).await?;
+    let head = next_head(connection, session).await?;
     connection.whole(head).await?;
     let bytes = connection.inbox.message(head).unwrap_or_default();
     let message = Message::decode(bytes)?;
@@ -55,9 +55,14 @@ async fn greet(connection: &mut Connection, session: &mut Session) -> Result<Rol
     Ok(role)
 }
 
+/// Does something with a peer that may not take longer than this, however busily it talks.
+async fn within<T>(limit: Duration, talk: impl Future<Output = Result<T, SessionError>>) -> Result<T, SessionError> {
+    tokio::time::timeout(limit, talk).await.map_err(|_| ConnectionError::Slow(limit))?
+}
+
 /// Waits for the next message to begin, and checks with its first byte that it may come now.
-async fn next_head(connection: &mut Connection, session: &Session, limit: Duration) -> Result<Head, SessionError> {
-    let head = connection.head_within(limit.min(PROGRESS_LIMIT)).await?;
+async fn next_head(connection: &mut Connection, session: &Session) -> Result<Head, SessionError> {
+    let head = connection.head_within(PROGRESS_LIMIT).await?;
     session.admits(head.kind)?;
     Ok(head)
 }

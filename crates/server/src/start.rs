@@ -95,6 +95,7 @@ impl Server {
             metrics,
             settings,
             stopping,
+            places: listener::places(),
             next_worker: AtomicU64::new(1),
         };
         let (addresses, tasks) = serve(Arc::new(shared), engine.clone(), listeners, metrics_listeners)?;

@@ -33,17 +33,38 @@ pub struct Summary {
     pub outcome: Outcome,
 }
 
-/// A record that is being written.
+/// A record that is being written. Dropped before [`RecordWriter::finish`], it leaves nothing behind.
 #[derive(Debug)]
 pub struct RecordWriter {
     file: BufWriter<File>,
     path: PathBuf,
+    temporary: Temporary,
     summary: Summary,
     /// Where the `SEQUENCE OF File` begins.
     files_at: u64,
     /// How large the record will be.
     record_bytes: u64,
     written: u64,
+}
+
+/// A file that goes away with this, unless it was kept.
+#[derive(Debug)]
+struct Temporary(Option<PathBuf>);
+
+impl Temporary {
+    fn keep(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if let Some(path) = self.0.take()
+            && let Err(error) = fs::remove_file(&path)
+        {
+            tracing::warn!("cannot remove {}: {error}", path.display());
+        }
+    }
 }
 
 impl RecordWriter {
@@ -63,11 +84,12 @@ impl RecordWriter {
         let mut options = OpenOptions::new();
         let options = options.read(true).write(true).create(true).truncate(true).mode(0o640);
         let mut file = BufWriter::with_capacity(BUFFER_BYTES, options.open(&path).tried("create", &path)?);
+        let temporary = Temporary(Some(path.clone()));
         file.write_all(&frame.before_console).tried("write", &path)?;
         console.copy_newest_first(&mut file).tried("write", &path)?;
         file.write_all(&frame.after_console).tried("write", &path)?;
         let files_at = frame.record_bytes - files_bytes;
-        Ok(Self { file, path, summary, files_at, record_bytes: frame.record_bytes, written: files_at })
+        Ok(Self { file, path, temporary, summary, files_at, record_bytes: frame.record_bytes, written: files_at })
     }
 
     /// A record without files, complete.
@@ -96,6 +118,10 @@ impl RecordWriter {
         self.file.flush().tried("write", &self.path)?;
         let whole = self.path.with_extension("whole");
         fs::rename(&self.path, &whole).tried("rename", &self.path)?;
+        self.temporary = {
+            self.temporary.keep();
+            Temporary(Some(whole.clone()))
+        };
         let mut from = self.file.into_inner().map_err(io::IntoInnerError::into_error).tried("write", &self.path)?;
         let header = files_header(files_bytes);
         let summary = Summary { outcome, ..self.summary };
@@ -104,7 +130,6 @@ impl RecordWriter {
         from.seek(SeekFrom::Start(self.files_at + header_bytes)).tried("read", &whole)?;
         let copied = io::copy(&mut from.take(files_bytes), &mut writer.file).tried("copy", &whole)?;
         writer.written += copied;
-        fs::remove_file(&whole).tried("remove", &whole)?;
         Ok(writer)
     }
 
@@ -125,6 +150,7 @@ impl RecordWriter {
             changed.iter().map(|path| File::open(path).tried("sync", path)).collect();
         let opened = opened?;
         fs::rename(&self.path, &target).tried("rename", &self.path)?;
+        self.temporary.keep();
         for (path, folder) in changed.iter().zip(&opened) {
             if let Err(error) = folder.sync_all().tried("sync", path) {
                 fs::remove_file(&target).tried("remove", &target)?;
@@ -132,11 +158,6 @@ impl RecordWriter {
             }
         }
         Ok((self.summary, self.record_bytes))
-    }
-
-    /// Gives up: the record is not wanted any more.
-    pub fn discard(self) -> Result<(), StoreError> {
-        fs::remove_file(&self.path).tried("remove", &self.path)
     }
 }
 

@@ -269,3 +269,14 @@ fn a_record_that_cannot_be_made_durable_is_not_found() {
     writer().finish(&folder).unwrap();
     assert!(folder.record(&job, &build).exists());
 }
+
+#[test]
+fn a_record_that_is_given_up_leaves_nothing_behind() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = Folder::open(root.path()).unwrap();
+    let console = console(&folder, 1);
+    let writer = RecordWriter::begin(&folder, &console, summary(Outcome::Exited(0)), 2).unwrap();
+    assert!(folder.incoming_record(&BUILD).exists());
+    drop(writer);
+    assert!(!folder.incoming_record(&BUILD).exists());
+}

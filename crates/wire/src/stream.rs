@@ -222,7 +222,7 @@ pub enum FinishedEvent<'a> {
         outcome: Outcome,
         /// The size of the whole `SEQUENCE OF File`, with its header, which has been read.
         files_bytes: u64,
-        /// That header.
+        /// That header, in its shortest form.
         files_header: Vec<u8>,
     },
     /// Files.
@@ -303,11 +303,13 @@ impl FinishedParser {
                 }
                 FinishedState::FilesHeader(build, outcome) => {
                     let Some(header) = self.scanner.open(input, tag::SEQUENCE, "the files")? else { return Ok(None) };
+                    // A length of 127 may come in long form; in the record it has the short one.
+                    let files_header = crate::record::files_header(header.length);
                     let event = FinishedEvent::Start {
                         build: *build,
                         outcome: outcome.clone(),
-                        files_bytes: header.size as u64 + header.length,
-                        files_header: crate::record::files_header(header.length),
+                        files_bytes: files_header.len() as u64 + header.length,
+                        files_header,
                     };
                     self.state = FinishedState::Files(Files::at(self.scanner.position));
                     return Ok(Some(event));

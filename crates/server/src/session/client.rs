@@ -1,9 +1,9 @@
 //! A client's one command: checked, handed to the engine, answered.
 
 use super::ask::{self, Question};
-use super::{SessionError, next_head, observe};
+use super::{SessionError, next_head, observe, within};
 use crate::Shared;
-use crate::connection::{Connection, ConnectionError, PROGRESS_LIMIT};
+use crate::connection::{Connection, ConnectionError};
 use crate::engine::Refused;
 use builder_model::limits::SCRIPT_BYTES_MAX;
 use builder_model::{BuildId, Job, JobName, NameError, PackageName, Platform, ScriptJob, TemplatedJob};
@@ -12,6 +12,7 @@ use builder_wire::message::{self, Info, InfoQueue, InfoRunning};
 use builder_wire::session::server::{Session, Violation};
 use builder_wire::{Message, ScheduleEntry};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What a command asks for, with its names checked.
 enum Command {
@@ -21,9 +22,12 @@ enum Command {
     Ask(Question),
 }
 
+/// How long a client may take to give its command, a script of several MiB included.
+const COMMAND_LIMIT: Duration = Duration::from_secs(120);
+
 pub(super) async fn serve(mut connection: Connection, mut session: Session, shared: Arc<Shared>) {
     let peer = connection.peer;
-    let result = match command(&mut connection, &mut session).await {
+    let result = match within(COMMAND_LIMIT, command(&mut connection, &mut session)).await {
         Ok(command) => answer(&mut connection, command, &shared).await,
         Err(SessionError::Connection(error)) => Err(error),
         // As the original says it.
@@ -51,7 +55,7 @@ pub(super) async fn serve(mut connection: Connection, mut session: Session, shar
 }
 
 async fn command(connection: &mut Connection, session: &mut Session) -> Result<Command, SessionError> {
-    let head = next_head(connection, session, PROGRESS_LIMIT).await?;
+    let head = next_head(connection, session).await?;
     connection.whole(head).await?;
     let bytes = connection.inbox.message(head).unwrap_or_default();
     let message = Message::decode(bytes)?;

@@ -13,11 +13,20 @@ use builder_wire::session::server::Session;
 use builder_wire::stream::{FileEvent, FinishedEvent, FinishedParser};
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
+use std::time::{Duration, Instant};
 use tokio::task::block_in_place;
+
+/// How long handing in may take, whatever its size.
+const HAND_IN_BASE: Duration = Duration::from_secs(600);
+/// And how many bytes a second it has to bring beyond that.
+const HAND_IN_BYTES_PER_SECOND_MIN: u64 = 64 << 10;
+/// Most bytes of a path or of another's reason that are repeated in ours.
+const REASON_PART_BYTES_MAX: usize = 8 << 10;
 
 pub(super) async fn receive(run: &Run, connection: &mut Connection, session: Session, head: Head) -> Ending {
     connection.inbox.consume(HEADER_BYTES);
     let mut hand_in = HandIn::new(run, session, head.length);
+    let until = Instant::now() + HAND_IN_BASE + Duration::from_secs(head.length / HAND_IN_BYTES_PER_SECOND_MIN);
     loop {
         let bytes = connection.inbox.bytes();
         let count = bytes.len();
@@ -25,18 +34,17 @@ pub(super) async fn receive(run: &Run, connection: &mut Connection, session: Ses
         connection.inbox.consume(count);
         match taken {
             Ok(Progress::More) => {}
-            Ok(Progress::Complete(record)) => return Ending::HandedIn(Box::new(record)),
-            Err(Stop::Vanished(why)) => {
-                hand_in.discard();
-                return Ending::Vanished(why);
+            Ok(Progress::Complete(record)) => {
+                if hand_in.surplus {
+                    tracing::warn!(build = %run.running.build, "the worker goes on talking after the finish: ignored");
+                }
+                return Ending::HandedIn(record);
             }
-            Err(Stop::Disk(error)) => {
-                hand_in.discard();
-                return Ending::NotWritten(error);
-            }
+            Err(Stop::Vanished(why)) => return Ending::Vanished(why),
+            Err(Stop::Disk(error)) => return Ending::NotWritten(error),
         }
-        if let Err(error) = connection.fill_within(PROGRESS_LIMIT).await {
-            hand_in.discard();
+        let patience = PROGRESS_LIMIT.min(until.saturating_duration_since(Instant::now()));
+        if let Err(error) = connection.fill_within(patience).await {
             return Ending::Vanished(format!("while it handed the build in, {error}"));
         }
     }
@@ -44,7 +52,7 @@ pub(super) async fn receive(run: &Run, connection: &mut Connection, session: Ses
 
 enum Progress {
     More,
-    Complete(RecordWriter),
+    Complete(Box<RecordWriter>),
 }
 
 enum Stop {
@@ -74,11 +82,13 @@ struct HandIn<'a> {
     parser: FinishedParser,
     begun: Option<Begun>,
     paths: Paths,
+    /// Whether the worker said more than the finish.
+    surplus: bool,
 }
 
 impl<'a> HandIn<'a> {
     fn new(run: &'a Run, session: Session, length: u64) -> Self {
-        Self { run, session, parser: FinishedParser::new(length), begun: None, paths: Paths::default() }
+        Self { run, session, parser: FinishedParser::new(length), begun: None, paths: Paths::default(), surplus: false }
     }
 
     /// Takes bytes of the message: checks them, and writes those that belong to files.
@@ -104,6 +114,7 @@ impl<'a> HandIn<'a> {
                 FinishedEvent::File(FileEvent::Data(_) | FileEvent::End | FileEvent::ListEnd) => {}
                 FinishedEvent::End => {
                     complete = true;
+                    self.surplus = !input.is_empty();
                     break;
                 }
             }
@@ -114,7 +125,9 @@ impl<'a> HandIn<'a> {
         }
         match (refused, complete) {
             (Some(reason), _) => self.cut(&reason),
-            (None, true) => self.begun.take().map(|begun| Progress::Complete(begun.record)).ok_or_else(unbegun),
+            (None, true) => {
+                self.begun.take().map(|begun| Progress::Complete(Box::new(begun.record))).ok_or_else(unbegun)
+            }
             (None, false) => Ok(Progress::More),
         }
     }
@@ -147,20 +160,26 @@ impl<'a> HandIn<'a> {
     /// Keeps the complete files, and replaces the outcome by the reason.
     fn cut(&mut self, reason: &str) -> Result<Progress, Stop> {
         let begun = self.begun.take().ok_or_else(unbegun)?;
-        let outcome = Outcome::aborted(format!("{reason}; the script had ended: {}", begun.outcome));
+        let (reason, before) = (shortened(reason.to_owned()), shortened(begun.outcome.to_string()));
+        let outcome = Outcome::aborted(format!("{reason}; the script had ended: {before}"));
         let files_bytes = self.parser.files_complete_to() - begun.files_from;
         let shared = &self.run.shared;
         let cut = begun.record.cut(&shared.folder, &self.run.console, outcome, begun.header_bytes, files_bytes)?;
-        Ok(Progress::Complete(cut))
+        Ok(Progress::Complete(Box::new(cut)))
     }
+}
 
-    fn discard(self) {
-        if let Some(begun) = self.begun
-            && let Err(error) = begun.record.discard()
-        {
-            tracing::warn!(build = %self.run.running.build, "{error}");
+/// A text that others chose, cut to a length that leaves room for ours.
+fn shortened(mut text: String) -> String {
+    if text.len() > REASON_PART_BYTES_MAX {
+        let mut end = REASON_PART_BYTES_MAX;
+        while !text.is_char_boundary(end) {
+            end -= 1;
         }
+        text.truncate(end);
+        text.push('…');
     }
+    text
 }
 
 fn unbegun() -> Stop {

@@ -3,7 +3,7 @@
 //! The session owns the console of the build while it runs. Whatever happens to the worker, the build gets its
 //! verdict from the engine: it runs again, or it has a record that says why not.
 
-use super::{HELLO_LIMIT, SessionError, finish, next_head};
+use super::{HELLO_LIMIT, SessionError, finish, next_head, within};
 use crate::Shared;
 use crate::connection::{Connection, ConnectionError, PROGRESS_LIMIT};
 use crate::consoles::ConsoleFeed;
@@ -28,6 +28,8 @@ const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 /// How long to wait before the engine is asked again after a save that failed, at first and at most.
 const SAVE_PAUSE_MIN: Duration = Duration::from_millis(250);
 const SAVE_PAUSE_MAX: Duration = Duration::from_secs(30);
+/// How often a record of a console alone is tried, which with these pauses takes about an hour.
+const RECORD_TRIES_MAX: u32 = 120;
 
 pub(super) async fn serve(mut connection: Connection, mut session: Session, shared: Arc<Shared>) {
     let peer = connection.peer;
@@ -54,14 +56,34 @@ pub(super) async fn serve(mut connection: Connection, mut session: Session, shar
             return connection.close().await;
         }
     };
+    let mut verdict = VerdictOwed { build: Some(running.build), shared: shared.clone() };
     let stopwatch = Stopwatch::start(&running, shared.settings.clock.now().wall);
     let mut run = Run { running, script, console, feed, stopwatch, shared };
     run.mark_attempt();
     session.assigned(run.running.build);
     let ending = run.serve(&mut connection, session, timed_out).await;
     let ended = run.end(ending).await;
+    verdict.build = None;
     if ended == Ended::Answered {
         connection.close().await;
+    }
+}
+
+/// A build at a worker must come to an end whatever happens to its session, a mistake of ours included.
+struct VerdictOwed {
+    build: Option<BuildId>,
+    shared: Arc<Shared>,
+}
+
+impl Drop for VerdictOwed {
+    fn drop(&mut self) {
+        if let Some(build) = self.build
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            tracing::error!(%build, "the session of this build ended badly: it counts as lost");
+            let shared = self.shared.clone();
+            runtime.spawn(async move { never_began(&shared, build, LostWhy::WorkerVanished).await });
+        }
     }
 }
 
@@ -71,8 +93,12 @@ async fn wait_for_build(
     session: &mut Session,
     shared: &Shared,
 ) -> Result<Option<Assignment>, SessionError> {
-    let head = next_head(connection, session, HELLO_LIMIT).await?;
-    connection.whole(head).await?;
+    let head = within(HELLO_LIMIT, async {
+        let head = next_head(connection, session).await?;
+        connection.whole(head).await?;
+        Ok(head)
+    });
+    let head = head.await?;
     let bytes = connection.inbox.message(head).unwrap_or_default();
     let message = Message::decode(bytes)?;
     let Step::JobRequested(name) = session.receive(&message)? else { return Ok(None) };
@@ -373,22 +399,34 @@ impl Run {
         }
     }
 
+    /// Writes a record of the console alone, however often it takes: a disk that is full now has room later. While the
+    /// server stops, the build stays recorded as running, and all this is done again.
     async fn record_without_files(mut self, outcome: Outcome) {
         let finished = self.shared.settings.clock.now().wall;
-        let summary = self.summary(finished, outcome.clone());
-        let folder = self.shared.folder.clone();
-        let written = block_in_place(|| {
+        let mut pause = SAVE_PAUSE_MIN;
+        for _ in 0..RECORD_TRIES_MAX {
+            match self.try_record(finished, outcome.clone()) {
+                Ok(bytes) => return self.finished(finished, outcome, Some(bytes)).await,
+                Err(error) => tracing::error!(build = %self.running.build, "{error}"),
+            }
+            if *self.shared.stopping.borrow() {
+                return;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(SAVE_PAUSE_MAX);
+        }
+        self.finished(finished, outcome, None).await;
+    }
+
+    fn try_record(&mut self, finished: Timestamp, outcome: Outcome) -> Result<u64, StoreError> {
+        let summary = self.summary(finished, outcome);
+        let folder = &self.shared.folder;
+        block_in_place(|| {
             // Lines may wait that found no room.
             self.console.flush()?;
-            RecordWriter::without_files(&folder, &self.console, summary)?.finish(&folder)
-        });
-        match written {
-            Ok((_, bytes)) => self.finished(finished, outcome, Some(bytes)).await,
-            Err(error) => {
-                tracing::error!(build = %self.running.build, "{error}");
-                self.finished(finished, outcome, None).await;
-            }
-        }
+            let (_, bytes) = RecordWriter::without_files(folder, &self.console, summary)?.finish(folder)?;
+            Ok(bytes)
+        })
     }
 
     /// The record is durable, or cannot be: the build leaves the queue for the history.
