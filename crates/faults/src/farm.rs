@@ -143,6 +143,15 @@ impl Farm {
         processes::marked(&self.programs.mark, &self.known())
     }
 
+    /// What the server said about a build that a text names, as far as its log tells.
+    pub(crate) fn said_about(&self, text: &str) -> String {
+        let log = std::fs::read(self.programs.logs.join("server.log")).unwrap_or_default();
+        let builds: Vec<&str> = text.split_ascii_whitespace().filter(|word| word.len() >= 36).collect();
+        let is_named = |line: &&str| builds.iter().any(|build| line.contains(build.trim_end_matches(':')));
+        let log = String::from_utf8_lossy(&log);
+        log.lines().filter(is_named).map(|line| format!("\n    {line}")).collect()
+    }
+
     /// Lines of all logs in which a program panics.
     pub(crate) fn panics(&self) -> Vec<String> {
         let Ok(entries) = std::fs::read_dir(&self.programs.logs) else { return Vec::new() };

@@ -302,6 +302,10 @@ impl Run {
         self.note_history()?;
         let mut counts = verify::count(&self.farm.data, &self.load.ledger.books(), &self.load.seen())?;
         counts.doubled.append(&mut self.report.counts.doubled);
+        for what in counts.damaged.iter_mut().chain(&mut counts.doubled) {
+            let said = self.farm.said_about(what);
+            what.push_str(&said);
+        }
         self.report.counts = counts;
         self.leftovers()?;
         if let Some(server) = self.farm.server.take() {

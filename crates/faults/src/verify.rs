@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 
 /// More rows than any run has.
 const ROWS_MAX: usize = 1_000_000;
+/// How many lines of a console are shown from either end.
+const TOLD_LINES: usize = 20;
 
 /// What was counted.
 #[derive(Debug, Default)]
@@ -114,15 +116,22 @@ fn count_record(
     }
     if let Some(lines) = seen {
         counts.observed += 1;
-        let written = record.console.iter().rev().map(|line| (line.delta, line.line));
-        if !written.eq(lines.iter().map(|(delta, line)| (*delta, line.as_slice()))) {
-            let (seen, written) = (lines.len(), record.console.len());
-            let what =
-                format!("build {}: an observer saw {seen} lines, others than the {written} of the record", row.build);
-            counts.damaged.push(what);
+        let written: Vec<(i64, &[u8])> = record.console.iter().rev().map(|line| (line.delta, line.line)).collect();
+        let seen: Vec<(i64, &[u8])> = lines.iter().map(|(delta, line)| (*delta, line.as_slice())).collect();
+        if seen != written {
+            let (seen, written) = (told(&seen), told(&written));
+            counts.damaged.push(format!("build {}: an observer saw{seen}\n  and the record has{written}", row.build));
         }
     }
     counts.ran_to_end += u64::from(matches!(row.outcome, builder_model::Outcome::Exited(_)));
+}
+
+/// The first and last lines of a console, for people.
+fn told(lines: &[(i64, &[u8])]) -> String {
+    let line = |(delta, line): &(i64, &[u8])| format!("\n    {delta:>12} {}", String::from_utf8_lossy(line));
+    let (first, rest) = lines.split_at(lines.len().min(TOLD_LINES));
+    let last = &rest[rest.len().saturating_sub(TOLD_LINES)..];
+    format!(" {} lines:{}", lines.len(), first.iter().chain(last).map(line).collect::<String>())
 }
 
 /// The names of the folders with a record in them, which are those of builds.
