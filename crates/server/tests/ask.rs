@@ -59,10 +59,17 @@ async fn what_queued_jobs_wait_for() {
     farm.schedule("b", "q").await;
     farm.schedule_templated("t", "o").await;
     assert_eq!(farm.info().await.queues, ["p: a", "q: b t"]);
-    let row = |platform, job| WaitRow { platform, job, reason: b"a free worker".into() };
+    fn row(platform: &'static str, job: &'static str, reason: &'static str) -> WaitRow<'static> {
+        WaitRow { platform: platform.as_bytes(), job: job.as_bytes(), reason: reason.as_bytes().into() }
+    }
+    let none = "a worker: none is connected";
     let bytes = asked(&farm, Ask::Waits).await.unwrap();
-    let rows = vec![row(b"p", b"a"), row(b"q", b"b"), row(b"q", b"t")];
+    let rows = vec![row("p", "a", none), row("q", "b", none), row("q", "t", none)];
     assert_eq!(Message::decode(&bytes).unwrap(), Message::WaitsReply(rows));
+    let (_one, _) = farm.running("q").await;
+    let bytes = asked(&farm, Ask::Waits).await.unwrap();
+    let busy = "a free worker: the one that is connected is busy";
+    assert_eq!(Message::decode(&bytes).unwrap(), Message::WaitsReply(vec![row("p", "a", none), row("q", "t", busy)]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

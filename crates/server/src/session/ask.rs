@@ -7,7 +7,7 @@ use super::observe;
 use crate::Shared;
 use crate::connection::{Connection, ConnectionError};
 use builder_model::{BuildId, JobName, Platform};
-use builder_sched::Snapshot;
+use builder_sched::{Snapshot, Waits};
 use builder_store::history::artifacts::{self, Artifact};
 use builder_store::history::{PAGE_BYTES_MAX, Page, PageFilter, WaitingUpload};
 use builder_store::{History, StoreError};
@@ -15,6 +15,7 @@ use builder_wire::Message;
 use builder_wire::message::{
     ArtifactRow, Ask, BUILDS_ASKED_MAX, BuildRow, BuildsReply, REPLY_BYTES_MAX, UploadRow, WaitRow,
 };
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
@@ -103,12 +104,33 @@ async fn read<T: Send + 'static>(
 
 /// What the queued jobs wait for, as many of the first as a reply holds.
 fn waits(snapshot: &Snapshot) -> Vec<WaitRow<'_>> {
+    let mut busy: HashMap<&Platform, usize> = HashMap::new();
+    for running in &snapshot.running {
+        *busy.entry(&running.build.platform).or_default() += 1;
+    }
     let rows = snapshot.waits.iter().map(|wait| WaitRow {
         platform: wait.platform.as_bytes(),
         job: wait.job.as_bytes(),
-        reason: wait.waits.to_string().into_bytes().into(),
+        reason: reason(&wait.waits, busy.get(&wait.platform).copied().unwrap_or(0)).into_bytes().into(),
     });
     fitting(rows, WaitRow::size)
+}
+
+/// Nobody waits for a job that waits for a worker: each that is connected is busy.
+fn reason(waits: &Waits, busy: usize) -> String {
+    match (waits, busy) {
+        (Waits::Worker, 0) => "a worker: none is connected".to_owned(),
+        (Waits::Worker, 1) => "a free worker: the one that is connected is busy".to_owned(),
+        (Waits::Worker, _) => format!("a free worker: all {busy} are busy"),
+        (
+            Waits::Template
+            | Waits::TemplateUnread
+            | Waits::TemplateUnreadable(_)
+            | Waits::ScriptTooLong { .. }
+            | Waits::PlatformDropped,
+            _,
+        ) => waits.to_string(),
+    }
 }
 
 fn builds(page: &Page) -> BuildsReply<'_> {
