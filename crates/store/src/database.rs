@@ -144,6 +144,9 @@ impl Store {
         let transaction = self.connection.transaction().tried("create", &self.path)?;
         create(&transaction, imported.as_ref(), now).tried("create", &self.path)?;
         transaction.commit().tried("create", &self.path)?;
+        if let Some(imported) = imported.as_ref().filter(|imported| imported.left_out > 0) {
+            tracing::warn!("{} queued jobs of an old version in the state file were left out", imported.left_out);
+        }
         Ok(if imported.is_some() { Opened::Imported } else { Opened::New })
     }
 

@@ -15,6 +15,8 @@ use std::path::Path;
 pub struct Imported {
     /// What it holds.
     pub state: State,
+    /// How many items of old versions were left out: queued jobs, all of which are on the schedule as well.
+    pub left_out: usize,
     /// The SHA-256 of its bytes.
     pub digest: [u8; 32],
 }
@@ -26,8 +28,9 @@ pub fn read(path: &Path) -> Result<Option<Imported>, StoreError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error).tried("read", path),
     };
-    let items = state::decode(&bytes).map_err(|source| StoreError::StateFile { path: path.to_owned(), source })?;
-    Ok(Some(Imported { state: to_state(&items), digest: Sha256::digest(&bytes).into() }))
+    let decoded = state::decode_counting(&bytes);
+    let (items, left_out) = decoded.map_err(|source| StoreError::StateFile { path: path.to_owned(), source })?;
+    Ok(Some(Imported { state: to_state(&items), left_out, digest: Sha256::digest(&bytes).into() }))
 }
 
 fn to_state(items: &[StateItem<'_>]) -> State {

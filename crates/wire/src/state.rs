@@ -18,6 +18,11 @@ pub enum StateItem<'a> {
 /// Reads a whole state file. Items `[0]` and `[2]`, queued jobs of old versions, are checked and left out, as the
 /// original does: every job of theirs is on the schedule as well.
 pub fn decode(bytes: &[u8]) -> Result<Vec<StateItem<'_>>, DecodeError> {
+    decode_counting(bytes).map(|(items, _)| items)
+}
+
+/// As [`decode`], and how many items were left out.
+pub fn decode_counting(bytes: &[u8]) -> Result<(Vec<StateItem<'_>>, usize), DecodeError> {
     let mut reader = Reader::new(bytes);
     let items = reader.sequence_of(|reader| match reader.choice("a state item")? {
         0 => reader.explicit(0, Reader::script_job).map(|_| None),
@@ -29,7 +34,8 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<StateItem<'_>>, DecodeError> {
         _ => reader.no_such_choice("a state item"),
     })?;
     reader.end()?;
-    Ok(items.into_iter().flatten().collect())
+    let left_out = items.iter().filter(|item| item.is_none()).count();
+    Ok((items.into_iter().flatten().collect(), left_out))
 }
 
 /// Writes a state file.
