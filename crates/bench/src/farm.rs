@@ -110,6 +110,15 @@ impl Server {
         Ok(Self { program: Program::start(&mut command, folder)?, address })
     }
 
+    /// Starts a second server, beside the one under test, on a folder that is removed with what this gives.
+    pub(crate) async fn reference(program: &Path, parent: Option<&Path>) -> Result<(Self, TempDir)> {
+        let temporary = std::env::temp_dir();
+        let dir = tempfile::tempdir_in(parent.unwrap_or(&temporary)).context("make a data folder")?;
+        let mut server = Self::start(program, dir.path())?;
+        server.listening().await?;
+        Ok((server, dir))
+    }
+
     /// Waits until it accepts connections.
     pub(crate) async fn listening(&mut self) -> Result<()> {
         while TcpStream::connect(self.address).await.is_err() {

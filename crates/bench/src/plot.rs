@@ -174,7 +174,7 @@ impl Panel {
             label_at(&mut svg, left - 6.0, at + 4.0, "end", &label);
         }
         label_at(&mut svg, f64::midpoint(left, right), bottom + 34.0, "middle", self.x_label);
-        label_at(&mut svg, left - 6.0, top - 8.0, "end", self.y_label);
+        label_at(&mut svg, left - 6.0, top - 13.0, "end", self.y_label);
         for (index, series) in self.series.iter().enumerate() {
             let legend = (left + 8.0 + 190.0 * index as f64, 40.0);
             svg.push_str(&mark(index, legend));

@@ -81,6 +81,10 @@ fn full(options: &Options) -> Vec<Step> {
         Step::Growth(growth::Options { entries, workers: 8, rounds, server_program })
     };
     let console = |lines, observers: &[usize]| console::Options { lines, width: 80, observers: observers.to_vec() };
+    let idle = |workers, rounds| {
+        let server_program = Some(options.server_program.clone());
+        Step::Idle(idle::Options { workers, rounds, server_program })
+    };
     let ingest = |megabytes, files, rounds, worker_program| {
         Step::Ingest(ingest::Options { megabytes, files: vec![files], rounds, worker_program })
     };
@@ -95,7 +99,7 @@ fn full(options: &Options) -> Vec<Step> {
         ingest(100, 1, 5, None),
         ingest(1000, 1000, 3, None),
         ingest(4000, 1, 3, Some(worker_program.clone())),
-        Step::Idle(idle::Options { workers: vec![10, 100, 1000, 0], rounds: 300 }),
+        idle([10, 100, 1000, 0].to_vec(), 300),
         Step::Noop(noop::Options { rounds: 200, worker_program }),
         Step::Start(start::Options { builds: 1_000_000, rounds: 3, server_program }),
         Step::Robust(robust::Options { peers: 64, megabytes: 1000, rounds: 1000 }),
@@ -110,6 +114,10 @@ fn quick(options: &Options) -> Vec<Step> {
         let server_program = Some(options.server_program.clone());
         Step::Growth(growth::Options { entries, workers: 8, rounds, server_program })
     };
+    let idle = |workers, rounds| {
+        let server_program = Some(options.server_program.clone());
+        Step::Idle(idle::Options { workers, rounds, server_program })
+    };
     let ingest = |megabytes, files, worker_program| {
         Step::Ingest(ingest::Options { megabytes, files: vec![files], rounds: 1, worker_program })
     };
@@ -121,7 +129,7 @@ fn quick(options: &Options) -> Vec<Step> {
         Step::Console(console::Options { lines: 1_000_000, width: 80, observers: vec![0, 10] }),
         ingest(100, 1000, None),
         ingest(500, 1, Some(worker_program.clone())),
-        Step::Idle(idle::Options { workers: vec![10, 1000, 0], rounds: 100 }),
+        idle([10, 1000, 0].to_vec(), 100),
         Step::Noop(noop::Options { rounds: 50, worker_program }),
         Step::Start(start::Options { builds: 200_000, rounds: 1, server_program }),
         Step::Robust(robust::Options { peers: 32, megabytes: 500, rounds: 100 }),

@@ -101,9 +101,7 @@ pub(crate) async fn run(bench: &mut Bench, options: &Options) -> Result<()> {
 
 impl Reference {
     async fn start(bench: &Bench, program: &Path, platform: &str) -> Result<Self> {
-        let dir = tempfile::tempdir_in(bench.folder.clone().unwrap_or_else(std::env::temp_dir))?;
-        let mut server = Server::start(program, dir.path())?;
-        server.listening().await?;
+        let (server, dir) = Server::reference(program, bench.folder.as_deref()).await?;
         let filled = jobs::schedule(server.address, platform, 0..RUNNING, CONNECTIONS, bench.deadline()).await;
         ensure!(filled.count() == RUNNING, "the server of reference took {} jobs", filled.count());
         Ok(Self { server, _dir: dir })

@@ -31,10 +31,13 @@ pub(crate) struct Options {
 /// Measures.
 pub(crate) async fn run(bench: &mut Bench, options: &Options) -> Result<()> {
     for &files in &options.files {
+        let artifacts = Artifacts { files, file_bytes: options.megabytes * 1_000_000 / files.max(1) };
+        // Turn and turn about: a disk that gets slower while it is written to does so for both.
+        let mut before = floor_time(bench, artifacts.total_bytes()).await?;
         for _ in 0..options.rounds {
-            let artifacts = Artifacts { files, file_bytes: options.megabytes * 1_000_000 / files.max(1) };
-            let measurement = ingest(bench, artifacts).await?;
+            let (measurement, after) = ingest(bench, artifacts, before).await?;
             bench.report.add(measurement)?;
+            before = after;
         }
     }
     if let Some(program) = &options.worker_program {
@@ -44,13 +47,17 @@ pub(crate) async fn run(bench: &mut Bench, options: &Options) -> Result<()> {
     Ok(())
 }
 
-async fn ingest(bench: &Bench, artifacts: Artifacts) -> Result<Measurement> {
+/// Hands in one build; `before` is what the plain copy took before it. Gives what it took after it, too.
+async fn ingest(
+    bench: &Bench,
+    artifacts: Artifacts,
+    before: Option<Duration>,
+) -> Result<(Measurement, Option<Duration>)> {
     let platform = bench.platform("e");
     let name = jobs::name(&platform, 0);
     peer::command(bench.address, &peer::schedule(&name, &platform, NOOP)).await?;
     let mut worker = Peer::waiting_worker(bench.address, &platform).await?;
     let build = worker.job().await?;
-    let before = floor_rate(bench, artifacts.total_bytes()).await?;
     let peak_is_fresh = bench.pid.is_some_and(machine::reset_peak);
     let (mut errors, start) = (Errors::default(), Instant::now());
     let hand_in = async {
@@ -60,29 +67,31 @@ async fn ingest(bench: &Bench, artifacts: Artifacts) -> Result<Measurement> {
     if let Err(error) = within(bench.deadline(), "the artifact to be taken", hand_in).await {
         errors.note(&error);
     }
-    let rate = rate(artifacts.total_bytes(), start.elapsed());
+    let elapsed = start.elapsed();
     let memory = bench.pid.and_then(machine::memory).unwrap_or_default();
-    let after = floor_rate(bench, artifacts.total_bytes()).await?;
+    let after = floor_time(bench, artifacts.total_bytes()).await?;
     jobs::clean(bench.address, &platform).await?;
-    // The better of the two: what disturbed the other was not the copy.
-    let floor = before.max(after);
-    Ok(Measurement::new("ingest")
+    let floor = before.zip(after).map(|(before, after)| (before + after) / 2);
+    let bytes = artifacts.total_bytes();
+    let floor_rate = |time: Option<Duration>| time.map_or(f64::NAN, |time| rate(bytes, time));
+    let measurement = Measurement::new("ingest")
         .with("files", artifacts.files)
-        .figure("megabytes", artifacts.total_bytes() as f64 / 1e6)
-        .figure("mb_per_s", rate)
-        .figure("floor_before_mb_per_s", before)
-        .figure("floor_after_mb_per_s", after)
-        .figure("of_floor", rate / floor)
+        .figure("megabytes", bytes as f64 / 1e6)
+        .figure("mb_per_s", rate(bytes, elapsed))
+        .figure("floor_before_mb_per_s", floor_rate(before))
+        .figure("floor_after_mb_per_s", floor_rate(after))
+        .figure("of_floor", rate(bytes, elapsed) / floor_rate(floor))
         .with("server_peak_kb", memory.peak_kb)
         .with("server_after_kb", memory.now_kb)
         .with("peak_is_fresh", peak_is_fresh)
-        .errors(&errors))
+        .errors(&errors);
+    Ok((measurement, after))
 }
 
-/// MB/s of a plain program; not a number without a folder.
-async fn floor_rate(bench: &Bench, bytes: u64) -> Result<f64> {
-    let Some(folder) = &bench.folder else { return Ok(f64::NAN) };
-    Ok(rate(bytes, floor::copy(Some(folder), bytes).await?))
+/// How long a plain program takes for so many bytes; none without a folder.
+async fn floor_time(bench: &Bench, bytes: u64) -> Result<Option<Duration>> {
+    let Some(folder) = &bench.folder else { return Ok(None) };
+    floor::copy(Some(folder), bytes).await.map(Some)
 }
 
 fn rate(bytes: u64, elapsed: Duration) -> f64 {
