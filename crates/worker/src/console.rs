@@ -144,9 +144,9 @@ impl<'a> Console<'a> {
     }
 
     /// Sends what is gathered; gives the first failure, if there was one.
-    pub(crate) fn finish(mut self) -> Result<(), Error> {
+    pub(crate) fn finish(&mut self) -> Result<(), Error> {
         self.flush();
-        self.failure.map_or(Ok(()), Err)
+        self.failure.take().map_or(Ok(()), Err)
     }
 }
 

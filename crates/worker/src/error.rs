@@ -105,3 +105,25 @@ pub enum Error {
     #[error("asked to stop")]
     Stopped,
 }
+
+impl Error {
+    /// Whether it is this worker that is at fault, and neither server nor network: then another worker may well be
+    /// able to do the job.
+    pub(crate) fn is_own(&self) -> bool {
+        match self {
+            Self::Folder { .. } | Self::Supervisor { .. } | Self::Artifact { .. } | Self::System { .. } => true,
+            Self::Resolve { .. }
+            | Self::Connect { .. }
+            | Self::Lost { .. }
+            | Self::NotWelcome
+            | Self::ClosedWaiting
+            | Self::EndedByServer
+            | Self::SpokeDuringJob
+            | Self::Silent { .. }
+            | Self::Frame(_)
+            | Self::Decode(_)
+            | Self::Violation(_)
+            | Self::Stopped => false,
+        }
+    }
+}

@@ -22,6 +22,10 @@ use std::path::{Path, PathBuf};
 pub(crate) const SCRIPT: &str = "script.sh";
 /// How often another name is tried when one is taken.
 const NAMES_MAX: usize = 1000;
+/// How much must fit into a folder before a job is asked for, in bytes: most scripts are shorter.
+const PROBE_BYTES: usize = 64 << 10;
+/// The name of the file that holds them.
+const PROBE: &str = "probe";
 /// How many names of a folder are held in memory at once.
 const BATCH: usize = 1024;
 
@@ -49,6 +53,20 @@ impl Folder {
             }
         }
         Err(failed(&workdir.join("builder-XXXXXX"), io::ErrorKind::AlreadyExists.into()))
+    }
+
+    /// Makes sure that folders can be made here and written to, and leaves nothing behind.
+    pub(crate) fn probe(workdir: &Path) -> Result<(), Error> {
+        let folder = Self::create(workdir)?;
+        // Bytes without a pattern, because a file system may store others in no room at all.
+        let bytes: Vec<u8> = (0..PROBE_BYTES / 8).flat_map(|_| random().to_ne_bytes()).collect();
+        let path = folder.path.join(PROBE);
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+        // A file system may take bytes and find out later, at the sync, that it has no room for them.
+        match file.and_then(|mut file| file.write_all(&bytes).and_then(|()| file.sync_all())) {
+            Ok(()) => Ok(()),
+            Err(source) => Err(Error::Folder { act: "write to", path, source }),
+        }
     }
 
     /// Where it was made.
@@ -204,6 +222,13 @@ mod tests {
         drop(folder);
         assert!(!path.exists());
         assert_eq!(std::fs::read(&outside).unwrap(), b"kept");
+    }
+
+    #[test]
+    fn a_probe_leaves_nothing() {
+        let workdir = tempfile::tempdir().unwrap();
+        Folder::probe(workdir.path()).unwrap();
+        assert_eq!(std::fs::read_dir(workdir.path()).unwrap().count(), 0);
     }
 
     #[test]

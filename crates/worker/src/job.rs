@@ -29,17 +29,40 @@ const SUPERVISOR_DELAY_MAX: Duration = KILL_TIME_MAX.saturating_add(Duration::fr
 const REPORT_BYTES_MAX: usize = 64 << 10;
 
 /// Runs the job, hands it in, and waits until the server has it. Nothing of it is left afterwards, whatever happened.
+///
+/// A worker that is itself at fault does not end the build: it says so in the console and hands nothing in, so that the
+/// server gives the build to another worker.
 pub(crate) fn run(
     connection: &Connection<'_>,
     settings: &Settings,
     stop: &Stop,
     assignment: &Assignment,
 ) -> Result<(), Error> {
+    let mut console = Console::new(connection, assignment.build);
+    let result = attempt(connection, settings, stop, assignment, &mut console);
+    if let Err(error) = &result
+        && error.is_own()
+    {
+        // A hint in the lines after the first is for whoever looks after the worker.
+        console.note(error.to_string().lines().next().unwrap_or_default());
+        if let Err(untold) = console.finish() {
+            tracing::debug!("cannot tell in the console what is wrong: {untold}");
+        }
+    }
+    result
+}
+
+fn attempt(
+    connection: &Connection<'_>,
+    settings: &Settings,
+    stop: &Stop,
+    assignment: &Assignment,
+    console: &mut Console<'_>,
+) -> Result<(), Error> {
     let folder = Folder::create(&settings.workdir)?;
     let script = folder.write_script(&assignment.job.script)?;
     let (supervised, pipe) = Supervised::start(settings, folder.path(), &script)?;
-    let mut console = Console::new(connection, assignment.build);
-    let watched = supervised.run(connection, stop, &mut console, pipe)?;
+    let watched = supervised.run(connection, stop, console, pipe)?;
     for note in notes(&watched, settings) {
         tracing::warn!("{note}");
         console.note(&note);

@@ -8,7 +8,7 @@ use crate::processes::Orphans;
 use crate::signals::Stop;
 use builder_model::Platform;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a job has between TERM and KILL, unless told otherwise.
 pub const GRACE_DEFAULT: Duration = Duration::from_secs(5);
@@ -56,38 +56,59 @@ pub enum Ended {
 /// Without a loop, whatever keeps the job from being handed in. With one, errors are logged, and all begins anew
 /// after a pause.
 pub fn run(settings: &Settings, stop: &Stop) -> Result<Ended, Error> {
-    let mut pause = PAUSE_MIN;
+    let mut pauses = Pauses::default();
     loop {
-        let mut welcome = false;
-        match one_job(settings, stop, &mut welcome) {
-            Ok(()) if settings.looping => pause = PAUSE_MIN,
+        let begun = Instant::now();
+        match one_job(settings, stop) {
+            Ok(()) if settings.looping => pauses = Pauses::default(),
             Ok(()) => return Ok(Ended::JobDone),
             Err(Error::Stopped) => {
                 tracing::info!("asked to stop");
                 return Ok(Ended::Stopped);
             }
             Err(error) if settings.looping => {
-                if welcome {
-                    pause = PAUSE_MIN;
-                }
-                let jittered = jittered(pause, random());
+                let jittered = jittered(pauses.after(&error, begun.elapsed()), random());
                 tracing::warn!("{error}; trying again in {} ms", jittered.as_millis());
                 if stop.wait(jittered) {
                     return Ok(Ended::Stopped);
                 }
-                pause = pause.saturating_mul(2).min(PAUSE_MAX);
             }
             Err(error) => return Err(error),
         }
     }
 }
 
-/// From one connection to its end; `welcome` tells whether the server was there.
-fn one_job(settings: &Settings, stop: &Stop, welcome: &mut bool) -> Result<(), Error> {
-    // A worker that cannot make folders must not take jobs, only to fail them one after the other.
-    drop(Folder::create(&settings.workdir)?);
+/// How long to pause before each new attempt. They grow until a job has been handed in: it is not enough that the
+/// server was there, or a worker that can do no job would use up the retries of one after the other.
+#[derive(Debug)]
+struct Pauses {
+    next: Duration,
+}
+
+impl Default for Pauses {
+    fn default() -> Self {
+        Self { next: PAUSE_MIN }
+    }
+}
+
+impl Pauses {
+    /// The pause after an attempt that lasted this long.
+    fn after(&mut self, error: &Error, lasted: Duration) -> Duration {
+        // A server that went after a long time is a new matter; a worker at fault stays at fault.
+        if lasted >= PAUSE_MAX && !error.is_own() {
+            *self = Self::default();
+        }
+        let pause = self.next;
+        self.next = pause.saturating_mul(2).min(PAUSE_MAX);
+        pause
+    }
+}
+
+/// From one connection to its end.
+fn one_job(settings: &Settings, stop: &Stop) -> Result<(), Error> {
+    // A worker that cannot fill folders must not take jobs, only to fail them one after the other.
+    Folder::probe(&settings.workdir)?;
     let mut connection = Connection::open(&settings.remote, stop)?;
-    *welcome = true;
     tracing::info!("connected to {}, waiting for a job for {}", settings.remote, settings.platform);
     let assignment = connection.request(settings.platform.as_bytes())?;
     let job = &assignment.job;
@@ -108,6 +129,17 @@ fn jittered(pause: Duration, random: u64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pauses_grow_until_a_server_was_there_for_long() {
+        let own = Error::System { act: "do it", source: std::io::ErrorKind::StorageFull.into() };
+        let mut pauses = Pauses::default();
+        let mut after = |error, lasted| pauses.after(error, lasted).as_millis();
+        assert_eq!([(); 3].map(|()| after(&Error::ClosedWaiting, Duration::ZERO)), [250, 500, 1000]);
+        assert_eq!([(); 2].map(|()| after(&own, PAUSE_MAX)), [2000, 4000]);
+        assert_eq!([(); 2].map(|()| after(&Error::ClosedWaiting, PAUSE_MAX)), [250, 250]);
+        assert_eq!([(); 9].map(|()| after(&own, Duration::ZERO))[6..], [32_000, 60_000, 60_000]);
+    }
 
     #[test]
     fn pauses_vary_within_bounds() {

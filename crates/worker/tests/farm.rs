@@ -4,7 +4,7 @@ mod common;
 
 use builder_model::Outcome;
 use builder_wire::{Message, ScriptJob};
-use common::{BUILD, Server, Worker};
+use common::{BUILD, Said, Server, Worker};
 use nix::sys::signal::Signal;
 use std::io::Write;
 use std::net::TcpListener;
@@ -130,4 +130,43 @@ fn a_worker_that_cannot_make_folders_takes_no_job() {
     let ended = worker.end();
     assert_eq!(ended.status, Some(124));
     assert!(ended.stderr.contains("--workdir"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_worker_that_cannot_fill_folders_takes_no_job() {
+    let server = Server::start();
+    let ended = Worker::start_limited(&server, 8, &[]).end();
+    assert_eq!((ended.status, &ended.left[..]), (Some(124), &[][..]));
+    assert!(ended.stderr.contains("builder-worker: cannot write to ") && ended.stderr.contains("--workdir"));
+
+    let worker = Worker::start_limited(&server, 8, &["--loop"]);
+    common::eventually("it tries and tries", || worker.pauses().len() == 3);
+    // Each is between half of what it could be and all of it.
+    assert!(worker.pauses().iter().zip([125, 250, 500]).all(|(&pause, least)| pause >= least && pause <= 2 * least));
+    assert!(server.is_alone());
+    worker.signal(Signal::SIGTERM);
+    worker.ends_well();
+}
+
+#[test]
+fn a_worker_at_fault_says_so_and_leaves_the_build_to_others() {
+    let server = Server::start();
+    let worker = Worker::start_limited(&server, 400, &["--loop"]);
+    let long = [b"#!/bin/sh\n", &vec![b'#'; 1 << 20][..]].concat();
+    let fails = || {
+        let mut peer = server.waiting();
+        peer.schedule(&long);
+        let line = peer.line();
+        assert!(line.starts_with("builder-worker: cannot write the script ") && line.contains("too large"), "{line}");
+        assert_eq!(peer.said(), Said::End);
+    };
+    (0..3).for_each(|_| fails());
+    assert_eq!(server.run("echo fine").text(), "fine\n");
+    fails();
+    common::eventually("it pauses again", || worker.pauses().len() == 4);
+    let least = [125, 250, 500, 125];
+    let pauses = worker.pauses();
+    assert!(pauses.iter().zip(least).all(|(&pause, least)| pause >= least && pause <= 2 * least), "{pauses:?}");
+    worker.signal(Signal::SIGTERM);
+    worker.ends_well();
 }

@@ -64,6 +64,12 @@ impl Server {
         Peer { stream, inbox: Inbox::new() }
     }
 
+    /// Whether no worker has connected that was not accepted.
+    pub fn is_alone(&self) -> bool {
+        self.listener.set_nonblocking(true).unwrap();
+        matches!(self.listener.accept(), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+    }
+
     /// The next worker, which waits for a job.
     pub fn waiting(&self) -> Peer {
         let mut peer = self.accept();
@@ -78,6 +84,9 @@ impl Server {
         peer.finish()
     }
 }
+
+/// The real worker.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_builder-worker");
 
 pub struct Peer {
     pub stream: TcpStream,
@@ -237,10 +246,24 @@ impl Worker {
     }
 
     pub fn start_at(remote: &str, platform: &str, arguments: &[&str]) -> Self {
+        Self::spawn(Command::new(PROGRAM), remote, platform, arguments)
+    }
+
+    /// A worker that cannot make files longer than this, in the blocks of the shell: 512 bytes, or 1024 with some.
+    /// To it, longer files are what a full disk would be.
+    pub fn start_limited(server: &Server, blocks: u32, arguments: &[&str]) -> Self {
+        let mut command = Command::new("/bin/sh");
+        // Ignored, the signal leaves the error.
+        let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+        command.args(["-c", &script, PROGRAM]);
+        Self::spawn(command, &server.address().to_string(), "test-1", arguments)
+    }
+
+    fn spawn(mut command: Command, remote: &str, platform: &str, arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("work")).unwrap();
         let stderr = std::fs::File::create(folder.path().join("stderr")).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_builder-worker"))
+        let child = command
             .args([platform, "--remote", remote, "--workdir"])
             .arg(folder.path().join("work"))
             .args(arguments)
@@ -272,6 +295,13 @@ impl Worker {
 
     pub fn stderr(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("stderr")).unwrap()
+    }
+
+    /// The pauses that it made or makes, in milliseconds.
+    pub fn pauses(&self) -> Vec<u64> {
+        let stderr = self.stderr();
+        let number = |text: &str| text.split_once(" ms").unwrap().0.parse().unwrap();
+        stderr.split("trying again in ").skip(1).map(number).collect()
     }
 
     #[track_caller]
