@@ -1,5 +1,6 @@
 //! Running one job: its folder, its supervisor, its console, what it made, and its end, whatever brings that about.
 
+use crate::cgroup::Cgroup;
 use crate::collect::{Collection, collect};
 use crate::connection::{Assignment, Connection};
 use crate::console::Console;
@@ -133,16 +134,19 @@ struct Supervised<'a> {
     child: Child,
     control: UnixStream,
     report: Vec<u8>,
+    /// Ends what escaped the supervisor, when all is over.
+    _group: Option<Cgroup>,
 }
 
 impl<'a> Supervised<'a> {
     fn start(settings: &'a Settings, folder: &Path, script: &Path) -> Result<(Self, PipeReader), Error> {
         let program = settings.supervisor_program.clone().unwrap_or_else(this_program);
+        let group = Cgroup::create();
         let started = || -> io::Result<(Child, UnixStream, PipeReader)> {
             let (control, theirs) = UnixStream::pair()?;
             control.set_nonblocking(true)?;
             let (pipe, console) = io::pipe()?;
-            let mut command = supervisor::command(&program, script, settings.grace);
+            let mut command = supervisor::command(&program, script, settings.grace, group.as_ref().map(Cgroup::path));
             command.current_dir(folder).stdin(Stdio::from(OwnedFd::from(theirs)));
             command.stdout(console.try_clone()?).stderr(console);
             let child = match &settings.orphans {
@@ -152,7 +156,9 @@ impl<'a> Supervised<'a> {
             Ok((child, control, pipe))
         };
         match started() {
-            Ok((child, control, pipe)) => Ok((Self { settings, program, child, control, report: Vec::new() }, pipe)),
+            Ok((child, control, pipe)) => {
+                Ok((Self { settings, program, child, control, report: Vec::new(), _group: group }, pipe))
+            }
             Err(source) => Err(Error::Supervisor { act: "start", program, source }),
         }
     }

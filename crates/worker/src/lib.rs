@@ -5,6 +5,7 @@
 //! its `main`, because a job is started and watched by the program itself, executed anew. What a worker may say when
 //! is in the protocol page of the documentation; bytes and messages are the business of `builder-wire`.
 
+mod cgroup;
 pub mod cli;
 mod collect;
 pub mod connection;

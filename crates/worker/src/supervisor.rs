@@ -6,7 +6,7 @@
 //! of the job goes back over it as a report. Standard output and error are the console, and belong to the script.
 
 use crate::processes::{self, KILL_ROUND, KILL_TIME_MAX};
-use crate::{sys, wait};
+use crate::{cgroup, sys, wait};
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -86,9 +86,9 @@ impl Report {
 }
 
 /// The command that starts a supervisor for this script, but for its streams.
-pub(crate) fn command(program: &Path, script: &Path, grace: Duration) -> Command {
+pub(crate) fn command(program: &Path, script: &Path, grace: Duration, group: Option<&Path>) -> Command {
     let mut command = Command::new(program);
-    command.arg0("builder-worker").arg(ARGUMENT).arg(grace.as_millis().to_string()).arg(script);
+    command.arg0("builder-worker").arg(ARGUMENT).arg(grace.as_millis().to_string()).arg(script).args(group);
     command
 }
 
@@ -115,6 +115,9 @@ fn supervise(mut arguments: impl Iterator<Item = OsString>) -> io::Result<()> {
     let usage = || io::Error::other("this is not how a supervisor is started");
     let grace = arguments.next().and_then(|text| text.to_str()?.parse().ok()).ok_or_else(usage)?;
     let script = arguments.next().ok_or_else(usage)?;
+    if let Some(group) = arguments.next() {
+        cgroup::enter(Path::new(&group))?;
+    }
     let mut control = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     match nix::unistd::setsid() {
         // EPERM: this process leads a group already, so whoever started it has set it apart.
