@@ -18,15 +18,22 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 
 const JOB: &str = "hello";
 /// How long a build may take to begin.
 const BEGIN_LIMIT: Duration = Duration::from_secs(30);
 /// How often to look whether it did.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+/// The exit status of a demo that was asked to stop while it built: what a shell says of SIGINT.
+const STATUS_INTERRUPTED: u8 = 130;
 
 pub(crate) fn run(flags: &Demo) -> anyhow::Result<ExitCode> {
     up::start_logging("warn");
+    // Before there is anything that a signal could leave behind.
+    let mut signals = Signals::handle()?;
     let folder = tempfile::Builder::new().prefix("builder-demo-").tempdir()?;
     let [data, config, work] = ["data", "config", "work"].map(|name| folder.path().join(name));
     for path in [&data, &config, &work] {
@@ -46,19 +53,74 @@ pub(crate) fn run(flags: &Demo) -> anyhow::Result<ExitCode> {
     let address = farm.address()?;
     let mut out = anstream::stdout();
     let shown = Show { platform: &platform, address, metrics, data: &data };
-    let result = shown.build_twice(&mut out);
+    let built = std::thread::scope(|scope| {
+        let (done, finished) = oneshot::channel::<()>();
+        let builds = scope.spawn(|| {
+            // Dropped when this thread ends, in whichever way.
+            let _done = done;
+            shown.build_twice(&mut out)
+        });
+        if signals.come_before(finished) {
+            // With the server goes what the thread waits for; that it then fails is no news.
+            farm.stop();
+            return None;
+        }
+        Some((builds.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), farm))
+    });
+    let Some((result, farm)) = built else { return Ok(ExitCode::from(STATUS_INTERRUPTED)) };
     if let Ok(same) = &result
         && !flags.once
     {
         shown.places(&mut out)?;
         writeln!(out, "\nThe farm stays up; Ctrl-C ends it.")?;
         out.flush()?;
-        farm.wait_for_signal()?;
+        signals.come();
         farm.stop();
         return Ok(status(*same));
     }
     farm.stop();
     Ok(status(result?))
+}
+
+/// SIGTERM and SIGINT of this process, from the moment that they are handled.
+struct Signals {
+    runtime: Runtime,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn handle() -> anyhow::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (terminate, interrupt) = {
+            let _context = runtime.enter();
+            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
+        };
+        Ok(Self { runtime, terminate, interrupt })
+    }
+
+    /// Waits for a signal.
+    fn come(&mut self) {
+        self.runtime.block_on(either(&mut self.terminate, &mut self.interrupt));
+    }
+
+    /// Waits for a signal or for the end of the builds; gives whether it was a signal.
+    fn come_before(&mut self, finished: oneshot::Receiver<()>) -> bool {
+        self.runtime.block_on(async {
+            tokio::select! {
+                () = either(&mut self.terminate, &mut self.interrupt) => true,
+                // That the other end was dropped is how the end is told.
+                Ok(()) | Err(_) = finished => false,
+            }
+        })
+    }
+}
+
+async fn either(one: &mut Signal, other: &mut Signal) {
+    tokio::select! {
+        _ = one.recv() => {}
+        _ = other.recv() => {}
+    }
 }
 
 fn status(same: bool) -> ExitCode {

@@ -1,6 +1,10 @@
 //! The demo as a stranger starts it: a real job, built twice, the same bytes.
 
 use assert_cmd::Command;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::process::Stdio;
 
 fn builder() -> Command {
     Command::new(env!("CARGO_BIN_EXE_builder"))
@@ -27,7 +31,7 @@ fn demo_without_a_compiler_says_what_to_do() {
     std::fs::create_dir(&bin).unwrap();
     for tool in ["sh", "mv", "mkdir", "cat", "chmod", "rm"] {
         let path = ["/bin", "/usr/bin"].iter().map(|folder| format!("{folder}/{tool}"));
-        let found = path.into_iter().find(|path| std::path::Path::new(path).exists()).unwrap();
+        let found = path.into_iter().find(|path| Path::new(path).exists()).unwrap();
         std::os::unix::fs::symlink(found, bin.join(tool)).unwrap();
     }
     let output = builder().args(["demo", "--once"]).env("TMPDIR", work.path()).env("PATH", &bin).output().unwrap();
@@ -41,4 +45,42 @@ fn wrong_usage_is_told_apart() {
     builder().arg("dmo").assert().code(2);
     let help = builder().arg("--help").output().unwrap();
     assert!(String::from_utf8_lossy(&help.stdout).contains("builder demo --once"));
+}
+
+/// Whether a process has this path in its environment, as all have that descend from one that was given it.
+#[expect(clippy::unwrap_used, reason = "all of this is test")]
+fn has_processes(path: &Path) -> bool {
+    let path = path.as_os_str().as_bytes();
+    let processes = std::fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path().join("environ"));
+    let mut environments = processes.filter_map(|environ| std::fs::read(environ).ok());
+    environments.any(|environment| environment.windows(path.len()).any(|window| window == path))
+}
+
+/// Interrupts a demo when it has shown this line, reads all the rest, and looks at what is left.
+#[expect(clippy::unwrap_used, reason = "all of this is test")]
+fn interrupt_at(line: &str, signal: &str, status: i32) {
+    let work = tempfile::tempdir().unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_builder"));
+    command.arg("demo").env("TMPDIR", work.path()).stdout(Stdio::piped()).stdin(Stdio::null());
+    let mut demo = command.spawn().unwrap();
+    let mut lines = BufReader::new(demo.stdout.take().unwrap());
+    let mut shown = String::new();
+    while !shown.lines().last().is_some_and(|last| last.contains(line)) {
+        assert!(lines.read_line(&mut shown).unwrap() > 0, "{shown}");
+    }
+    assert_eq!(std::fs::read_dir(work.path()).unwrap().count(), 1, "the folder of the demo");
+    let kill = std::process::Command::new("sh").args(["-c", &format!("kill -{signal} {}", demo.id())]).status();
+    assert!(kill.unwrap().success());
+    lines.read_to_string(&mut shown).unwrap();
+    assert_eq!(demo.wait().unwrap().code(), Some(status), "{shown}");
+    assert_eq!(std::fs::read_dir(work.path()).unwrap().count(), 0, "nothing is left behind");
+    assert!(!has_processes(work.path()), "no process is left behind");
+}
+
+#[test]
+fn an_interrupted_demo_leaves_nothing() {
+    interrupt_at("A server at", "INT", 130);
+    interrupt_at("configure", "INT", 130);
+    interrupt_at("configure", "TERM", 130);
+    interrupt_at("The farm stays up", "INT", 0);
 }
