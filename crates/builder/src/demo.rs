@@ -4,16 +4,14 @@
 use crate::cli::Demo;
 use crate::farm::{Farm, Parts};
 use crate::{example, up};
-use anyhow::Context;
 use builder_client::{Client, ConsoleEvent, nanoseconds_text};
 use builder_model::{BuildId, JobName, Outcome, Period, Platform, Shown};
 use builder_server::Settings;
+use builder_store::history::artifacts::{self, Artifact};
 use builder_store::{Folder, History};
 use builder_wire::ScriptJob;
-use builder_wire::stream::{FileEvent, RecordEvent, RecordParser};
 use owo_colors::OwoColorize;
-use sha2::{Digest, Sha256};
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -146,13 +144,6 @@ struct Built {
     artifacts: Vec<Artifact>,
 }
 
-#[derive(PartialEq, Eq)]
-struct Artifact {
-    path: String,
-    bytes: u64,
-    sha256: String,
-}
-
 impl Show<'_> {
     /// Builds the example twice; says whether both builds ended well with the same artifacts.
     fn build_twice(&self, out: &mut impl Write) -> anyhow::Result<bool> {
@@ -181,7 +172,7 @@ impl Show<'_> {
         })?;
         let colour = if outcome.is_success() { owo_colors::AnsiColors::Green } else { owo_colors::AnsiColors::Red };
         writeln!(out, "build {build}: {}", outcome.to_string().color(colour).bold())?;
-        let artifacts = artifacts(&self.record(&build))?;
+        let artifacts = artifacts_of(&self.record(&build))?;
         Ok(Built { build, outcome, artifacts })
     }
 
@@ -226,7 +217,9 @@ fn compare(first: &Built, second: &Built, out: &mut impl Write) -> anyhow::Resul
             Some(_) => "DIFFERENT".red().to_string(),
             None => "MISSING in the second build".red().to_string(),
         };
-        writeln!(out, "  {:<18} {:>8} bytes  sha256 {}  {verdict}", artifact.path, artifact.bytes, artifact.sha256)?;
+        let path = Shown(&artifact.path).to_string();
+        let sha256: String = artifact.sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+        writeln!(out, "  {path:<18} {:>8} bytes  sha256 {sha256}  {verdict}", artifact.bytes)?;
     }
     let same = ended_well && !first.artifacts.is_empty() && first.artifacts == second.artifacts;
     let words = if same {
@@ -241,38 +234,15 @@ fn compare(first: &Built, second: &Built, out: &mut impl Write) -> anyhow::Resul
     Ok(same)
 }
 
-fn artifacts(record: &Path) -> anyhow::Result<Vec<Artifact>> {
-    let mut file = std::fs::File::open(record).with_context(|| format!("cannot open {}", record.display()))?;
-    let mut parser = RecordParser::new();
+fn artifacts_of(record: &Path) -> anyhow::Result<Vec<Artifact>> {
     let mut artifacts = Vec::new();
-    let mut digest = Sha256::new();
-    let mut block = vec![0; 64 << 10];
-    loop {
-        let count = file.read(&mut block)?;
-        let mut input = &block[..count];
-        while let Some(event) = parser.next(&mut input).with_context(|| record.display().to_string())? {
-            match event {
-                RecordEvent::File(FileEvent::Start { path, data_bytes }) => {
-                    let path = Shown(&path).to_string();
-                    artifacts.push(Artifact { path, bytes: data_bytes, sha256: String::new() });
-                }
-                RecordEvent::File(FileEvent::Data(data)) => digest.update(data),
-                RecordEvent::File(FileEvent::End) => {
-                    let hex: String = digest.finalize_reset().iter().map(|byte| format!("{byte:02x}")).collect();
-                    if let Some(artifact) = artifacts.last_mut() {
-                        artifact.sha256 = hex;
-                    }
-                }
-                RecordEvent::File(FileEvent::ListEnd)
-                | RecordEvent::Start { .. }
-                | RecordEvent::Line { .. }
-                | RecordEvent::Ended { .. }
-                | RecordEvent::End => {}
-            }
-        }
-        if count == 0 {
-            anyhow::ensure!(parser.is_done(), "{} ends too early", record.display());
-            return Ok(artifacts);
-        }
-    }
+    artifacts::list(
+        record,
+        || true,
+        |artifact| {
+            artifacts.push(artifact);
+            true
+        },
+    )?;
+    Ok(artifacts)
 }
