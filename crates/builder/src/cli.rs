@@ -14,7 +14,8 @@ Examples:
   builder up                        a farm for this machine, that remembers
   builder up --workers 2 --platform debian-12 --listen 0.0.0.0:1234
 
-Exit status: 0 as it should be · 1 something failed, or the demo's builds differ · 2 wrong usage";
+Exit status: 0 as it should be · 1 something failed, or the demo's builds differ · 2 wrong usage · 130 the demo was
+interrupted";
 
 /// The whole build farm in one process: server and workers.
 #[derive(Debug, Parser)]
