@@ -26,6 +26,7 @@ impl Scheduler {
             return Err(Refusal::ScheduleFull(self.settings.jobs_max));
         }
         let next = next_after(step.now.wall, period);
+        self.periodic.insert(job.name().clone());
         self.calendar.add(ScheduleEntry { job: job.clone(), period, next }, &mut step.changes);
         self.enqueue(&job, &mut step.changes);
         Ok(())
@@ -53,6 +54,7 @@ impl Scheduler {
                 step.changes.push(Change::Finished(row));
             }
         }
+        self.periodic.remove(job);
         self.calendar.remove(job, &mut step.changes);
         Ok(())
     }
@@ -137,14 +139,27 @@ impl Scheduler {
         if next <= step.now.wall {
             self.run_due(&entry, step);
         } else {
+            self.periodic.remove(job);
             self.calendar.set_next(job, next, entry.period, &mut step.changes);
         }
         Ok(())
     }
 
+    /// The clock was ahead and is set right: no job waits longer than its period for what a wrong clock had decided.
+    pub(crate) fn clock_went_back(&mut self, step: &mut Step<'_>) {
+        for job in &self.periodic {
+            let Some(entry) = self.calendar.get(job) else { continue };
+            let (period, latest) = (entry.period, next_after(step.now.wall, entry.period));
+            if entry.next > latest {
+                self.calendar.set_next(job, latest, period, &mut step.changes);
+            }
+        }
+    }
+
     /// Queues an entry whose time has come, once, however long ago that was.
     pub(crate) fn run_due(&mut self, entry: &ScheduleEntry, step: &mut Step<'_>) {
         let next = next_after(step.now.wall, entry.period);
+        self.periodic.insert(entry.job.name().clone());
         self.calendar.set_next(entry.job.name(), next, entry.period, &mut step.changes);
         self.enqueue(&entry.job, &mut step.changes);
     }
@@ -159,6 +174,7 @@ impl Scheduler {
         }
         let scripts: Vec<JobName> = self.calendar.scripts(&platform).map(|entry| entry.job.name().clone()).collect();
         for job in scripts {
+            self.periodic.remove(&job);
             self.calendar.remove(&job, &mut step.changes);
         }
         if self.dropped.insert(platform.clone()) {

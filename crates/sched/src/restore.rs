@@ -75,6 +75,8 @@ impl Scheduler {
             workers: Workers::default(),
             templates: live.templates,
             touched: BTreeSet::new(),
+            wall: now.wall,
+            periodic: BTreeSet::new(),
         };
         scheduler.restore_schedule(state.schedule, &mut changes);
         let running = distinct(state.running, &mut changes);

@@ -29,6 +29,11 @@ pub struct Scheduler {
     pub(crate) templates: Templates,
     /// Where a worker and a job may have met since the last hand-out.
     pub(crate) touched: BTreeSet<Platform>,
+    /// The time of day at the last event.
+    pub(crate) wall: Timestamp,
+    /// Jobs whose next time follows from their period, as far as this process knows; those of others may be a client's
+    /// choice.
+    pub(crate) periodic: BTreeSet<JobName>,
 }
 
 /// When the scheduler wants [`Event::TimePassed`] next; nothing for never.
@@ -52,6 +57,10 @@ impl Scheduler {
     /// Decides what follows from an event. `fresh_build` makes an id that no build had before.
     pub fn handle(&mut self, now: Now, event: Event, fresh_build: &mut dyn FnMut() -> BuildId) -> Decision {
         let mut step = Step { now, fresh_build, changes: Vec::new(), acts: Vec::new() };
+        if now.wall < self.wall {
+            self.clock_went_back(&mut step);
+        }
+        self.wall = now.wall;
         let reply = self.decide(event, &mut step);
         for platform in std::mem::take(&mut self.touched) {
             self.dispatch(&platform, &mut step);

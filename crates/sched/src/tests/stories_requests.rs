@@ -173,8 +173,9 @@ fn clocks_that_jump_do_no_harm() {
         + p[0] a
     > clock -8d
     > tick
+        entry a daily at 24h
     > wake
-        due 216h, time over at Some(3600s)
+        due 24h, time over at Some(3600s)
     > passes 1h
         => worker 1: b1 is over its time
     "#);
