@@ -18,9 +18,9 @@ use std::process::ExitCode;
 const HELP: &str = "\
 usage: cargo xtask COMMAND
 
-  test [ARGUMENTS]  check the tree, then run every test of the workspace and 1,000 seeds of the simulator; ARGUMENTS
-                    go to the test runner (cargo nextest where it is installed, cargo test otherwise), and leave the
-                    doc tests and the simulator out
+  test [ARGUMENTS]  check the tree, then run every test of the workspace, 1,000 seeds of the simulator and a short run
+                    of the fault tests; ARGUMENTS go to the test runner (cargo nextest where it is installed, cargo
+                    test otherwise), and leave all the others out
   tidy              check the arrows between crates, the shape of files, and the links of the docs
   ci                formatting, tidy, clippy and all tests: what has to pass before a change goes in
   dist              release binaries, man pages and completions as dist/builder-VERSION-ARCH-linux.tar.gz

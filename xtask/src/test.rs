@@ -54,9 +54,14 @@ fn finish(
     if !run_tests(arguments, missing, &mut counts)? || counts.has_failures() {
         failed.push("tests".into());
     }
-    if arguments.is_empty() && !succeeds(&mut cargo(&["run", "--quiet", "--package", "builder-simulator", "--locked"]))?
-    {
-        failed.push("simulator".into());
+    if arguments.is_empty() {
+        // A thousand runs of the engine alone, and a short one of the real programs that were built above.
+        let farms = [("builder-simulator", &[][..]), ("builder-faults", &["--", "--rounds", "20", "--seed", "1"])];
+        for (package, theirs) in farms {
+            if !succeeds(cargo(&["run", "--quiet", "--locked", "--package", package]).args(theirs))? {
+                failed.push(package.into());
+            }
+        }
     }
     println!();
     left_out.iter().for_each(|what| println!("xtask: skipped: {what}"));
