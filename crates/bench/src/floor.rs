@@ -30,6 +30,7 @@ pub(crate) async fn run(bench: &mut Bench, options: &Options) -> Result<()> {
     let folder = bench.folder.clone().context("--dir is needed: a folder on the disk of the server")?;
     let bytes = options.megabytes * 1_000_000;
     let rate = |elapsed: Duration| bytes as f64 / 1e6 / elapsed.as_secs_f64();
+    let kept = tempfile::tempdir_in(&folder).context("make a folder")?;
     let measurement = Measurement::new("floor")
         .with("rounds", options.rounds)
         .latencies("fdatasync_4k", &data_syncs(&folder, options.rounds)?)
@@ -40,7 +41,7 @@ pub(crate) async fn run(bench: &mut Bench, options: &Options) -> Result<()> {
         .latencies("loopback_round_trip", &round_trip().await?)
         .latencies("loopback_connect", &connects(options.rounds).await?)
         .figure("loopback_mb_per_s", rate(copy(None, bytes).await?))
-        .figure("loopback_to_disk_mb_per_s", rate(copy(Some(&folder), bytes).await?));
+        .figure("loopback_to_disk_mb_per_s", rate(copy(Some(&kept.path().join("copy")), bytes).await?));
     bench.report.add(measurement)
 }
 
@@ -147,11 +148,10 @@ async fn connects(rounds: usize) -> Result<Samples> {
     Ok(samples)
 }
 
-/// Copies bytes over loopback to a thread that counts them or, with a folder, writes them into a file there and
+/// Copies bytes over loopback to a thread that counts them or, with a path, writes them into a new file there and
 /// syncs it: the same bytes as an artifact, with nothing of a server. Gives how long it took until all was done.
-pub(crate) async fn copy(folder: Option<&Path>, bytes: u64) -> Result<Duration> {
-    let path = folder.map(|folder| folder.join("builder-bench.copy"));
-    let file = path.as_ref().map(File::create).transpose().context("create a file")?;
+pub(crate) async fn copy(path: Option<&Path>, bytes: u64) -> Result<Duration> {
+    let file = path.map(File::create_new).transpose().context("create a file")?;
     let (mut stream, receiving) = connected(move |mut stream| receive(&mut stream, file, bytes)).await?;
     let (block, start) = (block(), Instant::now());
     let mut rest = bytes;
@@ -163,7 +163,6 @@ pub(crate) async fn copy(folder: Option<&Path>, bytes: u64) -> Result<Duration> 
     ensure!(stream.read(&mut [0]).await? == 0, "the receiver spoke");
     let elapsed = start.elapsed();
     joined(receiving)?;
-    path.map(fs::remove_file).transpose().context("remove a file")?;
     Ok(elapsed)
 }
 

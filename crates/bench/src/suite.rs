@@ -98,7 +98,7 @@ fn full(options: &Options) -> Vec<Step> {
         Step::Console(console(10_000_000, &[0])),
         ingest(100, 1, 5, None),
         ingest(1000, 1000, 3, None),
-        ingest(4000, 1, 3, Some(worker_program.clone())),
+        ingest(4000, 1, 2, Some(worker_program.clone())),
         idle([10, 100, 1000, 0].to_vec(), 300),
         Step::Noop(noop::Options { rounds: 200, worker_program }),
         Step::Start(start::Options { builds: 1_000_000, rounds: 3, server_program }),

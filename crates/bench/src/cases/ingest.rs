@@ -10,6 +10,7 @@ use crate::{floor, jobs, machine};
 use anyhow::{Context, Result};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
 /// What is measured.
 #[derive(Debug, Clone, clap::Args)]
@@ -33,9 +34,10 @@ pub(crate) async fn run(bench: &mut Bench, options: &Options) -> Result<()> {
     for &files in &options.files {
         let artifacts = Artifacts { files, file_bytes: options.megabytes * 1_000_000 / files.max(1) };
         // Turn and turn about: a disk that gets slower while it is written to does so for both.
-        let mut before = floor_time(bench, artifacts.total_bytes()).await?;
+        let mut floor = Floor::new(bench, artifacts.total_bytes())?;
+        let mut before = floor.measure().await?;
         for _ in 0..options.rounds {
-            let (measurement, after) = ingest(bench, artifacts, before).await?;
+            let (measurement, after) = ingest(bench, artifacts, &mut floor, before).await?;
             bench.report.add(measurement)?;
             before = after;
         }
@@ -47,10 +49,34 @@ pub(crate) async fn run(bench: &mut Bench, options: &Options) -> Result<()> {
     Ok(())
 }
 
+/// A plain program that does the same with the same bytes. Its files stay until the case is over, as the records of
+/// the server do: where a file system lies on a disk that grows on demand, whoever writes where another has written
+/// before is twice as fast.
+struct Floor {
+    kept: Option<TempDir>,
+    bytes: u64,
+    count: usize,
+}
+
+impl Floor {
+    fn new(bench: &Bench, bytes: u64) -> Result<Self> {
+        let kept = bench.folder.as_ref().map(tempfile::tempdir_in).transpose().context("make a folder")?;
+        Ok(Self { kept, bytes, count: 0 })
+    }
+
+    /// How long it takes; none without a folder.
+    async fn measure(&mut self) -> Result<Option<Duration>> {
+        let Some(kept) = &self.kept else { return Ok(None) };
+        self.count += 1;
+        floor::copy(Some(&kept.path().join(self.count.to_string())), self.bytes).await.map(Some)
+    }
+}
+
 /// Hands in one build; `before` is what the plain copy took before it. Gives what it took after it, too.
 async fn ingest(
     bench: &Bench,
     artifacts: Artifacts,
+    plain: &mut Floor,
     before: Option<Duration>,
 ) -> Result<(Measurement, Option<Duration>)> {
     let platform = bench.platform("e");
@@ -69,7 +95,7 @@ async fn ingest(
     }
     let elapsed = start.elapsed();
     let memory = bench.pid.and_then(machine::memory).unwrap_or_default();
-    let after = floor_time(bench, artifacts.total_bytes()).await?;
+    let after = plain.measure().await?;
     jobs::clean(bench.address, &platform).await?;
     let floor = before.zip(after).map(|(before, after)| (before + after) / 2);
     let bytes = artifacts.total_bytes();
@@ -86,12 +112,6 @@ async fn ingest(
         .with("peak_is_fresh", peak_is_fresh)
         .errors(&errors);
     Ok((measurement, after))
-}
-
-/// How long a plain program takes for so many bytes; none without a folder.
-async fn floor_time(bench: &Bench, bytes: u64) -> Result<Option<Duration>> {
-    let Some(folder) = &bench.folder else { return Ok(None) };
-    floor::copy(Some(folder), bytes).await.map(Some)
 }
 
 fn rate(bytes: u64, elapsed: Duration) -> f64 {
