@@ -5,15 +5,17 @@ use crate::engine::{self, Engine, Parts};
 use crate::metrics::{self, Metrics};
 use crate::settings::Settings;
 use crate::{Shared, listener, upload};
-use builder_model::Timestamp;
 use builder_model::state::{FinishedBuild, RunningBuild, State};
+use builder_model::{BuildId, Timestamp};
 use builder_store::console::ConsoleWriter;
 use builder_store::database::{Opened, Outbox, Store};
 use builder_store::{Folder, History, StoreError, record};
+use std::collections::HashSet;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -64,10 +66,12 @@ impl Server {
         let target = settings.upload.as_deref().map(upload::Target::parse).transpose()?;
         let outbox = if target.is_some() { Outbox::Fill } else { Outbox::Leave };
         let folder = Arc::new(Folder::open(&settings.dir)?);
-        let (store, state) = open_store(&folder, outbox, settings.clock.now().wall)?;
+        let now = settings.clock.now().wall;
+        let (store, state) = open_store(&folder, outbox, now)?;
         let consoles = Arc::new(Consoles::default());
-        mend_consoles(&folder, &state, &consoles)?;
-        let history = Arc::new(Mutex::new(History::open(folder.root())?));
+        let history = History::open(folder.root())?;
+        mend_consoles(&folder, &state, &consoles, |build| is_kept(&history, build, settings.keep_uploaded, now))?;
+        let history = Arc::new(Mutex::new(history));
         let metrics = Arc::new(Metrics::default());
         let (upload_waits, waits) = std::sync::mpsc::sync_channel(1);
         let parts = Parts {
@@ -208,15 +212,26 @@ fn found_record(folder: &Folder, running: &RunningBuild) -> Option<FinishedBuild
     }
 }
 
-/// Removes what a crash left behind, and mends the consoles of builds that go on.
-fn mend_consoles(folder: &Folder, state: &State, consoles: &Consoles) -> Result<(), StoreError> {
+/// Removes what a crash left behind, and mends the consoles of builds that go on, and of those that `is_kept` knows.
+fn mend_consoles(
+    folder: &Folder,
+    state: &State,
+    consoles: &Consoles,
+    is_kept: impl Fn(&BuildId) -> bool,
+) -> Result<(), StoreError> {
     let running = state.running.iter().map(|running| running.build);
     let places = state.queues.iter().flat_map(|(_, places)| places);
     let queued = places.filter_map(|(_, queued)| queued.resume.as_ref().map(|resume| resume.build));
-    let builds: Vec<_> = running.chain(queued).collect();
-    let removed = folder.remove_leftovers(|build| builds.contains(build))?;
+    let builds: HashSet<BuildId> = running.chain(queued).collect();
+    let mut ended = Vec::new();
+    let removed = folder.remove_leftovers(|build| {
+        let goes_on = builds.contains(build);
+        let kept = goes_on || is_kept(build);
+        ended.extend((kept && !goes_on).then_some(*build));
+        kept
+    })?;
     if removed > 0 {
-        tracing::info!("removed {removed} files that a crash left behind");
+        tracing::info!("removed {removed} files that a crash left behind, or that were kept long enough");
     }
     for build in builds {
         let feed = consoles.feed(&build);
@@ -225,5 +240,24 @@ fn mend_consoles(folder: &Folder, state: &State, consoles: &Consoles) -> Result<
             feed.announce(ConsoleWriter::open(&path)?.extent().log_bytes());
         }
     }
+    for path in ended.iter().map(|build| folder.console(build)).filter(|path| path.exists()) {
+        // A torn tail is cut off, as observers read to the end of the file.
+        drop(ConsoleWriter::open(&path)?);
+    }
     Ok(())
+}
+
+/// Whether the console of a build is all that is left of it, and not older than a record that was uploaded may be.
+fn is_kept(history: &History, build: &BuildId, keep: Duration, now: Timestamp) -> bool {
+    match history.find(build) {
+        Ok(Some(finished)) if finished.record_bytes.is_none() => {
+            let age = u64::try_from(now.milliseconds_since(finished.finished)).unwrap_or(0);
+            Duration::from_millis(age) <= keep
+        }
+        Ok(_) => false,
+        Err(error) => {
+            tracing::error!("{error}; the console of build {build} stays");
+            true
+        }
+    }
 }

@@ -249,3 +249,46 @@ async fn what_cannot_be_saved_is_refused() {
     assert_eq!(farm.info().await.queues, ["p: a"]);
     farm.schedule("b", "p").await;
 }
+
+/// Nobody runs a build whose job went while it ran; its observers hear so, and see what its console has.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_whose_job_is_gone_ends_with_the_start() {
+    let farm = Grounds::new().at("2026-01-01T00:00:00Z").start().await;
+    farm.schedule("a", "p").await;
+    let (mut worker, job) = farm.running("p").await;
+    worker.line("before").await;
+    assert_eq!(farm.observer(job.build).await.line().await, "before");
+    assert_eq!(farm.command(&Message::Unschedule { name: b"a" }).await, Ok(()));
+    let mut farm = farm.restart().await;
+    worker.closed().await;
+    for _ in 0..2 {
+        let seen = farm.observe(job.build).await;
+        let (first, last) = (seen.lines.first().unwrap().as_str(), seen.lines.last().unwrap().as_str());
+        assert_eq!((first, &seen.answer), ("before", &Ok(())));
+        assert!(last.starts_with("execution aborted: the server was started again; "), "{last}");
+        assert_eq!(farm.info().await.builds, []);
+        farm = farm.restart().await;
+    }
+
+    // As long as a record that was uploaded is kept, and no longer.
+    farm.advance(8 * 86_400);
+    let farm = farm.restart().await;
+    let answer = farm.observe(job.build).await.answer.unwrap_err();
+    assert!(answer.ends_with(", but its record is not kept here any more"), "{answer}");
+}
+
+/// So does one that waited to run again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_that_ends_in_its_queue_keeps_its_console() {
+    let farm = Farm::start().await;
+    farm.schedule("a", "p").await;
+    let (mut worker, job) = farm.running("p").await;
+    worker.line("before").await;
+    assert_eq!(farm.observer(job.build).await.line().await, "before");
+    drop(worker);
+    farm.queues_become(&["p: a"]).await;
+    assert_eq!(farm.command(&Message::Unschedule { name: b"a" }).await, Ok(()));
+    let before = farm.observe(job.build).await;
+    assert_eq!((before.lines[0].as_str(), &before.answer), ("before", &Ok(())));
+    assert_eq!(farm.restart().await.observe(job.build).await, before);
+}

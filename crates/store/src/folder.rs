@@ -93,7 +93,7 @@ impl Folder {
 
     /// Removes what a crash left half written, and the consoles of builds that `keep` does not know. Gives how many
     /// files that were.
-    pub fn remove_leftovers(&self, keep: impl Fn(&BuildId) -> bool) -> Result<usize, StoreError> {
+    pub fn remove_leftovers(&self, mut keep: impl FnMut(&BuildId) -> bool) -> Result<usize, StoreError> {
         let mut removed = 0;
         for (folder, is_console) in [(self.incoming(), false), (self.consoles(), true)] {
             for entry in fs::read_dir(&folder).tried("list", &folder)? {

@@ -8,7 +8,7 @@ use crate::console::ConsoleWriter;
 use crate::error::{StoreError, Tried};
 use crate::folder::Folder;
 use builder_model::{BuildId, Outcome, ScriptJob, Timestamp};
-use builder_wire::record::{Frame, NO_FILES, files_header};
+use builder_wire::record::{ConsoleLine, Frame, NO_FILES, files_header};
 use builder_wire::stream::{RecordEvent, RecordParser};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
@@ -200,29 +200,64 @@ pub fn read_summary(path: &Path) -> Result<(Summary, u64), StoreError> {
     }
 }
 
-/// Every this many lines, the place of a line is noted.
-const MARK_LINES: usize = 4096;
+/// A block of a console ends after this many lines …
+const BLOCK_LINES: u64 = 4096;
+/// … or this many bytes, whichever comes first.
+const BLOCK_BYTES: u64 = 1 << 20;
 
-/// Gives the lines of a record's console from the oldest to the newest, holding at most [`MARK_LINES`] of them, and
-/// then the outcome. `line` may end it early by returning false.
-pub fn replay(path: &Path, mut line: impl FnMut(i64, &[u8]) -> bool) -> Result<Outcome, StoreError> {
-    let (marks, outcome) = mark_lines(path)?;
-    for mark in marks.iter().rev() {
-        let mut lines = Vec::with_capacity(MARK_LINES);
-        walk_console(path, *mark, MARK_LINES, |delta, bytes| lines.push((delta, bytes)))?;
-        if !lines.iter().rev().all(|(delta, bytes)| line(*delta, bytes)) {
-            break;
-        }
-    }
-    Ok(outcome)
+/// The console of a record, from the oldest line to the newest: a block at a time, for whoever takes them slowly.
+#[derive(Debug)]
+pub struct ConsoleReplay {
+    file: File,
+    path: PathBuf,
+    /// Where the blocks that are left begin, and, as the last, where they end.
+    marks: Vec<u64>,
+    outcome: Outcome,
 }
 
-fn mark_lines(path: &Path) -> Result<(Vec<u64>, Outcome), StoreError> {
+impl ConsoleReplay {
+    /// Opens a record, and reads it as far as its files to note where blocks of lines begin.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let mut file = File::open(path).tried("open", path)?;
+        let (marks, outcome) = mark_lines(&mut file, path)?;
+        Ok(Self { file, path: path.to_owned(), marks, outcome })
+    }
+
+    /// How the build ended.
+    pub fn outcome(&self) -> &Outcome {
+        &self.outcome
+    }
+
+    /// Gives the lines of the next block, the oldest first; says whether there was one. A block has at most
+    /// [`BLOCK_BYTES`] and one line.
+    pub fn next_block(&mut self, mut line: impl FnMut(ConsoleLine<'_>)) -> Result<bool, StoreError> {
+        let damaged = |reason: String| StoreError::Record { path: self.path.clone(), reason };
+        let changed = || damaged("it changed while it was read".to_owned());
+        let Some(end) = self.marks.pop() else { return Ok(false) };
+        let Some(&begin) = self.marks.last() else { return Ok(false) };
+        let size = end.checked_sub(begin).and_then(|size| usize::try_from(size).ok()).ok_or_else(changed)?;
+        let mut block = vec![0; size];
+        self.file.seek(SeekFrom::Start(begin)).tried("read", &self.path)?;
+        self.file.read_exact(&mut block).tried("read", &self.path)?;
+        let (mut lines, mut rest) = (Vec::new(), &block[..]);
+        while !rest.is_empty() {
+            let size = builder_wire::der::element_size(rest).map_err(|fault| damaged(fault.to_string()))?;
+            let size = size.and_then(|size| usize::try_from(size).ok()).ok_or_else(changed)?;
+            let (element, behind) = rest.split_at_checked(size).ok_or_else(changed)?;
+            lines.push(ConsoleLine::decode(element).map_err(|error| damaged(error.to_string()))?);
+            rest = behind;
+        }
+        lines.into_iter().rev().for_each(&mut line);
+        Ok(true)
+    }
+}
+
+/// Where the blocks of a console begin in the file, and where the last of them ends; then the outcome.
+fn mark_lines(file: &mut File, path: &Path) -> Result<(Vec<u64>, Outcome), StoreError> {
     let damaged = |reason: String| StoreError::Record { path: path.to_owned(), reason };
-    let mut file = File::open(path).tried("open", path)?;
     let mut parser = RecordParser::new();
     let mut block = vec![0; BUFFER_BYTES];
-    let (mut marks, mut count) = (Vec::new(), 0);
+    let (mut marks, mut lines, mut end) = (Vec::new(), 0, 0);
     loop {
         let read = file.read(&mut block).tried("read", path)?;
         if read == 0 {
@@ -232,12 +267,18 @@ fn mark_lines(path: &Path) -> Result<(Vec<u64>, Outcome), StoreError> {
         while let Some(event) = parser.next(&mut input).map_err(|error| damaged(error.to_string()))? {
             match event {
                 RecordEvent::Line { .. } => {
-                    if count % MARK_LINES == 0 {
-                        marks.push(parser.position() - parser.last_element_bytes());
+                    let begin = parser.position() - parser.last_element_bytes();
+                    if lines == BLOCK_LINES || marks.last().is_none_or(|mark| begin - mark >= BLOCK_BYTES) {
+                        marks.push(begin);
+                        lines = 0;
                     }
-                    count += 1;
+                    lines += 1;
+                    end = parser.position();
                 }
-                RecordEvent::Ended { outcome, .. } => return Ok((marks, outcome)),
+                RecordEvent::Ended { outcome, .. } => {
+                    marks.extend((!marks.is_empty()).then_some(end));
+                    return Ok((marks, outcome));
+                }
                 RecordEvent::Start { .. } => {}
                 RecordEvent::File(_) | RecordEvent::End => {
                     return Err(damaged("its parts are out of order".to_owned()));
@@ -247,37 +288,46 @@ fn mark_lines(path: &Path) -> Result<(Vec<u64>, Outcome), StoreError> {
     }
 }
 
-/// Reads up to `count` lines from the place of one on.
-fn walk_console(path: &Path, from: u64, count: usize, mut line: impl FnMut(i64, Vec<u8>)) -> Result<(), StoreError> {
-    let damaged = |reason: String| StoreError::Record { path: path.to_owned(), reason };
-    let mut file = File::open(path).tried("open", path)?;
-    file.seek(SeekFrom::Start(from)).tried("read", path)?;
-    let mut block: Vec<u8> = Vec::new();
-    let mut used = 0;
-    for _ in 0..count {
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use builder_model::{JobName, Platform};
+
+    #[test]
+    fn a_console_is_replayed_in_blocks_of_bounded_size() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = Folder::open(root.path()).unwrap();
+        let build = BuildId::from_bytes([1; 16]);
+        let mut console = ConsoleWriter::open(&folder.console(&build)).unwrap();
+        // Long lines, then short ones.
+        for delta in 0..20_000 {
+            let line = vec![b'x'; if delta < 100 { 100_000 } else { 10 }];
+            console.append(ConsoleLine { delta, line: &line });
+        }
+        console.flush().unwrap();
+        let job = ScriptJob {
+            name: JobName::from_history(b"a"),
+            platform: Platform::from_history(b"p"),
+            script: b"x"[..].into(),
+        };
+        let (started, finished) = (Timestamp::MIN, Timestamp::MIN);
+        let summary = Summary { job, build, started, finished, outcome: Outcome::Exited(0) };
+        let (summary, _) = RecordWriter::without_files(&folder, &console, summary).unwrap().finish(&folder).unwrap();
+        let mut replay = ConsoleReplay::open(&folder.record(&summary.job.name, &build)).unwrap();
+        let (mut next, mut blocks) = (0, 0);
         loop {
-            let size = builder_wire::der::element_size(&block[used..]).map_err(|fault| damaged(fault.to_string()))?;
-            let size = size.map(|size| usize::try_from(size).unwrap_or(usize::MAX));
-            if let Some(size) = size
-                && block.len() - used >= size
-            {
-                let Ok(read) = builder_wire::record::ConsoleLine::decode(&block[used..used + size]) else {
-                    // The console ends here: what follows are the times.
-                    return Ok(());
-                };
-                line(read.delta, read.line.to_vec());
-                used += size;
+            let (mut lines, mut bytes) = (0, 0);
+            let more = replay.next_block(|line| {
+                assert_eq!(line.delta, next);
+                (next, lines, bytes) = (next + 1, lines + 1, bytes + line.line.len() as u64);
+            });
+            if !more.unwrap() {
                 break;
             }
-            block.drain(..used);
-            used = 0;
-            let before = block.len();
-            let more = size.unwrap_or(0).saturating_sub(before).max(BUFFER_BYTES) as u64;
-            let read = (&mut file).take(more).read_to_end(&mut block).tried("read", path)?;
-            if read == 0 {
-                return Ok(());
-            }
+            blocks += 1;
+            assert!(lines <= BLOCK_LINES && bytes <= BLOCK_BYTES + 100_000, "{lines} lines, {bytes} bytes");
         }
+        assert_eq!(next, 20_000);
+        assert!(blocks >= 14, "{blocks}");
     }
-    Ok(())
 }

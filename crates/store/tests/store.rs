@@ -182,11 +182,9 @@ fn a_record_is_what_the_original_writes() {
     assert_eq!((record.files[0].data, &*record.files[1].path), (&data[..], &b"b"[..]));
     assert_eq!(record::read_summary(&path).unwrap(), (summary(Outcome::Exited(0)), bytes));
     let mut deltas = Vec::new();
-    let outcome = record::replay(&path, |delta, _| {
-        deltas.push(delta);
-        true
-    });
-    assert_eq!(outcome.unwrap(), Outcome::Exited(0));
+    let mut replay = record::ConsoleReplay::open(&path).unwrap();
+    while replay.next_block(|line| deltas.push(line.delta)).unwrap() {}
+    assert_eq!(*replay.outcome(), Outcome::Exited(0));
     assert!(deltas.into_iter().eq(0..10_000), "replayed from the oldest to the newest line, none missing");
     folder.remove_record(&job("a"), &BUILD).unwrap();
     assert!(!folder.job(&job("a")).exists());

@@ -56,7 +56,7 @@ impl Core {
         let state = parts.disk.load()?;
         let (scheduler, changes) = Scheduler::restore(parts.settings.clone(), state, parts.clock.now());
         parts.disk.save(&changes, parts.outbox)?;
-        Ok(Self {
+        let mut core = Self {
             parts,
             scheduler,
             waiting: HashMap::new(),
@@ -65,7 +65,9 @@ impl Core {
             paused_until: None,
             unsaved: Vec::new(),
             undelivered: Vec::new(),
-        })
+        };
+        changes.iter().for_each(|change| core.note(change));
+        Ok(core)
     }
 
     /// How long nothing happens unless somebody asks for something; zero when something is due.
@@ -134,12 +136,14 @@ impl Core {
             pending.push(self.decide(Instant::now(), Event::TimePassed, None, Subject::Other));
         }
         self.read_new_templates(&mut pending);
-        let mut changes = std::mem::take(&mut self.unsaved);
+        let healed = std::mem::take(&mut self.unsaved);
+        let mut changes = healed.clone();
         changes.extend(pending.iter().flat_map(|pending| pending.decision.changes.iter().cloned()));
         let saved = if changes.is_empty() { Ok(()) } else { self.save(&changes) };
         match saved {
             Ok(()) => {
                 self.scheduler.saved();
+                healed.iter().for_each(|change| self.note(change));
                 self.act(pending);
             }
             Err(error) => self.refuse(pending, &error),

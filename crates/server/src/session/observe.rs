@@ -1,23 +1,23 @@
 //! An observer: every line of a build from the first on, then its outcome.
 //!
-//! Lines are read from the log on disk, as fast as the observer takes them; of a finished build, from its record.
+//! Lines are read from the log on disk, as fast as the observer takes them; of a finished build, from its record, or
+//! from the log where no record could be written.
 
 use super::client::fail;
 use crate::Shared;
 use crate::connection::{Connection, ConnectionError};
 use crate::consoles::{Ended, News};
 use builder_model::BuildId;
+use builder_store::StoreError;
 use builder_store::console::ConsoleReader;
-use builder_store::{StoreError, record};
+use builder_store::record::ConsoleReplay;
 use builder_wire::Message;
 use builder_wire::message::write_output_frame;
 use std::path::PathBuf;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 /// Lines are sent in pieces of about this many bytes.
 const PIECE_BYTES: usize = 128 << 10;
-/// How many pieces of a finished build wait to be sent.
-const PIECES_WAITING: usize = 2;
 
 pub(super) async fn serve(connection: &mut Connection, build: BuildId, shared: &Shared) -> Result<(), ConnectionError> {
     let mut sent = 0;
@@ -33,7 +33,7 @@ pub(super) async fn serve(connection: &mut Connection, build: BuildId, shared: &
         }
     }
     match find_record(build, shared).await {
-        Ok(Some((path, ended))) => replay(connection, build, path, ended, sent).await,
+        Ok(Some((path, ended))) => replay(connection, build, path, ended, sent, shared).await,
         Ok(None) => fail(connection, "uuid not found").await,
         Err(error) => {
             tracing::error!("{error}");
@@ -142,41 +142,103 @@ pub(super) async fn find_record(build: BuildId, shared: &Shared) -> Result<Optio
     Ok(found.map(|finished| (shared.folder.record(&finished.job, &build), Ended::from(&finished))))
 }
 
-/// Sends the console of a finished build, but for the lines that were sent before.
+/// Sends the console of a finished build, but for the lines that were sent before. No thread waits for the observer: a
+/// block is read when the one before is sent.
 async fn replay(
     connection: &mut Connection,
     build: BuildId,
     path: PathBuf,
     ended: Ended,
     sent: u64,
+    shared: &Shared,
 ) -> Result<(), ConnectionError> {
-    let (pieces, mut waiting) = mpsc::channel::<Vec<u8>>(PIECES_WAITING);
-    let reading = tokio::task::spawn_blocking(move || {
-        let (mut frames, mut number) = (Vec::new(), 0);
-        let read = record::replay(&path, |delta, line| {
-            number += 1;
-            if number > sent {
-                write_output_frame(&mut frames, &build, line, Some(delta));
-            }
-            frames.len() < PIECE_BYTES || pieces.blocking_send(std::mem::take(&mut frames)).is_ok()
-        });
-        // The observer may have left: then nobody needs the rest.
-        let _left: Result<(), _> = pieces.blocking_send(frames);
-        read
-    });
-    while let Some(frames) = waiting.recv().await {
-        connection.send_frames(&frames).await?;
-    }
-    match reading.await {
-        Ok(Ok(_)) => end(connection, build, &ended).await,
+    let opened = blocking(move || ConsoleReplay::open(&path)).await;
+    let mut replay = match opened {
+        Ok(Ok(console)) => Replay { console, build, passed: 0, sent },
         Ok(Err(StoreError::Io { source, .. })) if source.kind() == std::io::ErrorKind::NotFound => {
-            fail(connection, &not_kept(&ended)).await
+            return replay_log(connection, build, ended, sent, shared).await;
         }
-        Ok(Err(error)) => {
-            tracing::error!("{error}");
-            fail(connection, "the record of the build cannot be read").await
+        Ok(Err(error)) => return unreadable(connection, &error.to_string()).await,
+        Err(error) => return fail(connection, &error).await,
+    };
+    loop {
+        let read = blocking(move || {
+            let frames = replay.next_frames();
+            (replay, frames)
+        });
+        let frames = match read.await {
+            Ok((next, frames)) => {
+                replay = next;
+                frames
+            }
+            Err(error) => return fail(connection, &error).await,
+        };
+        match frames {
+            Ok(Some(frames)) => connection.send_frames(&frames).await?,
+            Ok(None) => return end(connection, build, &ended).await,
+            Err(error) => return unreadable(connection, &error.to_string()).await,
         }
-        Err(error) => fail(connection, &error.to_string()).await,
+    }
+}
+
+/// Runs what blocks on a thread that may.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| error.to_string())
+}
+
+async fn unreadable(connection: &mut Connection, error: &str) -> Result<(), ConnectionError> {
+    tracing::error!("{error}");
+    fail(connection, "the record of the build cannot be read").await
+}
+
+/// The console of a record on its way to one observer.
+struct Replay {
+    console: ConsoleReplay,
+    build: BuildId,
+    /// How many lines were read.
+    passed: u64,
+    /// How many of the first were sent before.
+    sent: u64,
+}
+
+impl Replay {
+    /// The next block as frames; none at the end.
+    fn next_frames(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
+        let mut frames = Vec::new();
+        let there_was_one = self.console.next_block(|line| {
+            self.passed += 1;
+            if self.passed > self.sent {
+                write_output_frame(&mut frames, &self.build, line.line, Some(line.delta));
+            }
+        })?;
+        Ok(there_was_one.then_some(frames))
+    }
+}
+
+/// The same of a build that ended without a record: its log was kept.
+async fn replay_log(
+    connection: &mut Connection,
+    build: BuildId,
+    ended: Ended,
+    already_sent: u64,
+    shared: &Shared,
+) -> Result<(), ConnectionError> {
+    let path = shared.folder.console(&build);
+    let log_bytes = std::fs::metadata(&path).map(|metadata| metadata.len());
+    let (Ok(mut reader), Ok(log_bytes)) = (ConsoleReader::open(&path), log_bytes) else {
+        return fail(connection, &not_kept(&ended)).await;
+    };
+    let unreadable = |error| format!("the console log cannot be read: {error}");
+    for _ in 0..already_sent {
+        if let Err(error) = reader.next(log_bytes) {
+            return fail(connection, &unreadable(error)).await;
+        }
+    }
+    let mut sent = already_sent;
+    match send_lines(connection, build, &mut reader, log_bytes, &mut sent).await {
+        Ok(()) => end(connection, build, &ended).await,
+        Err(SendError::Connection(error)) => Err(error),
+        Err(SendError::Log(error)) => fail(connection, &error).await,
     }
 }
 
