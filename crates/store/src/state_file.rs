@@ -6,7 +6,7 @@ use builder_model::{Job, JobName, Platform};
 use builder_wire::message::{self, InfoQueue};
 use builder_wire::state::{self, StateItem};
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::Path;
 
@@ -66,13 +66,10 @@ pub fn write(state: &State) -> Vec<u8> {
         let mut places: Vec<_> = places.iter().collect();
         places.sort_by_key(|(position, _)| *position);
         let running = state.running.iter().filter(|running| running.platform == *platform).map(|running| &running.job);
-        let mut names: Vec<&JobName> = Vec::new();
-        for name in running.chain(places.iter().map(|(_, queued)| &queued.job)) {
-            if !names.contains(&name) {
-                names.push(name);
-            }
-        }
-        let jobs = names.into_iter().filter_map(|name| jobs.get(name)).map(|job| (*job).into()).collect();
+        let names = running.chain(places.iter().map(|(_, queued)| &queued.job));
+        let mut seen: HashSet<&JobName> = HashSet::new();
+        let jobs =
+            names.filter(|name| seen.insert(name)).filter_map(|name| jobs.get(name)).map(|job| (*job).into()).collect();
         items.push(StateItem::Queue(InfoQueue { platform: platform.as_bytes(), jobs }));
     }
     state::encode(&items).to_vec()
