@@ -10,7 +10,8 @@ use builder_model::{
     BuildId, Job, JobName, Outcome, PackageName, Period, Platform, ScriptJob, TemplatedJob, Timestamp,
 };
 use rusqlite::{CachedStatement, Connection, OpenFlags, OptionalExtension, Row, Transaction, params};
-use std::os::unix::fs::MetadataExt;
+use std::fs::OpenOptions;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// The version of the tables; SQLite keeps it as `user_version`.
@@ -85,6 +86,7 @@ impl Store {
     /// is there.
     pub fn open(folder: &Folder, now: Timestamp) -> Result<(Self, Opened), StoreError> {
         let path = folder.database();
+        create_file(&path).tried("create", &path)?;
         let connection = Connection::open(&path).tried("open", &path)?;
         let mut store = Self { connection, path, file: None };
         store.configure()?;
@@ -117,7 +119,9 @@ impl Store {
     fn configure(&self) -> Result<(), StoreError> {
         let mode: String =
             self.connection.query_row("PRAGMA journal_mode=WAL", [], |row| row.get(0)).tried("open", &self.path)?;
-        assert_eq!(mode, "wal", "SQLite on a local disk always has WAL");
+        if mode != "wal" {
+            return Err(StoreError::Journal { path: self.path.clone(), mode });
+        }
         self.connection.execute_batch("PRAGMA synchronous=FULL; PRAGMA busy_timeout=5000").tried("open", &self.path)?;
         self.connection.set_prepared_statement_cache_capacity(64);
         Ok(())
@@ -244,6 +248,15 @@ impl Store {
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+/// Scripts may hold secrets: others do not read them, nor the files beside it, which SQLite makes with the same mode.
+fn create_file(path: &Path) -> std::io::Result<()> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o640).open(path) {
+        Ok(_empty) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
@@ -452,4 +465,15 @@ pub(crate) fn timestamp(row: &Row<'_>, column: usize) -> rusqlite::Result<Timest
     let milliseconds: i64 = row.get(column)?;
     Timestamp::from_milliseconds(milliseconds)
         .map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, milliseconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_system_without_write_ahead_logs_is_refused() {
+        let error = Store::in_memory().unwrap().configure().unwrap_err().to_string();
+        assert!(error.contains("\"memory\"\nhint: the data folder"), "{error}");
+    }
 }

@@ -51,6 +51,14 @@ pub enum StoreError {
         /// Which database.
         path: PathBuf,
     },
+    /// The file system has no shared memory, so SQLite keeps no write-ahead log on it.
+    #[error("the database {} cannot have a write-ahead log here: SQLite offers the journal mode {mode:?}\nhint: the data folder must lie on a local file system, not on one of the network", .path.display())]
+    Journal {
+        /// Which database.
+        path: PathBuf,
+        /// The journal that it has instead.
+        mode: String,
+    },
     /// The database was written by a newer builder.
     #[error("the database {} has version {found}, this builder-server knows versions up to {known}\nhint: install the newer builder-server again", .path.display())]
     Newer {

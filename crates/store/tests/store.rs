@@ -130,6 +130,19 @@ fn finished_builds_wait_for_their_upload() {
 }
 
 #[test]
+fn others_read_no_scripts() {
+    use std::os::unix::fs::PermissionsExt;
+    let root = tempfile::tempdir().unwrap();
+    let folder = Folder::open(root.path()).unwrap();
+    let (mut store, _) = Store::open(&folder, time(0)).unwrap();
+    store.save(&[Change::PlatformDropped(platform("p"))], Outbox::Leave).unwrap();
+    for name in ["builder-server.sqlite3", "builder-server.sqlite3-wal", "builder-server.sqlite3-shm"] {
+        let mode = std::fs::metadata(root.path().join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o137, 0, "{name} has mode {mode:o}");
+    }
+}
+
+#[test]
 fn damage_is_reported_and_left_alone() {
     let root = tempfile::tempdir().unwrap();
     let folder = Folder::open(root.path()).unwrap();
