@@ -13,10 +13,10 @@ use crate::clock::Clock;
 use crate::consoles::{ConsoleFeed, Consoles};
 use crate::metrics::Metrics;
 use builder_model::state::RunningBuild;
-use builder_model::{BuildId, JobName, Platform, ScriptJob, Timestamp};
+use builder_model::{BuildId, Platform, ScriptJob};
 use builder_sched::{Counts, Event, Reply, Settings, Snapshot, WorkerId};
 use builder_store::StoreError;
-use builder_store::database::{Outbox, Upload};
+use builder_store::database::{KeptUpload, Outbox, Upload};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,6 +26,10 @@ use tokio::sync::{Notify, mpsc, oneshot};
 const BATCH_EVENTS_MAX: usize = 1024;
 /// Most events that wait for the engine; who has one more waits with it.
 const WAITING_EVENTS_MAX: usize = 4096;
+/// Most uploaded builds that are named at once.
+pub const KEPT_UPLOADS_MAX: usize = 1024;
+/// The longest pause between two tries of an upload.
+pub const UPLOAD_PAUSE_MAX: Duration = Duration::from_secs(600);
 /// How long the engine sleeps at most: a clock that was set is noticed within this time.
 const SLEEP_MAX: Duration = Duration::from_secs(5);
 
@@ -79,10 +83,44 @@ pub enum Request {
 pub enum Question {
     Snapshot(oneshot::Sender<Snapshot>),
     Counts(oneshot::Sender<Counts>),
-    NextUpload { except: Vec<BuildId>, reply: oneshot::Sender<Result<Option<Upload>, StoreError>> },
-    Uploaded { build: BuildId, result: Result<(), String>, reply: oneshot::Sender<Result<(), StoreError>> },
-    KeptUploads { before: Timestamp, reply: oneshot::Sender<Result<Vec<(BuildId, JobName)>, StoreError>> },
-    RecordRemoved { build: BuildId, reply: oneshot::Sender<Result<(), StoreError>> },
+    UploadsWaiting(oneshot::Sender<Result<u64, StoreError>>),
+    NextUpload {
+        reply: oneshot::Sender<Result<NextTry, StoreError>>,
+    },
+    Uploaded {
+        build: BuildId,
+        result: Result<(), FailedUpload>,
+        reply: oneshot::Sender<Result<(), StoreError>>,
+    },
+    KeptUploads {
+        keep: Duration,
+        after: Option<KeptUpload>,
+        reply: oneshot::Sender<Result<Vec<KeptUpload>, StoreError>>,
+    },
+    RecordRemoved {
+        build: BuildId,
+        reply: oneshot::Sender<Result<(), StoreError>>,
+    },
+}
+
+/// What the uploader is to do next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NextTry {
+    /// Try this upload.
+    Due(Upload),
+    /// Wait this long, unless a build ends before.
+    Later(Duration),
+    /// Wait until a build ends.
+    Nothing,
+}
+
+/// An upload that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedUpload {
+    /// Why.
+    pub why: String,
+    /// When to try again, from now on; at most [`UPLOAD_PAUSE_MAX`].
+    pub pause: Duration,
 }
 
 /// How everybody else talks to the engine.
@@ -130,6 +168,12 @@ impl Engine {
         self.ask(|reply| Request::Question(Question::Counts(reply))).await
     }
 
+    /// How many uploads wait.
+    pub async fn uploads_waiting(&self) -> Result<u64, Refused> {
+        let waiting = self.ask(|reply| Request::Question(Question::UploadsWaiting(reply))).await?;
+        waiting.map_err(|error| Refused::NotSaved(error.to_string()))
+    }
+
     fn ask_blocking<T>(
         &self,
         question: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Question,
@@ -141,19 +185,20 @@ impl Engine {
         result.map_err(|error| Refused::NotSaved(error.to_string()))
     }
 
-    /// The upload that waits longest, for a thread of its own.
-    pub fn next_upload(&self, except: Vec<BuildId>) -> Result<Option<Upload>, Refused> {
-        self.ask_blocking(|reply| Question::NextUpload { except, reply })
+    /// The upload that is to be tried next, for a thread of its own.
+    pub fn next_upload(&self) -> Result<NextTry, Refused> {
+        self.ask_blocking(|reply| Question::NextUpload { reply })
     }
 
     /// How an upload went.
-    pub fn uploaded(&self, build: BuildId, result: Result<(), String>) -> Result<(), Refused> {
+    pub fn uploaded(&self, build: BuildId, result: Result<(), FailedUpload>) -> Result<(), Refused> {
         self.ask_blocking(|reply| Question::Uploaded { build, result, reply })
     }
 
-    /// Builds whose records were uploaded before this time and are still kept.
-    pub fn kept_uploads(&self, before: Timestamp) -> Result<Vec<(BuildId, JobName)>, Refused> {
-        self.ask_blocking(|reply| Question::KeptUploads { before, reply })
+    /// Builds whose records were uploaded longer ago than `keep` and are still there: the first [`KEPT_UPLOADS_MAX`], or
+    /// the first behind the last of another page.
+    pub fn kept_uploads(&self, keep: Duration, after: Option<KeptUpload>) -> Result<Vec<KeptUpload>, Refused> {
+        self.ask_blocking(|reply| Question::KeptUploads { keep, after, reply })
     }
 
     /// The record of a build was removed.

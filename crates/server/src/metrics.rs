@@ -114,7 +114,7 @@ impl Metrics {
         self.finished.get_or_create(&vec![("outcome".to_owned(), label.to_owned())]).inc();
     }
 
-    pub(crate) fn uploads_waiting(&self, count: u64) {
+    fn uploads_waiting(&self, count: u64) {
         self.uploads_waiting.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
@@ -168,6 +168,11 @@ async fn text(State((metrics, engine)): State<(Arc<Metrics>, Engine)>) -> impl I
     // Numbers of a scheduler that does not answer stay as they were: the rest is worth to be seen.
     if let Ok(Ok(counts)) = tokio::time::timeout(HEALTH_LIMIT, engine.counts()).await {
         metrics.scheduler(&counts);
+    }
+    match tokio::time::timeout(HEALTH_LIMIT, engine.uploads_waiting()).await {
+        Ok(Ok(waiting)) => metrics.uploads_waiting(waiting),
+        Ok(Err(error)) => tracing::warn!("the uploads that wait are not counted: {error}"),
+        Err(_) => tracing::warn!("the uploads that wait are not counted: the engine does not answer"),
     }
     match metrics.text() {
         Ok(text) => (StatusCode::OK, content_type, text),

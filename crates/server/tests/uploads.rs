@@ -145,11 +145,14 @@ async fn a_repository_that_never_answers_does_not_hold_up_the_end() {
     let farm = uploading_to(format!("http://{}/upload", silent.local_addr().unwrap())).await;
     let build = build(&farm, "a").await;
     let (_connection, _) = silent.accept().await.unwrap();
+    self::build(&farm, "b").await;
+    // Counted when somebody looks, not when the uploader asks.
+    backlog_becomes(&farm, 2.0).await;
     let grounds = farm.stop().await;
     let repository = Repository::start(&[]).await;
     let url = repository.url("user:secret");
     let farm = grounds.with(|settings| settings.upload = Some(url)).start().await;
-    assert!(posts(&repository, 1).await[0].body == stored(&farm, "a", build));
+    assert!(posts(&repository, 2).await[0].body == stored(&farm, "a", build));
 }
 
 #[tokio::test(flavor = "multi_thread")]

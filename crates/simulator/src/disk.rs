@@ -2,10 +2,10 @@
 //! builds beside it.
 
 use builder_model::state::{Change, FinishedBuild, State};
-use builder_model::{BuildId, JobName, Timestamp};
+use builder_model::{BuildId, Timestamp};
 use builder_server::engine::Disk;
 use builder_store::StoreError;
-use builder_store::database::{Outbox, Store, Upload};
+use builder_store::database::{KeptUpload, NextUpload, Outbox, Store};
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
@@ -80,8 +80,8 @@ impl Disk for SimulatedDisk {
         Ok(())
     }
 
-    fn next_upload(&self, except: &[BuildId]) -> Result<Option<Upload>, StoreError> {
-        self.lock().store.next_upload(except)
+    fn next_upload(&self, now: Timestamp, horizon: Timestamp) -> Result<NextUpload, StoreError> {
+        self.lock().store.next_upload(now, horizon)
     }
 
     fn uploads_waiting(&self) -> Result<u64, StoreError> {
@@ -92,12 +92,17 @@ impl Disk for SimulatedDisk {
         self.lock().store.uploaded(build, at)
     }
 
-    fn upload_failed(&mut self, build: &BuildId, error: &str) -> Result<(), StoreError> {
-        self.lock().store.upload_failed(build, error)
+    fn upload_failed(&mut self, build: &BuildId, error: &str, next_try: Timestamp) -> Result<(), StoreError> {
+        self.lock().store.upload_failed(build, error, next_try)
     }
 
-    fn kept_uploads(&self, before: Timestamp, count: usize) -> Result<Vec<(BuildId, JobName)>, StoreError> {
-        self.lock().store.kept_uploads(before, count)
+    fn kept_uploads(
+        &self,
+        before: Timestamp,
+        after: Option<&KeptUpload>,
+        count: usize,
+    ) -> Result<Vec<KeptUpload>, StoreError> {
+        self.lock().store.kept_uploads(before, after, count)
     }
 
     fn record_removed(&mut self, build: &BuildId) -> Result<(), StoreError> {

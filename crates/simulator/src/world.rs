@@ -12,7 +12,7 @@ use builder_model::{
 use builder_sched::{Event, LostWhy, Reply, Settings, WorkerId};
 use builder_server::clock::{Clock, ManualClock};
 use builder_server::consoles::Consoles;
-use builder_server::engine::{Assignment, Core, Parts, Question, Refused, Request, adopt};
+use builder_server::engine::{Assignment, Core, FailedUpload, NextTry, Parts, Question, Refused, Request, adopt};
 use builder_server::metrics::Metrics;
 use builder_store::database::Outbox;
 use builder_store::templates;
@@ -347,14 +347,14 @@ impl World {
 
     fn uploader_works(&mut self) {
         let (reply, mut next) = oneshot::channel();
-        self.batch.push((Instant::now(), Request::Question(Question::NextUpload { except: Vec::new(), reply })));
+        self.batch.push((Instant::now(), Request::Question(Question::NextUpload { reply })));
         self.step();
-        let Ok(Ok(Some(upload))) = next.try_recv() else { return };
+        let Ok(Ok(NextTry::Due(upload))) = next.try_recv() else { return };
         let build = upload.build;
         let fails = self.faulty && self.random.once_in(3);
         let result = if fails {
             self.fault(format!("the upload of {build} fails"));
-            Err("no route".to_owned())
+            Err(FailedUpload { why: "no route".to_owned(), pause: Duration::from_secs(self.random.below(700)) })
         } else {
             assert!(self.disk.lock().records.contains_key(&build), "only what has a record is uploaded");
             self.repository.insert(build);

@@ -34,10 +34,25 @@ CREATE TABLE history(number INTEGER PRIMARY KEY AUTOINCREMENT, build BLOB NOT NU
     platform BLOB NOT NULL, attempts INTEGER NOT NULL, started INTEGER NOT NULL, finished INTEGER NOT NULL,
     outcome TEXT NOT NULL, outcome_number INTEGER, outcome_reason BLOB, record_bytes INTEGER, uploaded INTEGER);
 CREATE INDEX history_job ON history(job, number);
-CREATE INDEX history_uploaded ON history(uploaded) WHERE uploaded IS NOT NULL AND record_bytes IS NOT NULL;
-CREATE TABLE outbox(build BLOB PRIMARY KEY, tries INTEGER NOT NULL, error TEXT) WITHOUT ROWID;
+CREATE INDEX history_uploaded ON history(uploaded, number) WHERE uploaded IS NOT NULL AND record_bytes IS NOT NULL;
+CREATE TABLE outbox(number INTEGER PRIMARY KEY REFERENCES history(number), build BLOB NOT NULL, job BLOB NOT NULL,
+    next_try INTEGER NOT NULL, tries INTEGER NOT NULL, error TEXT);
+CREATE INDEX outbox_next ON outbox(next_try, number);
 CREATE TABLE imported(digest BLOB PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
 ";
+
+// What the uploader asks, again and again: none of it may cost more when the history or the outbox is long.
+const UPLOAD_DUE: &str = "SELECT build, job, tries FROM outbox WHERE next_try <= ?1 ORDER BY next_try, number LIMIT 1";
+const UPLOAD_BEYOND: &str =
+    "SELECT build, job, tries FROM outbox WHERE next_try > ?1 ORDER BY next_try, number LIMIT 1";
+const UPLOAD_NEXT_TRY: &str = "SELECT next_try FROM outbox ORDER BY next_try LIMIT 1";
+const UPLOADED_LEAVES: &str = "DELETE FROM outbox WHERE number = (SELECT number FROM history WHERE build = ?1)";
+const UPLOADED_NOTED: &str = "UPDATE history SET uploaded = ?2 WHERE build = ?1";
+const UPLOAD_FAILED: &str = "UPDATE outbox SET tries = tries + 1, error = ?2, next_try = ?3
+    WHERE number = (SELECT number FROM history WHERE build = ?1)";
+const UPLOADS_KEPT: &str = "SELECT build, job, uploaded, number FROM history
+    WHERE record_bytes IS NOT NULL AND uploaded < ?1 AND (uploaded, number) > (?2, ?3) ORDER BY uploaded, number LIMIT ?4";
+const RECORD_REMOVED: &str = "UPDATE history SET record_bytes = NULL WHERE build = ?1";
 
 /// The database, open for writing.
 #[derive(Debug)]
@@ -79,6 +94,30 @@ pub struct Upload {
     pub job: JobName,
     /// How often it was tried.
     pub tries: u32,
+}
+
+/// What waits in the outbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NextUpload {
+    /// This upload is to be tried now: of those whose time has come it waits longest.
+    Due(Upload),
+    /// Uploads wait, and the first of them until then.
+    Later(Timestamp),
+    /// Nothing waits.
+    Nothing,
+}
+
+/// A build whose record was uploaded and is still kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptUpload {
+    /// Which build.
+    pub build: BuildId,
+    /// Its job.
+    pub job: JobName,
+    /// When the repository took it.
+    pub uploaded: Timestamp,
+    /// Its place in the history.
+    pub number: i64,
 }
 
 impl Store {
@@ -177,22 +216,25 @@ impl Store {
         load(&self.connection).tried("read", &self.path)
     }
 
-    /// The upload that waits longest; builds in `except` are passed over.
-    pub fn next_upload(&self, except: &[BuildId]) -> Result<Option<Upload>, StoreError> {
-        let mut statement = self
-            .connection
-            .prepare_cached(
-                "SELECT outbox.build, job, tries FROM outbox JOIN history ON history.build = outbox.build ORDER BY number",
-            )
-            .tried("read", &self.path)?;
-        let mut rows = statement.query([]).tried("read", &self.path)?;
-        while let Some(row) = rows.next().tried("read", &self.path)? {
-            let upload = upload(row).tried("read", &self.path)?;
-            if !except.contains(&upload.build) {
-                return Ok(Some(upload));
+    /// The upload that is to be tried next. What waits until after `horizon` was noted by a clock that was ahead, and
+    /// is due as well.
+    pub fn next_upload(&self, now: Timestamp, horizon: Timestamp) -> Result<NextUpload, StoreError> {
+        let first = |query: &str, time: Timestamp| {
+            let mut statement = self.connection.prepare_cached(query)?;
+            statement.query_row([time.milliseconds()], upload).optional()
+        };
+        let next = || -> rusqlite::Result<NextUpload> {
+            if let Some(due) = first(UPLOAD_DUE, now)? {
+                return Ok(NextUpload::Due(due));
             }
-        }
-        Ok(None)
+            if let Some(due) = first(UPLOAD_BEYOND, horizon)? {
+                return Ok(NextUpload::Due(due));
+            }
+            let mut statement = self.connection.prepare_cached(UPLOAD_NEXT_TRY)?;
+            let next_try = statement.query_row([], |row| timestamp(row, 0)).optional()?;
+            Ok(next_try.map_or(NextUpload::Nothing, NextUpload::Later))
+        };
+        next().tried("read", &self.path)
     }
 
     /// How many uploads wait.
@@ -204,41 +246,42 @@ impl Store {
     pub fn uploaded(&mut self, build: &BuildId, at: Timestamp) -> Result<(), StoreError> {
         let transaction = self.connection.transaction().tried("write to", &self.path)?;
         let both = || {
-            transaction.execute("DELETE FROM outbox WHERE build = ?1", [build.as_bytes()])?;
-            transaction.execute(
-                "UPDATE history SET uploaded = ?2 WHERE build = ?1",
-                params![build.as_bytes(), at.milliseconds()],
-            )
+            transaction.execute(UPLOADED_LEAVES, [build.as_bytes()])?;
+            transaction.execute(UPLOADED_NOTED, params![build.as_bytes(), at.milliseconds()])
         };
         both().tried("write to", &self.path)?;
         transaction.commit().tried("write to", &self.path)
     }
 
-    /// An upload failed: it stays in the outbox, with the reason.
-    pub fn upload_failed(&mut self, build: &BuildId, error: &str) -> Result<(), StoreError> {
+    /// An upload failed: it stays in the outbox, with the reason and the time of its next try.
+    pub fn upload_failed(&mut self, build: &BuildId, error: &str, next_try: Timestamp) -> Result<(), StoreError> {
         self.connection
-            .execute(
-                "UPDATE outbox SET tries = tries + 1, error = ?2 WHERE build = ?1",
-                params![build.as_bytes(), error],
-            )
+            .execute(UPLOAD_FAILED, params![build.as_bytes(), error, next_try.milliseconds()])
             .tried("write to", &self.path)?;
         Ok(())
     }
 
-    /// Builds whose records were uploaded before `before` and are still kept, at most `count`.
-    pub fn kept_uploads(&self, before: Timestamp, count: usize) -> Result<Vec<(BuildId, JobName)>, StoreError> {
-        let query = "SELECT build, job FROM history WHERE uploaded < ?1 AND record_bytes IS NOT NULL LIMIT ?2";
-        let mut statement = self.connection.prepare_cached(query).tried("read", &self.path)?;
-        let limits = params![before.milliseconds(), i64::try_from(count).unwrap_or(i64::MAX)];
-        let rows = statement.query_map(limits, |row| Ok((build_id(row, 0)?, job_name(row, 1)?)));
-        rows.and_then(Iterator::collect).tried("read", &self.path)
+    /// Builds whose records were uploaded before `before` and are still kept: the first `count`, or the first behind
+    /// the last of another page.
+    pub fn kept_uploads(
+        &self,
+        before: Timestamp,
+        after: Option<&KeptUpload>,
+        count: usize,
+    ) -> Result<Vec<KeptUpload>, StoreError> {
+        let (uploaded, number) = after.map_or((i64::MIN, 0), |kept| (kept.uploaded.milliseconds(), kept.number));
+        let limits = params![before.milliseconds(), uploaded, number, i64::try_from(count).unwrap_or(i64::MAX)];
+        let mut statement = self.connection.prepare_cached(UPLOADS_KEPT).tried("read", &self.path)?;
+        let kept = |row: &Row<'_>| {
+            let (build, job) = (build_id(row, 0)?, job_name(row, 1)?);
+            Ok(KeptUpload { build, job, uploaded: timestamp(row, 2)?, number: row.get(3)? })
+        };
+        statement.query_map(limits, kept).and_then(Iterator::collect).tried("read", &self.path)
     }
 
     /// The record of a build is gone.
     pub fn record_removed(&mut self, build: &BuildId) -> Result<(), StoreError> {
-        self.connection
-            .execute("UPDATE history SET record_bytes = NULL WHERE build = ?1", [build.as_bytes()])
-            .tried("write to", &self.path)?;
+        self.connection.execute(RECORD_REMOVED, [build.as_bytes()]).tried("write to", &self.path)?;
         Ok(())
     }
 
@@ -341,7 +384,11 @@ fn apply(to: &Transaction<'_>, change: &Change, outbox: Outbox) -> rusqlite::Res
             put_finished(to, finished)?;
             match (outbox, finished.record_bytes) {
                 (Outbox::Fill, Some(_)) => {
-                    run("INSERT OR IGNORE INTO outbox VALUES (?1, 0, NULL)", &[finished.build.as_bytes()])
+                    let FinishedBuild { build, job, finished, .. } = finished;
+                    run(
+                        "INSERT INTO outbox VALUES (?1, ?2, ?3, ?4, 0, NULL)",
+                        &[&to.last_insert_rowid(), build.as_bytes(), &job.as_bytes(), &finished.milliseconds()],
+                    )
                 }
                 (Outbox::Fill, None) | (Outbox::Leave, _) => Ok(()),
             }
@@ -470,6 +517,31 @@ pub(crate) fn timestamp(row: &Row<'_>, column: usize) -> rusqlite::Result<Timest
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_uploader_asks_scans_nothing() {
+        let store = Store::in_memory().unwrap();
+        for query in [
+            UPLOAD_DUE,
+            UPLOAD_BEYOND,
+            UPLOAD_NEXT_TRY,
+            UPLOADED_LEAVES,
+            UPLOADED_NOTED,
+            UPLOAD_FAILED,
+            UPLOADS_KEPT,
+            RECORD_REMOVED,
+        ] {
+            let mut statement = store.connection.prepare(&format!("EXPLAIN QUERY PLAN {query}")).unwrap();
+            let parameters = vec![0_i64; statement.parameter_count()];
+            let plan = statement.query_map(rusqlite::params_from_iter(parameters), |row| row.get(3)).unwrap();
+            let plan: Vec<String> = plan.collect::<Result<_, _>>().unwrap();
+            let cheap = |step: &String| {
+                // Reading an index from its beginning, up to the limit, is as good as a search.
+                step.starts_with("SEARCH") || step.starts_with("SCALAR") || step.contains("outbox USING COVERING INDEX")
+            };
+            assert!(!plan.is_empty() && plan.iter().all(cheap), "{query}: {plan:?}");
+        }
+    }
 
     #[test]
     fn a_file_system_without_write_ahead_logs_is_refused() {

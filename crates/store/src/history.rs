@@ -128,8 +128,7 @@ impl History {
 
     /// The uploads that wait, the one that waits longest first; at most [`UPLOADS_LISTED_MAX`].
     pub fn uploads(&self) -> Result<Vec<WaitingUpload>, StoreError> {
-        let query = "SELECT outbox.build, job, tries, substr(error, 1, ?1) FROM outbox \
-                     JOIN history ON history.build = outbox.build ORDER BY number LIMIT ?2";
+        let query = "SELECT build, job, tries, substr(error, 1, ?1) FROM outbox ORDER BY number LIMIT ?2";
         let limits = params![UPLOAD_ERROR_CHARACTERS_MAX as i64, UPLOADS_LISTED_MAX as i64];
         let mut statement = self.store.connection().prepare_cached(query).tried("read", self.store.path())?;
         let upload = |row: &Row<'_>| {
@@ -293,7 +292,7 @@ mod tests {
         let (_root, mut store, history) = history();
         let (first, second) = (BuildId::from_bytes([1; 16]), BuildId::from_bytes([2; 16]));
         store.uploaded(&first, Timestamp::from_milliseconds(5).unwrap()).unwrap();
-        store.upload_failed(&second, &"x".repeat(2_000)).unwrap();
+        store.upload_failed(&second, &"x".repeat(2_000), Timestamp::MIN).unwrap();
         let uploads = history.uploads().unwrap();
         assert_eq!((uploads.len(), uploads[0].build, uploads[0].tries), (8, second, 1));
         assert_eq!(uploads[0].error.as_ref().map(String::len), Some(UPLOAD_ERROR_CHARACTERS_MAX));

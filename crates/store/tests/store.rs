@@ -7,7 +7,7 @@ use builder_model::{
     BuildId, Job, JobName, Outcome, PackageName, Period, Platform, ScriptJob, TemplatedJob, Timestamp,
 };
 use builder_store::console::ConsoleWriter;
-use builder_store::database::{Opened, Outbox, Store};
+use builder_store::database::{NextUpload, Opened, Outbox, Store};
 use builder_store::record::{self, RecordWriter, Summary};
 use builder_store::{Folder, History};
 use builder_wire::Record;
@@ -117,16 +117,51 @@ fn finished_builds_wait_for_their_upload() {
     let history = History::open(root.path()).unwrap();
     let newest: Vec<Outcome> = history.newest(10).unwrap().into_iter().rev().map(|build| build.outcome).collect();
     assert_eq!(newest, outcomes);
-    let first = BuildId::from_bytes([0; 16]);
-    assert_eq!(store.next_upload(&[]).unwrap().unwrap().build, first);
-    assert_eq!(store.next_upload(&[first]).unwrap().unwrap().build, BuildId::from_bytes([1; 16]));
-    store.upload_failed(&first, "no route").unwrap();
-    assert_eq!(store.next_upload(&[]).unwrap().unwrap().tries, 1);
+    let [first, second, third] = [0, 1, 2].map(|index| BuildId::from_bytes([index; 16]));
+    let due = |store: &Store, now| match store.next_upload(time(now), time(now + 600)).unwrap() {
+        NextUpload::Due(upload) => Ok((upload.build, upload.tries)),
+        NextUpload::Later(at) => Err(Some(at)),
+        NextUpload::Nothing => Err(None),
+    };
+    assert_eq!(due(&store, 2_499), Err(Some(time(2_500))));
+    assert_eq!(due(&store, 2_500), Ok((first, 0)));
+    store.upload_failed(&first, "no route", time(3_000)).unwrap();
+    assert_eq!(due(&store, 2_500), Ok((second, 0)), "what failed holds up nothing else");
+    for build in [second, third, BuildId::from_bytes([3; 16])] {
+        store.uploaded(&build, time(60)).unwrap();
+    }
+    drop(store);
+    let (mut store, _) = Store::open(&folder, time(0)).unwrap();
+    assert_eq!(due(&store, 2_999), Err(Some(time(3_000))), "pauses survive a restart");
+    assert_eq!(due(&store, 3_000), Ok((first, 1)));
+    assert_eq!(due(&store, 2_000), Ok((first, 1)), "a clock that was set back holds up nothing for long");
+    assert_eq!(store.uploads_waiting().unwrap(), 1);
     store.uploaded(&first, time(50)).unwrap();
-    assert_eq!(store.uploads_waiting().unwrap(), 3);
-    assert_eq!(store.kept_uploads(time(51), 9).unwrap(), [(first, job("a"))]);
-    store.record_removed(&first).unwrap();
-    assert_eq!(store.kept_uploads(time(51), 9).unwrap(), []);
+    assert_eq!(due(&store, 9_999), Err(None));
+}
+
+#[test]
+fn kept_uploads_come_in_pages() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = Folder::open(root.path()).unwrap();
+    let (mut store, _) = Store::open(&folder, time(0)).unwrap();
+    // The first was uploaded last, the others in the same instant.
+    let builds = [0, 1, 2, 3].map(|index| BuildId::from_bytes([index; 16]));
+    for build in builds {
+        store.save(&[Change::Finished(finished(build, Outcome::Exited(0)))], Outbox::Fill).unwrap();
+        store.uploaded(&build, time(if build == builds[0] { 60 } else { 50 })).unwrap();
+    }
+    let (mut last, mut seen) = (None, Vec::new());
+    while let Some(kept) = store.kept_uploads(time(61), last.as_ref(), 1).unwrap().pop() {
+        assert_eq!(kept.job, job("a"));
+        seen.push(kept.build);
+        last = Some(kept);
+    }
+    assert_eq!(seen, [builds[1], builds[2], builds[3], builds[0]]);
+    store.record_removed(&builds[2]).unwrap();
+    let kept: Vec<BuildId> =
+        store.kept_uploads(time(60), None, 9).unwrap().into_iter().map(|kept| kept.build).collect();
+    assert_eq!(kept, [builds[1], builds[3]]);
 }
 
 #[test]

@@ -1,12 +1,14 @@
 //! What the engine does with a batch: decide, save, act, answer. It knows no thread and no channel to come from, so that
 //! a simulator can drive it.
 
-use super::{Assignment, Parts, Question, Refused, Request, SLEEP_MAX};
+use super::{
+    Assignment, FailedUpload, KEPT_UPLOADS_MAX, NextTry, Parts, Question, Refused, Request, SLEEP_MAX, UPLOAD_PAUSE_MAX,
+};
 use crate::clock::Clock;
 use builder_model::state::{Change, RunningBuild};
 use builder_model::{BuildId, Platform, ScriptJob};
 use builder_sched::{Act, Decision, Event, LostWhy, Now, Reply, Scheduler, Template, WorkerId};
-use builder_store::database::Outbox;
+use builder_store::database::{NextUpload, Outbox};
 use builder_store::{StoreError, templates};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -14,8 +16,6 @@ use tokio::sync::oneshot;
 
 /// How long the engine waits after a failed save before it lets time pass again.
 const FAILED_SAVE_PAUSE: Duration = Duration::from_secs(1);
-/// Most uploaded builds that are named at once.
-const KEPT_UPLOADS_MAX: usize = 1024;
 
 /// The engine itself, without its thread.
 pub struct Core {
@@ -289,28 +289,44 @@ impl Core {
             Question::Counts(reply) => {
                 let _left: Result<(), _> = reply.send(self.scheduler.counts());
             }
-            Question::NextUpload { except, reply } => {
-                let next = self.parts.disk.next_upload(&except);
-                if let Ok(waiting) = self.parts.disk.uploads_waiting() {
-                    self.parts.metrics.uploads_waiting(waiting);
-                }
-                let _left: Result<(), _> = reply.send(next);
+            Question::UploadsWaiting(reply) => {
+                let _left: Result<(), _> = reply.send(self.parts.disk.uploads_waiting());
+            }
+            Question::NextUpload { reply } => {
+                let _left: Result<(), _> = reply.send(self.next_upload());
             }
             Question::Uploaded { build, result, reply } => {
                 let now = self.now().wall;
                 let saved = match result {
                     Ok(()) => self.parts.disk.uploaded(&build, now),
-                    Err(error) => self.parts.disk.upload_failed(&build, &error),
+                    Err(FailedUpload { why, pause }) => {
+                        self.parts.disk.upload_failed(&build, &why, now.plus_milliseconds(milliseconds(pause)))
+                    }
                 };
                 let _left: Result<(), _> = reply.send(saved);
             }
-            Question::KeptUploads { before, reply } => {
-                let _left: Result<(), _> = reply.send(self.parts.disk.kept_uploads(before, KEPT_UPLOADS_MAX));
+            Question::KeptUploads { keep, after, reply } => {
+                let before = self.now().wall.plus_milliseconds(-milliseconds(keep));
+                let kept = self.parts.disk.kept_uploads(before, after.as_ref(), KEPT_UPLOADS_MAX);
+                let _left: Result<(), _> = reply.send(kept);
             }
             Question::RecordRemoved { build, reply } => {
                 let _left: Result<(), _> = reply.send(self.parts.disk.record_removed(&build));
             }
         }
+    }
+
+    fn next_upload(&self) -> Result<NextTry, StoreError> {
+        let now = self.now().wall;
+        let horizon = now.plus_milliseconds(milliseconds(UPLOAD_PAUSE_MAX));
+        Ok(match self.parts.disk.next_upload(now, horizon)? {
+            NextUpload::Due(upload) => NextTry::Due(upload),
+            NextUpload::Later(at) => {
+                let wait = u64::try_from(at.milliseconds_since(now)).unwrap_or(0);
+                NextTry::Later(Duration::from_millis(wait))
+            }
+            NextUpload::Nothing => NextTry::Nothing,
+        })
     }
 
     /// Reads the templates that the scheduler wants to know, and tells it of those that changed.
@@ -346,4 +362,8 @@ impl Core {
         let event = Event::TemplateRead { platform, template };
         pending.push(self.decide(Instant::now(), event, None, Subject::Other));
     }
+}
+
+fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

@@ -1,20 +1,25 @@
 //! What the engine asks of the disk: the database, or in a simulation one that fails when it should.
 
 use builder_model::state::{Change, FinishedBuild, Queued, Resume, RunningBuild, State};
-use builder_model::{BuildId, JobName, Platform, Timestamp};
+use builder_model::{BuildId, Platform, Timestamp};
 use builder_store::StoreError;
-use builder_store::database::{Outbox, Store, Upload};
+use builder_store::database::{KeptUpload, NextUpload, Outbox, Store};
 
 /// Durable state, with the meaning that [`Store`] gives to each method.
 #[expect(missing_docs, reason = "each is documented at `Store`")]
 pub trait Disk: Send {
     fn load(&self) -> Result<State, StoreError>;
     fn save(&mut self, changes: &[Change], outbox: Outbox) -> Result<(), StoreError>;
-    fn next_upload(&self, except: &[BuildId]) -> Result<Option<Upload>, StoreError>;
+    fn next_upload(&self, now: Timestamp, horizon: Timestamp) -> Result<NextUpload, StoreError>;
     fn uploads_waiting(&self) -> Result<u64, StoreError>;
     fn uploaded(&mut self, build: &BuildId, at: Timestamp) -> Result<(), StoreError>;
-    fn upload_failed(&mut self, build: &BuildId, error: &str) -> Result<(), StoreError>;
-    fn kept_uploads(&self, before: Timestamp, count: usize) -> Result<Vec<(BuildId, JobName)>, StoreError>;
+    fn upload_failed(&mut self, build: &BuildId, error: &str, next_try: Timestamp) -> Result<(), StoreError>;
+    fn kept_uploads(
+        &self,
+        before: Timestamp,
+        after: Option<&KeptUpload>,
+        count: usize,
+    ) -> Result<Vec<KeptUpload>, StoreError>;
     fn record_removed(&mut self, build: &BuildId) -> Result<(), StoreError>;
 }
 
@@ -27,8 +32,8 @@ impl Disk for Store {
         Self::save(self, changes, outbox)
     }
 
-    fn next_upload(&self, except: &[BuildId]) -> Result<Option<Upload>, StoreError> {
-        Self::next_upload(self, except)
+    fn next_upload(&self, now: Timestamp, horizon: Timestamp) -> Result<NextUpload, StoreError> {
+        Self::next_upload(self, now, horizon)
     }
 
     fn uploads_waiting(&self) -> Result<u64, StoreError> {
@@ -39,12 +44,17 @@ impl Disk for Store {
         Self::uploaded(self, build, at)
     }
 
-    fn upload_failed(&mut self, build: &BuildId, error: &str) -> Result<(), StoreError> {
-        Self::upload_failed(self, build, error)
+    fn upload_failed(&mut self, build: &BuildId, error: &str, next_try: Timestamp) -> Result<(), StoreError> {
+        Self::upload_failed(self, build, error, next_try)
     }
 
-    fn kept_uploads(&self, before: Timestamp, count: usize) -> Result<Vec<(BuildId, JobName)>, StoreError> {
-        Self::kept_uploads(self, before, count)
+    fn kept_uploads(
+        &self,
+        before: Timestamp,
+        after: Option<&KeptUpload>,
+        count: usize,
+    ) -> Result<Vec<KeptUpload>, StoreError> {
+        Self::kept_uploads(self, before, after, count)
     }
 
     fn record_removed(&mut self, build: &BuildId) -> Result<(), StoreError> {
