@@ -6,7 +6,7 @@ use crate::{listener, settings};
 use anyhow::{Context, bail};
 use builder_model::limits;
 use builder_store::database::Store;
-use builder_store::state_file;
+use builder_store::{Folder, StoreError, state_file};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use serde::Deserialize;
 use std::collections::HashMap;
@@ -62,6 +62,12 @@ enum Command {
         /// The data folder [default: as for the server]
         #[arg(long, value_name = "DIR")]
         dir: Option<PathBuf>,
+        /// The configuration folder, whose file may name the data folder [default: as for the server]
+        #[arg(long, value_name = "DIR")]
+        config_dir: Option<PathBuf>,
+        /// The configuration file [default: CONFIG_DIR/builder-server.toml, where it exists]
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
         /// Where to write it; it must not exist yet. `-` is standard output
         #[arg(default_value = "-")]
         file: PathBuf,
@@ -91,7 +97,7 @@ struct Flags {
     #[arg(long, value_name = "IP", conflicts_with = "listen")]
     ip: Vec<IpAddr>,
     /// The port to listen at, for --ip [default: 1234]
-    #[arg(long, value_name = "PORT")]
+    #[arg(long, value_name = "PORT", conflicts_with = "listen")]
     port: Option<u16>,
     /// The data folder; it must exist [default: /var/lib/builder, on FreeBSD /var/db/builder]
     #[arg(long, value_name = "DIR")]
@@ -139,7 +145,9 @@ impl Flags {
             if own.is_empty() { other } else { own }
         }
         let addresses_given = !self.ip.is_empty() || !self.listen.is_empty();
-        let (ip, listen) = if addresses_given { (self.ip, self.listen) } else { (other.ip, other.listen) };
+        let ip = if addresses_given { self.ip } else { other.ip };
+        // A port alone is for the `ip` of the file, and has no say over its `listen`.
+        let listen = if addresses_given || self.port.is_some() { self.listen } else { other.listen };
         Self {
             listen,
             ip,
@@ -284,15 +292,31 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("builder-server: {error:#}");
+            eprintln!("builder-server: {}", last_words(&error));
             ExitCode::FAILURE
         }
     }
 }
 
+/// An error as it shows itself, behind its context where it has one. What lies below is part of its text already, before
+/// the hint.
+fn last_words(error: &anyhow::Error) -> String {
+    let is_context = error.is::<String>() || error.is::<&str>();
+    match error.chain().nth(1) {
+        Some(cause) if is_context => format!("{error}: {cause}"),
+        Some(_) | None => error.to_string(),
+    }
+}
+
 fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
-        Some(Command::ExportState { dir, file }) => export_state(&dir.unwrap_or_else(|| FOLDERS.0.into()), &file),
+        Some(Command::ExportState { dir, config_dir, config, file }) => {
+            let dir = match dir {
+                Some(dir) => Some(dir),
+                None => config_file(config, config_dir.as_deref())?.dir,
+            };
+            export_state(&dir.unwrap_or_else(|| FOLDERS.0.into()), &file)
+        }
         Some(Command::Completions { shell }) => {
             clap_complete::generate(shell, &mut Cli::command(), "builder-server", &mut std::io::stdout());
             Ok(())
@@ -309,13 +333,29 @@ fn config_file(path: Option<PathBuf>, config_dir: Option<&Path>) -> anyhow::Resu
     let named = path.is_some();
     let path = path.unwrap_or_else(|| config_dir.unwrap_or(Path::new(FOLDERS.1)).join("builder-server.toml"));
     match std::fs::read_to_string(&path) {
-        Ok(text) => toml::from_str(&text).with_context(|| format!("in {}", path.display())),
+        Ok(text) => {
+            let flags: Flags = toml::from_str(&text).with_context(|| format!("in {}", path.display()))?;
+            if !flags.listen.is_empty() && (!flags.ip.is_empty() || flags.port.is_some()) {
+                bail!(
+                    "in {}: `listen` has addresses with their ports; `ip` and `port` cannot stand beside it",
+                    path.display()
+                );
+            }
+            Ok(flags)
+        }
         Err(error) if !named && error.kind() == std::io::ErrorKind::NotFound => Ok(Flags::default()),
         Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
     }
 }
 
 fn export_state(dir: &Path, file: &Path) -> anyhow::Result<()> {
+    if !dir.is_dir() {
+        return Err(StoreError::Missing { what: "the data folder", path: dir.to_owned() }.into());
+    }
+    // Where that cannot be told, opening it says why.
+    if Folder::database_of(dir).try_exists().is_ok_and(|exists| !exists) {
+        bail!("there is no database in {}\nhint: name the data folder of a server with --dir", dir.display());
+    }
     let bytes = state_file::write(&Store::open_to_read(dir)?.load()?);
     if file == Path::new("-") {
         return Ok(std::io::stdout().write_all(&bytes)?);
@@ -414,6 +454,28 @@ mod tests {
         assert_eq!(flags.addresses(), ["[::1]:7".parse().unwrap()]);
         let settings = flags.settings().unwrap();
         assert_eq!((settings.timeout, settings.retries), (Duration::from_secs(7200), 0));
+    }
+
+    #[test]
+    fn a_port_on_the_command_line_counts() {
+        for (file, expected) in
+            [("listen = [\"[::1]:9\"]", "127.0.0.1:7"), ("ip = [\"10.0.0.1\"]\nport = 9", "10.0.0.1:7")]
+        {
+            let cli = Cli::try_parse_from(["builder-server", "--port", "7"]).unwrap();
+            let flags = cli.flags.or(toml::from_str(file).unwrap());
+            assert_eq!(flags.addresses(), [expected.parse().unwrap()], "{file}");
+        }
+    }
+
+    #[test]
+    fn last_words_repeat_nothing() {
+        let missing = || std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+        let cause = StoreError::Io { action: "read", path: "/x".into(), source: missing() };
+        let expected = cause.to_string();
+        assert_eq!(last_words(&cause.into()), expected);
+        assert!(expected.ends_with("\nhint: it must belong to the user that runs builder-server"), "{expected}");
+        let error = Err::<(), _>(missing()).context("cannot read /x").unwrap_err();
+        assert_eq!(last_words(&error), "cannot read /x: permission denied");
     }
 
     #[test]

@@ -93,7 +93,8 @@ async fn wrong_usage_and_failures_have_their_status() {
     let (status, version) = said(&["--version"]).await;
     assert_eq!((status, version), (0, format!("builder-server {}\n", env!("CARGO_PKG_VERSION"))));
 
-    let table: [(&[&str], i32, &str); 8] = [
+    let no_database = format!("builder-server: there is no database in {config}\nhint: ");
+    let table: [(&[&str], i32, &str); 9] = [
         (&["--prot", "1"], 2, "unexpected argument '--prot'"),
         (&["--port", "70000"], 2, "invalid value '70000' for '--port"),
         (&["--timeout", "1x"], 2, "\"1x\" is not a duration such as 90s, 30m, 2h or 7d"),
@@ -105,7 +106,8 @@ async fn wrong_usage_and_failures_have_their_status() {
         ),
         (&["--config", "/nowhere"], 1, "builder-server: cannot read /nowhere: No such file"),
         (&["--job-timeout", "a/b=1h"], 1, "builder-server: --job-timeout: job name a/b may only have"),
-        (&["export-state", "--dir", "/nowhere"], 1, "builder-server: cannot open the database /nowhere/"),
+        (&["export-state", "--dir", "/nowhere"], 1, "builder-server: the data folder /nowhere does not exist\nhint: "),
+        (&["export-state", "--dir", config], 1, &no_database),
     ];
     for (arguments, status, text) in table {
         let mut arguments = arguments.to_vec();
@@ -162,6 +164,11 @@ async fn the_configuration_file_has_the_flags_as_keys() {
     );
     assert_eq!(metric(metrics, "builder_builds_finished_total{outcome=\"aborted\"}").await, Some(1.0));
 
+    let (status, log) = said(&["export-state", "--config", config.to_str().unwrap()]).await;
+    assert!(status == 0 && !log.contains("builder-server:"), "the folder is the one that the file names: {log}");
+    std::fs::write(&config, "listen = [\"127.0.0.1:0\"]\nip = [\"127.0.0.1\"]\n").unwrap();
+    let (status, log) = said(&["--config", config.to_str().unwrap()]).await;
+    assert!(status == 1 && log.contains("builder-server.toml: `listen` has addresses"), "{log}");
     std::fs::write(&config, "tiemout = \"2h\"\n").unwrap();
     let (status, log) = said(&["--config-dir", grounds.settings.config_dir.to_str().unwrap()]).await;
     assert!(status == 1 && log.contains("builder-server.toml: ") && log.contains("unknown field `tiemout`"), "{log}");
