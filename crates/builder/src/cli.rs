@@ -47,7 +47,8 @@ pub(crate) struct Up {
     /// The data folder; made when it is not there [default: builder in the user's data folder]
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
-    /// The configuration folder, with the templates; made when it is not there [default: config in the data folder]
+    /// The configuration folder, with the templates; made when it is not there [default: builder-server.config in
+    /// the data folder]
     #[arg(long, value_name = "DIR")]
     pub(crate) config_dir: Option<PathBuf>,
     /// Where clients and other workers may connect
