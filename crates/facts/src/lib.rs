@@ -1,0 +1,1 @@
+//! What the content of artifacts tells, and how two builds differ. Pure: bytes in, facts out.

@@ -1,0 +1,3 @@
+//! builder-db.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! builder-web.
+
+fn main() {}

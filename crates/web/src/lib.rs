@@ -1,0 +1,1 @@
+//! The repository: receives finished builds, shows, compares and serves them.
