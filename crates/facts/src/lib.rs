@@ -1,1 +1,3 @@
 //! What the content of artifacts tells, and how two builds differ. Pure: bytes in, facts out.
+
+pub mod artifact_role;

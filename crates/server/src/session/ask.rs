@@ -275,6 +275,10 @@ mod tests {
     fn replies_are_cut_at_their_limit() {
         let size = |bytes: &u64| *bytes;
         assert_eq!(fitting([ROWS_BYTES_MAX - 1, 1, 1].into_iter(), size).len(), 2);
-        assert_eq!(fitting([ROWS_BYTES_MAX + 1, 1].into_iter(), size), Vec::<u64>::new(), "what follows is not pulled forward");
+        assert_eq!(
+            fitting([ROWS_BYTES_MAX + 1, 1].into_iter(), size),
+            Vec::<u64>::new(),
+            "what follows is not pulled forward"
+        );
     }
 }
