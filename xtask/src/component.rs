@@ -17,8 +17,9 @@ pub(crate) struct Component {
 
 /// All of them. A new one is a line here, and tests named after it.
 const COMPONENTS: &[Component] = &[
-    // The demo compiles, tests and packs a C program. The C parts of our dependencies need it, too.
-    Component { name: "C compiler", found: || in_path("cc"), package: "build-essential", tests: &["demo"] },
+    // The demo compiles, tests and packs a C program, and notes are read from what gcc and objcopy make. The C parts of
+    // our dependencies need it, too.
+    Component { name: "C compiler", found: || in_path("cc"), package: "build-essential", tests: &["demo", "gcc"] },
 ];
 
 fn in_path(name: &str) -> bool {

@@ -1,3 +1,4 @@
 //! What the content of artifacts tells, and how two builds differ. Pure: bytes in, facts out.
 
 pub mod artifact_role;
+pub mod solo5;
