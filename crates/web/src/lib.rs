@@ -1,1 +1,22 @@
-//! The repository: receives finished builds, shows, compares and serves them.
+//! The repository: receives finished builds, stores artifacts once, shows and compares what was built, and serves it.
+//!
+//! Octets come in through `ingest`, which leaves files in the [`depot`] and rows in the [`database`]; everything that
+//! is shown is read from there. Routes and pages decide nothing that rows do not say.
+
+pub mod app;
+pub mod database;
+pub mod depot;
+pub mod digest;
+pub mod error;
+pub mod http;
+pub mod limits;
+pub mod name;
+pub mod settings;
+
+pub use app::App;
+pub use database::Database;
+pub use depot::Depot;
+pub use digest::Digest;
+pub use error::WebError;
+pub use name::Name;
+pub use settings::Settings;

@@ -1,0 +1,252 @@
+//! The database of a data folder: one writer, several readers, the original's tables and our own.
+//!
+//! WAL with `synchronous=FULL`: what [`Database::write`] has committed, a power cut cannot take back. Another process,
+//! such as `builder-db` or the original's, may use the file at the same time.
+
+pub mod schema;
+
+use crate::error::WebError;
+use crate::limits::{DATABASE_WAIT, READERS_MAX};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use schema::{APPLICATION_ID, ORIGINAL, OWN, OWN_VERSION, SCHEMA_VERSION};
+use std::path::{Path, PathBuf};
+use std::sync::{Condvar, Mutex, PoisonError};
+
+/// Statements that a connection keeps prepared: all that the pages use.
+const STATEMENTS_KEPT: usize = 256;
+
+/// The database, open.
+#[derive(Debug)]
+pub struct Database {
+    path: PathBuf,
+    writer: Mutex<Connection>,
+    readers: Mutex<Vec<Connection>>,
+    reader_back: Condvar,
+    /// Tells whether anything was committed, by whomever.
+    watch: Mutex<Connection>,
+}
+
+impl Database {
+    /// Where the database of a data folder lies.
+    pub fn path_of(datadir: &Path) -> PathBuf {
+        datadir.join("builder.sqlite3")
+    }
+
+    /// Makes the database of a data folder, which must not have one yet.
+    pub fn create(datadir: &Path) -> Result<Self, WebError> {
+        let path = Self::path_of(datadir);
+        if path.exists() {
+            return Err(WebError::DatabaseExists { path });
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let made = Connection::open_with_flags(&path, flags).and_then(|mut connection| {
+            connection.busy_timeout(DATABASE_WAIT)?;
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            transaction.execute_batch(ORIGINAL)?;
+            transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+            transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+            transaction.commit()
+        });
+        made.map_err(|source| WebError::Database { action: "create", path, source })?;
+        Self::open(datadir)
+    }
+
+    /// Opens the database of a data folder, and adds our own tables where they are missing.
+    pub fn open(datadir: &Path) -> Result<Self, WebError> {
+        let path = Self::path_of(datadir);
+        if !path.exists() {
+            return Err(WebError::DatabaseMissing { path });
+        }
+        let failed = |source| WebError::Database { action: "open", path: path.clone(), source };
+        let mut writer = connect(&path, Access::Write).map_err(failed)?;
+        let pragma = |name: &str| writer.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+        let (application, version) =
+            (pragma("application_id").map_err(failed)?, pragma("user_version").map_err(failed)?);
+        if application != APPLICATION_ID || version != SCHEMA_VERSION {
+            return Err(WebError::DatabaseVersion { path, application, version });
+        }
+        let mode: String =
+            writer.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0)).map_err(failed)?;
+        if !mode.eq_ignore_ascii_case("wal") {
+            return Err(WebError::Journal { path, mode });
+        }
+        add_own_tables(&mut writer, &path)?;
+        let readers =
+            (0..READERS_MAX).map(|_| connect(&path, Access::Read)).collect::<Result<_, _>>().map_err(failed)?;
+        let watch = connect(&path, Access::Read).map_err(failed)?;
+        Ok(Self {
+            path,
+            writer: Mutex::new(writer),
+            readers: Mutex::new(readers),
+            reader_back: Condvar::new(),
+            watch: Mutex::new(watch),
+        })
+    }
+
+    /// Reads in one snapshot, while others may write. Blocks until a reader is free.
+    pub fn read<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, WebError> {
+        let mut reader = self.take_reader();
+        let result = reader.connection().and_then(|connection| {
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
+            let value = work(&transaction)?;
+            transaction.finish()?;
+            Ok(value)
+        });
+        result.map_err(|source| WebError::Database { action: "read", path: self.path.clone(), source })
+    }
+
+    /// Writes in one transaction, which is on disk when this returns. An error of `work` undoes all of it.
+    pub fn write<T, E: From<WebError>>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T, E>) -> Result<T, E> {
+        let failed = |source| WebError::Database { action: "write to", path: self.path.clone(), source };
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+        let value = work(&transaction)?;
+        transaction.commit().map_err(failed)?;
+        Ok(value)
+    }
+
+    /// An error of a statement in [`Self::write`], with its place.
+    pub fn failed(&self, source: rusqlite::Error) -> WebError {
+        WebError::Database { action: "write to", path: self.path.clone(), source }
+    }
+
+    /// A number that changes with every commit, also of another process: what was read before may be old then.
+    pub fn version(&self) -> Result<i64, WebError> {
+        let watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
+        let version = watch
+            .prepare_cached("PRAGMA data_version")
+            .and_then(|mut statement| statement.query_row([], |row| row.get(0)));
+        version.map_err(|source| WebError::Database { action: "read", path: self.path.clone(), source })
+    }
+
+    fn take_reader(&self) -> Reader<'_> {
+        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(connection) = readers.pop() {
+                return Reader { database: self, connection: Some(connection) };
+            }
+            readers = self.reader_back.wait(readers).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// A reader that goes back when it is dropped, also by a panic.
+struct Reader<'a> {
+    database: &'a Database,
+    connection: Option<Connection>,
+}
+
+impl Reader<'_> {
+    fn connection(&mut self) -> rusqlite::Result<&mut Connection> {
+        self.connection.as_mut().ok_or(rusqlite::Error::InvalidQuery)
+    }
+}
+
+impl Drop for Reader<'_> {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            self.database.readers.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+            self.database.reader_back.notify_one();
+        }
+    }
+}
+
+enum Access {
+    Read,
+    Write,
+}
+
+fn connect(path: &Path, access: Access) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(DATABASE_WAIT)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "synchronous", "full")?;
+    match access {
+        Access::Read => connection.pragma_update(None, "query_only", true)?,
+        Access::Write => {}
+    }
+    Ok(connection)
+}
+
+fn add_own_tables(writer: &mut Connection, path: &Path) -> Result<(), WebError> {
+    let failed = |source| WebError::Database { action: "prepare", path: path.to_owned(), source };
+    let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+    let exists = transaction
+        .query_row("SELECT count(*) FROM sqlite_master WHERE name = 'repository_version'", [], |row| row.get(0))
+        .map_err(failed)?;
+    match exists {
+        0_i64 => {
+            transaction.execute_batch(OWN).map_err(failed)?;
+            transaction.execute("INSERT INTO repository_version VALUES (?1)", [OWN_VERSION]).map_err(failed)?;
+        }
+        _ => {
+            let found = transaction
+                .query_row("SELECT version FROM repository_version", [], |row| row.get(0))
+                .map_err(failed)?;
+            if found != OWN_VERSION {
+                return Err(WebError::OwnVersion { path: path.to_owned(), found, known: OWN_VERSION });
+            }
+        }
+    }
+    transaction.commit().map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(database: &Database) -> Vec<String> {
+        let text = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name";
+        let read = |connection: &Connection| {
+            connection.prepare(text)?.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()
+        };
+        database.read(read).unwrap()
+    }
+
+    #[test]
+    fn a_new_database_is_one_of_the_original_with_tables_of_our_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::create(folder.path()).unwrap();
+        let (own, original): (Vec<_>, Vec<_>) =
+            names(&database).into_iter().partition(|name| name.starts_with("repository_"));
+        assert_eq!(original, ["access_list", "build", "build_artifact", "job", "job_tag", "tag", "user"]);
+        assert_eq!(own.len(), 8, "{own:?}");
+        assert!(matches!(Database::create(folder.path()), Err(WebError::DatabaseExists { .. })));
+        drop(database);
+        assert_eq!(names(&Database::open(folder.path()).unwrap()).len(), 15, "opened again, nothing is added");
+    }
+
+    #[test]
+    fn other_databases_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(matches!(Database::open(folder.path()), Err(WebError::DatabaseMissing { .. })));
+        drop(Database::create(folder.path()).unwrap());
+        let connection = Connection::open(Database::path_of(folder.path())).unwrap();
+        connection.pragma_update(None, "user_version", 16).unwrap();
+        let error = Database::open(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("version 16") && error.contains("hint:"), "{error}");
+    }
+
+    #[test]
+    fn every_commit_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::create(folder.path()).unwrap();
+        let before = database.version().unwrap();
+        assert_eq!(database.version().unwrap(), before);
+        let add = |transaction: &Transaction<'_>| {
+            transaction.execute("INSERT INTO job(name) VALUES ('a')", []).map_err(|error| database.failed(error))
+        };
+        database.write(add).unwrap();
+        assert_ne!(database.version().unwrap(), before);
+        let failing = |transaction: &Transaction<'_>| {
+            transaction.execute("INSERT INTO job(name) VALUES ('b')", []).map_err(|error| database.failed(error))?;
+            transaction.execute("INSERT INTO job(name) VALUES ('a')", []).map_err(|error| database.failed(error))
+        };
+        assert!(database.write(failing).is_err());
+        let count =
+            |connection: &Connection| connection.query_row("SELECT count(*) FROM job", [], |row| row.get::<_, i64>(0));
+        assert_eq!(database.read(count).unwrap(), 1, "all or nothing");
+    }
+}

@@ -1,0 +1,198 @@
+//! The tables: those of the original, version 18, and our own beside them.
+//!
+//! The original's programs go on reading and writing their tables: our rows are derived from theirs, leave with them
+//! (`ON DELETE CASCADE`, and a look for orphans at every start, as the original's server enforces no foreign keys), and
+//! our indices change nothing but speed.
+
+/// What SQLite calls the application.
+pub(crate) const APPLICATION_ID: i64 = 1_234_839_235;
+/// The version of the original's tables.
+pub(crate) const SCHEMA_VERSION: i64 = 18;
+/// The version of our own tables, in `repository_version`.
+pub(crate) const OWN_VERSION: i64 = 1;
+
+/// The original's tables, in its order.
+pub(crate) const ORIGINAL: &str = "
+CREATE TABLE job (
+    id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+    name VARCHAR(255) NOT NULL UNIQUE
+);
+CREATE TABLE build (
+    id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+    uuid VARCHAR(36) NOT NULL UNIQUE,
+    start_d INTEGER NOT NULL,
+    start_ps INTEGER NOT NULL,
+    finish_d INTEGER NOT NULL,
+    finish_ps INTEGER NOT NULL,
+    result_code INTEGER NOT NULL,
+    result_msg TEXT,
+    console TEXT NOT NULL,
+    script TEXT NOT NULL,
+    platform TEXT NOT NULL,
+    main_binary INTEGER,
+    user INTEGER NOT NULL,
+    job INTEGER NOT NULL,
+    input_id BLOB,
+    FOREIGN KEY(main_binary) REFERENCES build_artifact(id) DEFERRABLE INITIALLY DEFERRED,
+    FOREIGN KEY(user) REFERENCES user(id),
+    FOREIGN KEY(job) REFERENCES job(id)
+);
+CREATE TABLE build_artifact (
+    id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+    filepath TEXT NOT NULL,
+    sha256 BLOB NOT NULL,
+    size INTEGER NOT NULL,
+    build INTEGER NOT NULL,
+    FOREIGN KEY(build) REFERENCES build(id),
+    UNIQUE(build, filepath)
+);
+CREATE TABLE user (
+    id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+    username VARCHAR(255) NOT NULL UNIQUE,
+    password_hash BLOB NOT NULL,
+    password_salt BLOB NOT NULL,
+    scrypt_n INTEGER NOT NULL,
+    scrypt_r INTEGER NOT NULL,
+    scrypt_p INTEGER NOT NULL,
+    restricted BOOLEAN NOT NULL
+);
+CREATE TABLE access_list (
+    id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+    user INTEGER NOT NULL,
+    job INTEGER NOT NULL,
+    FOREIGN KEY(user) REFERENCES user(id),
+    FOREIGN KEY(job) REFERENCES job(id),
+    UNIQUE(user, job)
+);
+CREATE TABLE tag (
+    id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+    tag VARCHAR(255) NOT NULL UNIQUE
+);
+CREATE TABLE job_tag (
+    id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+    tag INTEGER NOT NULL,
+    value TEXT NOT NULL,
+    job INTEGER NOT NULL,
+    FOREIGN KEY(tag) REFERENCES tag(id),
+    FOREIGN KEY(job) REFERENCES job(id),
+    UNIQUE(tag, job)
+);
+CREATE INDEX idx_build_job_start ON build(job, start_d DESC, start_ps DESC);
+CREATE INDEX idx_build_failed ON build(job, start_d DESC, start_ps DESC) WHERE main_binary IS NULL;
+CREATE INDEX idx_build_input_id ON build(input_id);
+CREATE INDEX idx_build_main_binary ON build(main_binary);
+CREATE INDEX idx_build_artifact_sha256 ON build_artifact(sha256);
+CREATE INDEX idx_build_artifact_build ON build_artifact(build);
+";
+
+/// Our own tables and indices.
+///
+/// A build is *good* when its script exited with 0 (`result_code = 0`), and *failed* otherwise.
+pub(crate) const OWN: &str = "
+CREATE TABLE repository_version (version INTEGER NOT NULL);
+
+-- What was derived from a build when it arrived.
+--   outline_sha256, outline_bytes: what tells one upload from another, and the size in bytes of the record as it was
+--     received; NULL for builds that the original received, which have no outline
+--   received: milliseconds since 1970 when it was stored; NULL when it was derived from an old row
+--   input_kind, input: by what the input is identified ('opam', 'buildinfo', 'script'), and its digest
+--   output_kind, output: what the output is identified by ('main-binary', 'artifacts'), and its digest; NULL for a
+--     build that left nothing
+--   console_lines, console_index: how many lines, and where they lie in console.txt
+--   notes: what could not be read, for people; a line each
+CREATE TABLE repository_build (
+    build INTEGER PRIMARY KEY NOT NULL REFERENCES build(id) ON DELETE CASCADE,
+    outline_sha256 BLOB,
+    outline_bytes INTEGER,
+    received INTEGER,
+    input_kind TEXT,
+    input BLOB,
+    output_kind TEXT,
+    output BLOB,
+    console_lines INTEGER NOT NULL,
+    console_bytes INTEGER NOT NULL,
+    console_index BLOB NOT NULL,
+    artifact_count INTEGER NOT NULL,
+    artifact_bytes INTEGER NOT NULL,
+    notes TEXT
+);
+CREATE INDEX repository_build_input ON repository_build(input, output) WHERE input IS NOT NULL;
+CREATE INDEX repository_build_output ON repository_build(output) WHERE output IS NOT NULL;
+
+-- What a binary says of itself; the JSON of its Solo5 notes, NULL when it has none.
+CREATE TABLE repository_binary (
+    sha256 BLOB PRIMARY KEY NOT NULL,
+    solo5_manifest TEXT,
+    solo5_abi TEXT
+) WITHOUT ROWID;
+
+-- A file that lists packages ('opam' for an opam-switch, 'system' for system-packages), once for each content.
+CREATE TABLE repository_inventory (
+    id INTEGER PRIMARY KEY NOT NULL,
+    sha256 BLOB NOT NULL,
+    kind TEXT NOT NULL,
+    error TEXT,
+    UNIQUE(sha256, kind)
+);
+CREATE TABLE repository_package (
+    inventory INTEGER NOT NULL REFERENCES repository_inventory(id) ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    version TEXT NOT NULL,
+    pinned INTEGER NOT NULL,
+    overlay INTEGER NOT NULL,
+    source TEXT,
+    PRIMARY KEY(inventory, name)
+) WITHOUT ROWID;
+CREATE INDEX repository_package_name ON repository_package(name, version);
+
+-- Tokens beside passwords; only the SHA-256 of the secret is kept. Times are milliseconds since 1970.
+--   job: the one job that it may upload for; NULL for all that its user may
+CREATE TABLE repository_token (
+    id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+    user INTEGER NOT NULL REFERENCES user(id) ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    sha256 BLOB NOT NULL UNIQUE,
+    job TEXT,
+    created INTEGER NOT NULL,
+    expires INTEGER,
+    used INTEGER,
+    UNIQUE(user, name)
+);
+
+-- Builds that are kept whatever the retention policy says, each under a word such as 'release-1.2'.
+CREATE TABLE repository_pin (
+    build INTEGER NOT NULL REFERENCES build(id) ON DELETE CASCADE,
+    tag TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    PRIMARY KEY(build, tag)
+) WITHOUT ROWID;
+
+-- Hooks and webhooks, as they are due and as they went. Times are milliseconds since 1970.
+--   event: 'upload', 'failure' or 'output-changed'; state: 'waiting', 'running', 'done', 'failed'
+--   target: the file name of a hook, or the address of a webhook
+CREATE TABLE repository_hook_run (
+    id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+    build INTEGER NOT NULL REFERENCES build(id) ON DELETE CASCADE,
+    kind TEXT NOT NULL,
+    event TEXT NOT NULL,
+    target TEXT NOT NULL,
+    state TEXT NOT NULL,
+    tries INTEGER NOT NULL,
+    next_try INTEGER NOT NULL,
+    started INTEGER,
+    finished INTEGER,
+    status INTEGER,
+    log TEXT
+);
+CREATE INDEX repository_hook_run_build ON repository_hook_run(build);
+CREATE INDEX repository_hook_run_due ON repository_hook_run(target, next_try, id) WHERE state IN ('waiting', 'running');
+
+CREATE INDEX repository_good ON build(job, platform, start_d DESC, start_ps DESC) WHERE result_code = 0;
+CREATE INDEX repository_latest ON build(job, platform, start_d DESC, start_ps DESC)
+    WHERE result_code = 0 AND main_binary IS NOT NULL;
+CREATE INDEX repository_failed ON build(start_d DESC, start_ps DESC) WHERE result_code <> 0;
+CREATE INDEX repository_job_failed ON build(job, start_d DESC, start_ps DESC) WHERE result_code <> 0;
+CREATE INDEX repository_newest ON build(start_d DESC, start_ps DESC);
+CREATE INDEX repository_job_platform ON build(job, platform);
+CREATE INDEX repository_finish ON build(finish_d, finish_ps);
+";

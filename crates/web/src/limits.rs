@@ -1,0 +1,35 @@
+//! Every input of the repository has a limit, and every limit a name with its unit. Those an operator may change are
+//! defaults here; those of names and records are in `builder_model::limits`.
+
+use std::time::Duration;
+
+/// Longest name of a job or of a platform, in bytes: that of a column of the original, and of a folder.
+pub const NAME_BYTES_MAX: usize = 255;
+/// Default for the body of one upload, in bytes.
+pub const UPLOAD_BYTES_MAX: u64 = 20 << 30;
+/// Longest pause between two pieces of a body before its sender counts as gone.
+pub const BODY_PAUSE_MAX: Duration = Duration::from_secs(60);
+/// Longest that a peer may take to send the head of a request.
+pub const HEAD_DURATION_MAX: Duration = Duration::from_secs(20);
+/// Pieces of a body that wait between the socket and the disk.
+pub const BODY_PIECES_QUEUED_MAX: usize = 8;
+/// Uploads that are received at once; further ones are asked to come again.
+pub const UPLOADS_AT_ONCE_MAX: usize = 64;
+/// Connections that are open at once; further ones wait in the backlog.
+pub const CONNECTIONS_MAX: usize = 4096;
+/// Largest artifact that is read into memory to derive facts from it, in bytes; a larger one counts as unreadable.
+pub const FACTS_BYTES_MAX: u64 = 16 << 20;
+/// Longest readme that is kept, in bytes.
+pub const README_BYTES_MAX: u64 = 256 << 10;
+/// Longest description or synopsis that is kept, in bytes.
+pub const TEXT_BYTES_MAX: usize = 16 << 10;
+/// Connections to the database that only read: as many requests are answered at once.
+pub const READERS_MAX: usize = 8;
+/// How long a statement waits for another process that has the database.
+pub const DATABASE_WAIT: Duration = Duration::from_secs(10);
+/// Failed passwords from one address before it has to wait.
+pub const PASSWORDS_WRONG_MAX: u32 = 10;
+/// How long an address has to wait after [`PASSWORDS_WRONG_MAX`] wrong passwords.
+pub const PASSWORDS_WRONG_PAUSE: Duration = Duration::from_secs(60);
+/// Passwords that are checked at once; each costs 16 MiB and tens of milliseconds.
+pub const PASSWORDS_AT_ONCE_MAX: usize = 2;
