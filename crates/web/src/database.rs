@@ -3,6 +3,7 @@
 //! WAL with `synchronous=FULL`: what [`Database::write`] has committed, a power cut cannot take back. Another process,
 //! such as `builder-db` or the original's, may use the file at the same time.
 
+pub mod columns;
 pub mod schema;
 
 use crate::error::WebError;

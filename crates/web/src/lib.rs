@@ -11,6 +11,7 @@ pub mod error;
 pub mod http;
 pub mod limits;
 pub mod name;
+pub mod outline;
 pub mod settings;
 
 pub use app::App;
