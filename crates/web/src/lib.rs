@@ -3,6 +3,7 @@
 //! Octets come in through `ingest`, which leaves files in the [`depot`] and rows in the [`database`]; everything that
 //! is shown is read from there. Routes and pages decide nothing that rows do not say.
 
+pub mod accounts;
 pub mod app;
 pub mod database;
 pub mod depot;

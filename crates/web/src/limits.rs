@@ -33,3 +33,13 @@ pub const PASSWORDS_WRONG_MAX: u32 = 10;
 pub const PASSWORDS_WRONG_PAUSE: Duration = Duration::from_secs(60);
 /// Passwords that are checked at once; each costs 16 MiB and tens of milliseconds.
 pub const PASSWORDS_AT_ONCE_MAX: usize = 2;
+/// Longest password, in bytes.
+pub const PASSWORD_BYTES_MAX: usize = 1024;
+/// Largest cost `n` of scrypt that a row may ask for; the default is 16384.
+pub const SCRYPT_N_MAX: u64 = 1 << 20;
+/// Largest block size `r` of scrypt that a row may ask for; the default is 8.
+pub const SCRYPT_R_MAX: u64 = 32;
+/// Largest parallelism `p` of scrypt that a row may ask for; the default is 1.
+pub const SCRYPT_P_MAX: u64 = 16;
+/// Most memory that a check of one password may take, in bytes: `128 * n * r`. The default takes 16 MiB.
+pub const SCRYPT_BYTES_MAX: u64 = 1 << 30;

@@ -1,0 +1,4 @@
+//! Who may do what: passwords and tokens as rows keep them.
+
+pub mod password;
+pub mod token;
