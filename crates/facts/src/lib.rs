@@ -2,5 +2,13 @@
 
 pub mod artifact_role;
 pub mod buildinfo;
+pub mod compare;
+pub mod environment;
 pub mod identity;
+pub mod key_values;
+pub mod opam;
 pub mod solo5;
+pub mod system_packages;
+mod text;
+
+pub use key_values::KeyValues;
