@@ -244,6 +244,10 @@ impl<'a> Lexer<'a> {
             _ => {
                 let start = self.at;
                 self.at += 1;
+                // The rest of a character of several bytes, so that the error shows it whole.
+                while self.peek(0).is_some_and(|byte| byte & 0b1100_0000 == 0b1000_0000) {
+                    self.at += 1;
+                }
                 return Err(self.refuse(start, "a field, a section or a value"));
             }
         };

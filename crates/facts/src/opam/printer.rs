@@ -79,15 +79,7 @@ impl Printer {
         match &value.kind {
             ValueKind::List(values) if is_spread(values) || remaining(value, room).is_none() => self.spread(values),
             ValueKind::Logic { operator, operands } if remaining(value, room).is_none() => {
-                for (index, operand) in operands.iter().enumerate() {
-                    if index > 0 {
-                        self.text.push('\n');
-                        self.margin();
-                        self.text.push_str(operator.as_str());
-                        self.text.push(' ');
-                    }
-                    self.nested(|printer| printer.value(operand, printer.indent + INDENT_SPACES));
-                }
+                self.nested(|printer| printer.formula(operator.as_str(), operands, column));
             }
             ValueKind::Group(values) if remaining(value, room).is_none() => {
                 self.text.push('(');
@@ -109,6 +101,21 @@ impl Printer {
             | ValueKind::Logic { .. }
             | ValueKind::Prefix { .. }
             | ValueKind::Environment { .. } => self.inline(value),
+        }
+    }
+
+    /// A formula with each operand on its own line.
+    fn formula(&mut self, operator: &str, operands: &[Value], column: usize) {
+        for (index, operand) in operands.iter().enumerate() {
+            if index == 0 {
+                self.value(operand, column);
+            } else {
+                self.text.push('\n');
+                self.margin();
+                self.text.push_str(operator);
+                self.text.push(' ');
+                self.value(operand, self.indent + operator.len() + 1);
+            }
         }
     }
 
