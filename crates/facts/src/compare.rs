@@ -17,7 +17,7 @@ pub use legacy::{
     LegacyPackage, LegacyVersionChange,
 };
 pub use opam::{OpamDiff, OpamFileChange, OpamFiles, VersionChange};
-pub use text_diff::{DIFF_WORK_MAX, DiffLine, Hunk, LineKind, TextDiff};
+pub use text_diff::{DIFF_LINES_MAX, DIFF_WORK_MAX, DiffLine, Hunk, LineKind, TextDiff};
 
 use crate::key_values::KeyValues;
 use crate::opam::{OpamError, Switch};

@@ -1,7 +1,7 @@
 //! How two opam switches differ: packages, versions, opam files, vendored sources.
 
 use super::duniverse::DuniverseDiff;
-use super::text_diff::{TextDiff, Work};
+use super::text_diff::{Budget, TextDiff};
 use crate::opam::{InstalledPackage, Overlay, Package, Switch, effectively_equal};
 use std::collections::BTreeMap;
 
@@ -73,7 +73,7 @@ impl OpamDiff {
 
     pub(super) fn of(left: &Switch, right: &Switch) -> Self {
         let mut diff = Self { duniverse: DuniverseDiff::of(left.duniverse(), right.duniverse()), ..Self::default() };
-        let mut work = Work::default();
+        let mut budget = Budget::default();
         let mut others: BTreeMap<&str, InstalledPackage<'_>> =
             right.packages().into_iter().map(|package| (package.name, package)).collect();
         for left in left.packages() {
@@ -84,7 +84,7 @@ impl OpamDiff {
                     left: left.version.to_owned(),
                     right: right.version.to_owned(),
                 }),
-                Some(right) => diff.opam_files.extend(opam_file_change(&left, &right, &mut work)),
+                Some(right) => diff.opam_files.extend(opam_file_change(&left, &right, &mut budget)),
             }
         }
         diff.only_right = others.values().map(owned).collect();
@@ -99,7 +99,7 @@ fn owned(package: &InstalledPackage<'_>) -> Package {
 fn opam_file_change(
     left: &InstalledPackage<'_>,
     right: &InstalledPackage<'_>,
-    work: &mut Work,
+    budget: &mut Budget,
 ) -> Option<OpamFileChange> {
     let files = match (left.overlay, right.overlay) {
         (None, None) => return None,
@@ -109,6 +109,6 @@ fn opam_file_change(
         (None, Some(_)) => OpamFiles::OnlyRight,
     };
     let text = |overlay: Option<&Overlay>| overlay.map(Overlay::to_text).unwrap_or_default();
-    let diff = TextDiff::of(&text(left.overlay), &text(right.overlay), work);
+    let diff = TextDiff::of(&text(left.overlay), &text(right.overlay), budget);
     Some(OpamFileChange { package: owned(left), files, diff })
 }

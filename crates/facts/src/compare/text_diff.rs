@@ -8,6 +8,10 @@ use std::fmt::Write as _;
 /// comes after is shown as all lines removed and all lines added. Hundreds of opam files of 100 lines stay far below.
 pub const DIFF_WORK_MAX: u64 = 50_000_000;
 
+/// Lines of each text that are looked at, less those that the diffs of the same comparison already show. This bounds the
+/// memory of a comparison; an opam file of a real package has less than a thousand.
+pub const DIFF_LINES_MAX: usize = 100_000;
+
 /// Lines around a change that are shown with it.
 const CONTEXT_LINES: usize = 3;
 
@@ -53,28 +57,30 @@ pub struct TextDiff {
     pub hunks: Vec<Hunk>,
     /// Whether [`DIFF_WORK_MAX`] was reached, so that lines may be shown as removed and added that are on both sides.
     pub is_coarse: bool,
+    /// Whether [`DIFF_LINES_MAX`] was reached, so that later lines are missing.
+    pub is_cut: bool,
 }
 
-/// What remains of [`DIFF_WORK_MAX`].
+/// What remains of [`DIFF_WORK_MAX`] and [`DIFF_LINES_MAX`].
 #[derive(Debug)]
-pub(super) struct Work(u64);
+pub(super) struct Budget {
+    steps: u64,
+    lines: usize,
+}
 
-impl Default for Work {
+impl Default for Budget {
     fn default() -> Self {
-        Self(DIFF_WORK_MAX)
+        Self { steps: DIFF_WORK_MAX, lines: DIFF_LINES_MAX }
     }
 }
 
-impl Work {
-    fn take(&mut self, left_lines: usize, right_lines: usize) -> bool {
-        let product = u64::try_from(left_lines.saturating_mul(right_lines)).unwrap_or(u64::MAX);
-        match self.0.checked_sub(product) {
-            Some(rest) => {
-                self.0 = rest;
-                true
-            }
-            None => false,
-        }
+impl Budget {
+    /// Takes the steps of a diff of so many lines, if they are left.
+    fn take_steps(&mut self, left_lines: usize, right_lines: usize) -> bool {
+        let steps = u64::try_from(left_lines.saturating_mul(right_lines)).unwrap_or(u64::MAX);
+        let rest = self.steps.checked_sub(steps);
+        self.steps = rest.unwrap_or(self.steps);
+        rest.is_some()
     }
 }
 
@@ -88,13 +94,16 @@ impl Hunk {
 }
 
 impl TextDiff {
-    pub(super) fn of(left: &str, right: &str, work: &mut Work) -> Self {
-        let left: Vec<&str> = left.lines().collect();
-        let right: Vec<&str> = right.lines().collect();
-        let (operations, is_coarse) = operations(&left, &right, work);
+    pub(super) fn of(left: &str, right: &str, budget: &mut Budget) -> Self {
+        let is_cut = [left, right].iter().any(|text| text.lines().nth(budget.lines).is_some());
+        let left: Vec<&str> = left.lines().take(budget.lines).collect();
+        let right: Vec<&str> = right.lines().take(budget.lines).collect();
+        let (operations, is_coarse) = operations(&left, &right, budget);
         let groups = group_diff_ops(operations, CONTEXT_LINES);
-        let hunks = groups.iter().filter_map(|group| hunk(group, &left, &right)).collect();
-        Self { hunks, is_coarse }
+        let hunks: Vec<Hunk> = groups.iter().filter_map(|group| hunk(group, &left, &right)).collect();
+        let shown: usize = hunks.iter().map(|hunk| hunk.lines.len()).sum();
+        budget.lines = budget.lines.saturating_sub(shown);
+        Self { hunks, is_coarse, is_cut }
     }
 
     /// The diff as `diff -u` writes it, ending with a newline; empty if nothing differs.
@@ -123,7 +132,7 @@ impl TextDiff {
 
 /// Which lines are equal, removed, added. Lines are numbered first, so that comparing two of them costs the same however
 /// long they are.
-fn operations(left: &[&str], right: &[&str], work: &mut Work) -> (Vec<DiffOp>, bool) {
+fn operations(left: &[&str], right: &[&str], budget: &mut Budget) -> (Vec<DiffOp>, bool) {
     let mut numbers = HashMap::new();
     let mut number = |line| -> usize {
         let next = numbers.len();
@@ -135,7 +144,7 @@ fn operations(left: &[&str], right: &[&str], work: &mut Work) -> (Vec<DiffOp>, b
     let pairs_behind = left[before..].iter().rev().zip(right[before..].iter().rev());
     let behind = pairs_behind.take_while(|(left, right)| left == right).count();
     let (left_changed, right_changed) = (left.len() - before - behind, right.len() - before - behind);
-    if work.take(left_changed, right_changed) {
+    if budget.take_steps(left_changed, right_changed) {
         return (capture_diff_slices(Algorithm::Myers, &left, &right), false);
     }
     let equal = |old_index, new_index, len| DiffOp::Equal { old_index, new_index, len };
@@ -179,18 +188,18 @@ mod tests {
     fn a_diff_reads_like_that_of_diff() {
         let left = "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\nk\n";
         let right = "a\nB\nc\nd\ne\nf\ng\nh\ni\nj\nk\nl\n";
-        let diff = TextDiff::of(left, right, &mut Work::default());
+        let diff = TextDiff::of(left, right, &mut Budget::default());
         let unified = "--- l\n+++ r\n@@ -1,5 +1,5 @@\n a\n-b\n+B\n c\n d\n e\n@@ -9,3 +9,4 @@\n i\n j\n k\n+l\n";
         assert_eq!(diff.unified("l", "r"), unified);
         assert!(!diff.is_coarse);
-        assert_eq!(TextDiff::of(left, left, &mut Work::default()), TextDiff::default());
+        assert_eq!(TextDiff::of(left, left, &mut Budget::default()), TextDiff::default());
     }
 
     #[test]
     fn an_empty_side_begins_at_line_zero() {
-        let added = TextDiff::of("", "x\ny\n", &mut Work::default());
+        let added = TextDiff::of("", "x\ny\n", &mut Budget::default());
         assert_eq!(added.unified("l", "r"), "--- l\n+++ r\n@@ -0,0 +1,2 @@\n+x\n+y\n");
-        let removed = TextDiff::of("x\n", "", &mut Work::default());
+        let removed = TextDiff::of("x\n", "", &mut Budget::default());
         assert_eq!(removed.unified("l", "r"), "--- l\n+++ r\n@@ -1 +0,0 @@\n-x\n");
     }
 
@@ -200,11 +209,22 @@ mod tests {
             let middle: String = (0..lines).map(|line| format!("{prefix}{line}\n")).collect();
             format!("top\n{middle}end\n")
         };
-        let mut work = Work(100);
-        assert!(!TextDiff::of(&text("l", 9), &text("r", 9), &mut work).is_coarse);
-        let diff = TextDiff::of(&text("l", 5), &text("r", 5), &mut work);
+        let mut budget = Budget { steps: 100, ..Budget::default() };
+        assert!(!TextDiff::of(&text("l", 9), &text("r", 9), &mut budget).is_coarse);
+        let diff = TextDiff::of(&text("l", 5), &text("r", 5), &mut budget);
         assert!(diff.is_coarse);
         assert_eq!(diff.hunks[0].lines.len(), 12);
         assert_eq!(diff.hunks[0].header(), "@@ -1,7 +1,7 @@");
+    }
+
+    #[test]
+    fn too_many_lines_are_cut() {
+        let mut budget = Budget { lines: 3, ..Budget::default() };
+        let diff = TextDiff::of("a\nb\nc\nd\n", "a\nb\nx\n", &mut budget);
+        assert!(diff.is_cut);
+        assert_eq!(diff.unified("l", "r"), "--- l\n+++ r\n@@ -1,3 +1,3 @@\n a\n b\n-c\n+x\n");
+        assert_eq!(budget.lines, 0);
+        let next = TextDiff::of("a\n", "b\n", &mut budget);
+        assert_eq!((next.hunks.len(), next.is_cut), (0, true));
     }
 }
