@@ -3,6 +3,8 @@
 use crate::database::Database;
 use crate::depot::Depot;
 use crate::error::WebError;
+use crate::http::page_cache::PageCache;
+use crate::pages::look::Look;
 use crate::settings::Settings;
 use axum::response::Response;
 use rusqlite::Connection;
@@ -17,6 +19,8 @@ struct Parts {
     settings: Settings,
     depot: Depot,
     database: Database,
+    look: Look,
+    page_cache: PageCache,
 }
 
 impl App {
@@ -24,7 +28,8 @@ impl App {
     pub fn open(settings: Settings) -> Result<Self, WebError> {
         let depot = Depot::open(&settings.datadir)?;
         let database = Database::open(&settings.datadir)?;
-        Ok(Self(Arc::new(Parts { settings, depot, database })))
+        let look = Look::of(&settings.site);
+        Ok(Self(Arc::new(Parts { settings, depot, database, look, page_cache: PageCache::default() })))
     }
 
     /// What the repository was told.
@@ -40,6 +45,16 @@ impl App {
     /// Its rows.
     pub fn database(&self) -> &Database {
         &self.0.database
+    }
+
+    /// What is the same on every page.
+    pub(crate) fn look(&self) -> &Look {
+        &self.0.look
+    }
+
+    /// Pages that are kept until the next commit.
+    pub(crate) fn page_cache(&self) -> &PageCache {
+        &self.0.page_cache
     }
 
     /// Reads rows in one snapshot; for code that may block.

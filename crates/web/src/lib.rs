@@ -13,6 +13,7 @@ pub mod http;
 pub mod limits;
 pub mod name;
 pub mod outline;
+pub(crate) mod pages;
 pub mod settings;
 
 pub use app::App;

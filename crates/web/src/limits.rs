@@ -43,3 +43,7 @@ pub const SCRYPT_R_MAX: u64 = 32;
 pub const SCRYPT_P_MAX: u64 = 16;
 /// Most memory that a check of one password may take, in bytes: `128 * n * r`. The default takes 16 MiB.
 pub const SCRYPT_BYTES_MAX: u64 = 1 << 30;
+/// Largest logo, in bytes: it is part of every page.
+pub const LOGO_BYTES_MAX: u64 = 8 << 10;
+/// Rendered pages that are kept until the next commit, in bytes.
+pub const PAGES_BYTES_MAX: usize = 32 << 20;

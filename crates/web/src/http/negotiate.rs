@@ -4,7 +4,7 @@ use http::{HeaderMap, header};
 use percent_encoding::percent_decode_str;
 
 /// The form of an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Form {
     /// For people.
     Html,

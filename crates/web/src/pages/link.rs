@@ -1,0 +1,71 @@
+//! Addresses of pages. Every part that came from an upload is percent-encoded, so that a name can neither add a
+//! segment nor end an attribute.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use std::fmt::Display;
+
+/// All but the unreserved characters of RFC 3986.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// A path keeps its slashes.
+const PATH: &AsciiSet = &SEGMENT.remove(b'/').remove(b'+');
+
+/// One segment of a path, or a value in a query.
+pub(crate) fn segment(text: &str) -> String {
+    match text {
+        // A browser would resolve these before it asks.
+        "." => "%2E".into(),
+        ".." => "%2E%2E".into(),
+        _ => utf8_percent_encode(text, SEGMENT).to_string(),
+    }
+}
+
+/// The path of an artifact, slashes kept.
+pub(crate) fn path(text: &str) -> String {
+    utf8_percent_encode(text, PATH).to_string()
+}
+
+/// The page of a job, on one platform or on all.
+pub(crate) fn job(name: &str, platform: Option<&str>) -> String {
+    format!("/job/{}{}", segment(name), query(platform))
+}
+
+/// The page of a job with its failed builds.
+pub(crate) fn job_failed(name: &str, platform: Option<&str>) -> String {
+    format!("/job/{}/failed{}", segment(name), query(platform))
+}
+
+/// The page of a build.
+pub(crate) fn build(job: &str, uuid: impl Display) -> String {
+    format!("/job/{}/build/{uuid}", segment(job))
+}
+
+/// The main binary of a build.
+pub(crate) fn main_binary(job: &str, uuid: impl Display) -> String {
+    format!("{}/main-binary", build(job, uuid))
+}
+
+/// An artifact of a build.
+pub(crate) fn artifact(job: &str, uuid: impl Display, filepath: &str) -> String {
+    format!("{}/f/{}", build(job, uuid), path(filepath))
+}
+
+/// The comparison of two builds.
+pub(crate) fn compare(left: impl Display, right: impl Display) -> String {
+    format!("/compare/{left}/{right}")
+}
+
+fn query(platform: Option<&str>) -> String {
+    platform.map(|platform| format!("?platform={}", segment(platform))).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_stay_within_their_segment() {
+        assert_eq!(job("a b/ü\"<", Some("x&y=z")), "/job/a%20b%2F%C3%BC%22%3C?platform=x%26y%3Dz");
+        assert_eq!(artifact("..", 1, "bin/a b?c#d"), "/job/%2E%2E/build/1/f/bin/a%20b%3Fc%23d");
+        assert_eq!(main_binary("hello", 1), "/job/hello/build/1/main-binary");
+    }
+}
