@@ -14,6 +14,7 @@ pub mod limits;
 pub mod name;
 pub mod outline;
 pub(crate) mod pages;
+pub mod removal;
 pub mod settings;
 
 pub use app::App;

@@ -47,3 +47,5 @@ pub const SCRYPT_BYTES_MAX: u64 = 1 << 30;
 pub const LOGO_BYTES_MAX: u64 = 8 << 10;
 /// Rendered pages that are kept until the next commit, in bytes.
 pub const PAGES_BYTES_MAX: usize = 32 << 20;
+/// Builds that are removed in one transaction: uploads wait as long.
+pub const REMOVAL_BUILDS_AT_ONCE_MAX: usize = 100;
