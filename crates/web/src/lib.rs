@@ -4,6 +4,7 @@
 //! is shown is read from there. Routes and pages decide nothing that rows do not say.
 
 pub mod accounts;
+pub mod admin;
 pub mod app;
 pub mod database;
 pub mod depot;

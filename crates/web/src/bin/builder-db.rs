@@ -1,3 +1,5 @@
-//! builder-db.
+//! builder-db: the administration of a repository's data folder.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    builder_web::admin::main(std::env::args_os())
+}

@@ -1,0 +1,6 @@
+//! `builder-db`, as an operator starts it.
+
+mod builds;
+mod migrate;
+mod support;
+mod users;

@@ -1,0 +1,4 @@
+//! What the programs of the repository do, seen from outside. One binary, so that there is one to link.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where it fails")]
+
+mod admin;
