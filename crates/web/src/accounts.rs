@@ -1,4 +1,5 @@
 //! Who may do what: passwords and tokens as rows keep them.
 
+pub(crate) mod gate;
 pub mod password;
 pub mod token;

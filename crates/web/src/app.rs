@@ -1,14 +1,18 @@
 //! What every request has at hand: the open data folder and the settings.
 
+use crate::accounts::gate::Gate;
 use crate::database::Database;
 use crate::depot::Depot;
 use crate::error::WebError;
 use crate::http::page_cache::PageCache;
+use crate::limits::{MAKING_AT_ONCE_MAX, UPLOADS_AT_ONCE_MAX};
 use crate::pages::look::Look;
 use crate::settings::Settings;
 use axum::response::Response;
 use rusqlite::Connection;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 /// A repository that is open. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -21,6 +25,15 @@ struct Parts {
     database: Database,
     look: Look,
     page_cache: PageCache,
+    /// Held while the files and rows of one build become durable.
+    commit: Mutex<()>,
+    gate: Gate,
+    /// Places for uploads.
+    uploads: Arc<Semaphore>,
+    /// Places for files that are put together while they are sent.
+    making: Arc<Semaphore>,
+    /// Told after each upload.
+    uploaded: Notify,
 }
 
 impl App {
@@ -29,7 +42,18 @@ impl App {
         let depot = Depot::open(&settings.datadir)?;
         let database = Database::open(&settings.datadir)?;
         let look = Look::of(&settings.site);
-        Ok(Self(Arc::new(Parts { settings, depot, database, look, page_cache: PageCache::default() })))
+        Ok(Self(Arc::new(Parts {
+            settings,
+            depot,
+            database,
+            look,
+            page_cache: PageCache::default(),
+            commit: Mutex::new(()),
+            gate: Gate::default(),
+            uploads: Arc::new(Semaphore::new(UPLOADS_AT_ONCE_MAX)),
+            making: Arc::new(Semaphore::new(MAKING_AT_ONCE_MAX)),
+            uploaded: Notify::new(),
+        })))
     }
 
     /// What the repository was told.
@@ -55,6 +79,36 @@ impl App {
     /// Pages that are kept until the next commit.
     pub(crate) fn page_cache(&self) -> &PageCache {
         &self.0.page_cache
+    }
+
+    /// Waits for the turn to make the files and rows of one build durable.
+    pub(crate) fn commit_turn(&self) -> MutexGuard<'_, ()> {
+        self.0.commit.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Who may come in.
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.0.gate
+    }
+
+    /// A place for an upload; none when too many are under way.
+    pub(crate) fn upload_place(&self) -> Option<OwnedSemaphorePermit> {
+        self.0.uploads.clone().try_acquire_owned().ok()
+    }
+
+    /// A place for a file that is put together while it is sent; none when too many are.
+    pub(crate) fn making_place(&self) -> Option<Arc<OwnedSemaphorePermit>> {
+        self.0.making.clone().try_acquire_owned().ok().map(Arc::new)
+    }
+
+    /// Says that a build was stored.
+    pub(crate) fn uploaded(&self) {
+        self.0.uploaded.notify_one();
+    }
+
+    /// The time of this machine.
+    pub(crate) fn now(&self) -> SystemTime {
+        SystemTime::now()
     }
 
     /// Reads rows in one snapshot; for code that may block.

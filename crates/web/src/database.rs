@@ -5,6 +5,7 @@
 
 pub mod columns;
 pub mod schema;
+pub mod stored;
 
 use crate::error::WebError;
 use crate::limits::{DATABASE_WAIT, READERS_MAX};

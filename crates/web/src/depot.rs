@@ -141,6 +141,15 @@ impl Depot {
     }
 }
 
+/// Random bytes of the system.
+pub(crate) fn random<const COUNT: usize>() -> Result<[u8; COUNT], WebError> {
+    let mut bytes = [0; COUNT];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| io::Error::other(error.to_string()))
+        .tried("read", Path::new("/dev/urandom"))?;
+    Ok(bytes)
+}
+
 /// Makes a folder where there is none.
 pub(crate) fn make_folder(path: &Path) -> Result<(), WebError> {
     match fs::DirBuilder::new().mode(0o755).create(path) {

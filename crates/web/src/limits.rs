@@ -49,3 +49,15 @@ pub const LOGO_BYTES_MAX: u64 = 8 << 10;
 pub const PAGES_BYTES_MAX: usize = 32 << 20;
 /// Builds that are removed in one transaction: uploads wait as long.
 pub const REMOVAL_BUILDS_AT_ONCE_MAX: usize = 100;
+/// Requests that wait for their password to be checked; further ones are asked to come again.
+pub const PASSWORDS_WAITING_MAX: usize = 64;
+/// Pairs of address and user whose wrong passwords are counted.
+pub const GUESSERS_MAX: usize = 10_000;
+/// How much of a refused body is still read, so that its sender gets to see the answer, in bytes.
+pub const REFUSED_BODY_BYTES_MAX: usize = 4 << 20;
+/// How long a refused body is still read.
+pub const REFUSED_BODY_WAIT: Duration = Duration::from_secs(5);
+/// How long open requests may go on when the server is asked to stop.
+pub const STOP_WAIT: Duration = Duration::from_secs(10);
+/// Files that are put together while they are sent, such as archives, at once.
+pub const MAKING_AT_ONCE_MAX: usize = 16;

@@ -1,3 +1,5 @@
-//! builder-web.
+//! builder-web: see `builder_web::cli`.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    builder_web::cli::main(std::env::args_os())
+}

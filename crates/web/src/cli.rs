@@ -1,0 +1,228 @@
+//! The command line of builder-web.
+
+use crate::config::Config;
+use crate::settings::{EXPIRED_DAYS, Settings};
+use crate::start::Repository;
+use anyhow::Context;
+use clap::{CommandFactory, Parser, Subcommand};
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+
+const AFTER_HELP: &str = "\
+Examples:
+  builder-db migrate --datadir /var/lib/builder-web      make an empty repository
+  builder-web --datadir /var/lib/builder-web --configdir /etc/builder-web
+  builder-web --host :: --port 8080
+
+Configuration: CONFIGDIR/builder-web.toml may hold
+  host = \"::\"                    port = 8080
+  expired-jobs = 30              upload-bytes-max = 21474836480
+  [site]                         name, introduction (Markdown), logo (a file), url
+  [retention]                    keep-last, keep-days: what `builder-db gc` keeps
+  [[webhook]]                    url, secret, events, jobs
+What the command line says wins.
+
+Exit status: 0 stopped when asked to · 1 cannot start or go on · 2 wrong usage, or a database of another version";
+
+/// The port of the original.
+const PORT: u16 = 3000;
+
+#[cfg(target_os = "freebsd")]
+const FOLDERS: (&str, &str) = ("/var/db/builder-web", "/usr/local/etc/builder-web");
+#[cfg(not(target_os = "freebsd"))]
+const FOLDERS: (&str, &str) = ("/var/lib/builder-web", "/etc/builder-web");
+
+/// Receives finished builds, shows and compares them, and serves what they made.
+#[derive(Debug, Parser)]
+#[command(name = "builder-web", version, after_help = AFTER_HELP, disable_help_flag = true, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// The address to listen at [default: 127.0.0.1]
+    #[arg(short = 'h', long, value_name = "ADDR")]
+    host: Option<IpAddr>,
+    /// The port to listen at [default: 3000]
+    #[arg(short, long, value_name = "N")]
+    port: Option<u16>,
+    /// The data folder; it must exist [default: /var/lib/builder-web, on FreeBSD /var/db/builder-web]
+    #[arg(short, long, value_name = "DIR", env = "BUILDER_WEB_DATADIR")]
+    datadir: Option<PathBuf>,
+    /// The configuration folder; it must exist [default: /etc/builder-web, on FreeBSD /usr/local/etc/builder-web]
+    #[arg(short, long, value_name = "DIR")]
+    configdir: Option<PathBuf>,
+    /// The front page hides a platform of a job whose newest good build ended more days ago; 0 is never [default: 30]
+    #[arg(long, value_name = "DAYS")]
+    expired_jobs: Option<u32>,
+    /// What to log: error, warn, info, debug or trace, or a filter such as builder_web=debug [default: info]
+    #[arg(short, long, value_name = "LEVEL", env = "LOGGING_LEVELS")]
+    logging_levels: Option<String>,
+    /// When to colour the log: auto, always or never
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    color: clap::ColorChoice,
+    /// Print help
+    #[arg(long, action = clap::ArgAction::Help)]
+    help: Option<bool>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Write a completion script for a shell to standard output
+    #[command(hide = true)]
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual page into a folder
+    #[command(hide = true)]
+    Man {
+        /// Which folder
+        dir: PathBuf,
+    },
+}
+
+/// Runs builder-web with these arguments, the first of which is the program's name.
+#[expect(clippy::print_stderr, reason = "the last word of a program that cannot go on")]
+pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come here, too; where the terminal is gone there is nobody to tell.
+            let _gone: std::io::Result<()> = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("builder-web: {error:#}");
+            let is_version = error.chain().any(|cause| {
+                let own = cause.downcast_ref::<crate::start::StartError>();
+                matches!(own, Some(crate::start::StartError::Own(crate::WebError::DatabaseVersion { .. })))
+            });
+            if is_version { ExitCode::from(2) } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    match cli.command {
+        Some(Command::Completions { shell }) => {
+            clap_complete::generate(shell, &mut Cli::command(), "builder-web", &mut std::io::stdout());
+            Ok(())
+        }
+        Some(Command::Man { dir }) => Ok(clap_mangen::generate_to(Cli::command(), dir)?),
+        None => serve(cli),
+    }
+}
+
+fn serve(cli: Cli) -> anyhow::Result<()> {
+    start_logging(cli.logging_levels.as_deref(), cli.color);
+    let configdir = cli.configdir.unwrap_or_else(|| FOLDERS.1.into());
+    anyhow::ensure!(
+        configdir.is_dir(),
+        "the configuration folder {} does not exist\nhint: create it, it may be empty, or name another one with --configdir",
+        configdir.display()
+    );
+    let config = Config::read(&configdir)?;
+    let mut settings = Settings::new(cli.datadir.unwrap_or_else(|| FOLDERS.0.into()), configdir);
+    settings.expired_days = cli.expired_jobs.or(config.expired_jobs).unwrap_or(EXPIRED_DAYS);
+    settings.upload_bytes_max = config.upload_bytes_max.unwrap_or(settings.upload_bytes_max);
+    settings.hook_limit = config.hook_seconds_max.map_or(settings.hook_limit, Duration::from_secs);
+    settings.site = config.site();
+    settings.webhooks = config.webhooks();
+    settings.retention = config.retention();
+    let ip = cli.host.or(config.host).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let address = SocketAddr::new(ip, cli.port.or(config.port).unwrap_or(PORT));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let served = runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let repository = Repository::start(settings, listeners(address)?).await?;
+        for address in repository.addresses() {
+            tracing::info!("serving at http://{address}/");
+        }
+        notify(&[sd_notify::NotifyState::Ready]);
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping");
+        notify(&[sd_notify::NotifyState::Stopping]);
+        repository.stop().await;
+        anyhow::Ok(())
+    });
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    served
+}
+
+fn notify(state: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::warn!("cannot tell the service manager: {error}");
+    }
+}
+
+/// The sockets that the service manager passed, or a new one.
+fn listeners(address: SocketAddr) -> anyhow::Result<Vec<TcpListener>> {
+    let mut passed = listenfd::ListenFd::from_env();
+    let mut listeners = Vec::new();
+    for index in 0..passed.len() {
+        listeners.extend(passed.take_tcp_listener(index).context("the service manager passed a strange socket")?);
+    }
+    if listeners.is_empty() {
+        listeners.push(listen(address).with_context(|| format!("cannot listen at {address}"))?);
+    }
+    Ok(listeners)
+}
+
+/// A socket that listens at an address; one for all addresses of IPv6 takes IPv4 as well.
+pub fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    /// How many connections may wait to be accepted.
+    const BACKLOG: i32 = 1024;
+    use socket2::{Domain, Protocol, Socket, Type};
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+fn start_logging(levels: Option<&str>, color: clap::ColorChoice) {
+    let filter = match levels {
+        Some(levels) => levels.into(),
+        None => tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()),
+    };
+    let colours = match color {
+        clap::ColorChoice::Always => true,
+        clap::ColorChoice::Never => false,
+        clap::ColorChoice::Auto => std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
+    };
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_target(false)
+        .with_writer(std::io::stderr)
+        .with_ansi(colours)
+        .init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_flags_are_those_of_the_original() {
+        Cli::command().debug_assert();
+        let line = "builder-web -h 0.0.0.0 -p 8080 -d /d -c /c --expired-jobs 0 -l debug --color never";
+        let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+        assert_eq!((cli.host, cli.port), (Some(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), Some(8080)));
+        assert_eq!((cli.expired_jobs, cli.datadir), (Some(0), Some("/d".into())));
+        assert!(Cli::try_parse_from(["builder-web", "--cachedir", "/x"]).is_err());
+    }
+}

@@ -1,0 +1,336 @@
+//! One part of a console as HTML: numbered lines that can be linked, their times, their colours as classes, and equal
+//! lines folded.
+//!
+//! A line is `<div id="L12"><a href="#L12">12</a><span>1.500s</span><code>text</code></div>`. Equal lines behind the
+//! first lie in `<details><summary>… 37 more like this</summary>…</details>`, so that links to them still work.
+
+use super::decode::{Decoder, Piece};
+use super::style::Style;
+use super::{ConsoleIndex, EQUAL_LINES_FOLDED_MIN, LINE_SHOWN_BYTES_MAX, PART_READ_BYTES_MAX};
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::FileExt as _;
+
+/// How much is read at once, in bytes.
+const READ_BYTES: usize = 64 << 10;
+/// The sign for a control character is this many code points behind it.
+const CONTROL_PICTURES: u32 = 0x2400;
+const DELETE_PICTURE: char = '\u{2421}';
+
+/// Some lines of a console as HTML.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// The lines.
+    pub html: String,
+    /// The number of the first of them, counted from 1.
+    pub first_line: u64,
+    /// The number of the last of them.
+    pub last_line: u64,
+}
+
+/// Reads one part, counted from 0, out of `console.txt`; `None` if there is no such part.
+///
+/// Reads at most [`PART_READ_BYTES_MAX`] bytes. Of a line that goes on behind them, or is longer than
+/// [`LINE_SHOWN_BYTES_MAX`], the end is left out, and the page says so. The HTML has at most about 15 times as many
+/// bytes as what is shown, if each of its characters has another colour.
+pub fn render_part(file: &File, index: &ConsoleIndex, part: usize) -> io::Result<Option<Part>> {
+    let Some((start, end)) = index.part(part) else { return Ok(None) };
+    let mut decoder = Decoder::new(start.style);
+    let mut lines = Lines::new(start.lines_before);
+    let mut buffer = [0; READ_BYTES];
+    let read_end = end.min(start.offset.saturating_add(PART_READ_BYTES_MAX));
+    let mut at = start.offset;
+    while at < read_end {
+        let wanted = (read_end - at).min(READ_BYTES as u64) as usize;
+        let count = match file.read_at(&mut buffer[..wanted], at) {
+            // Somebody cut the file: what is there is shown.
+            Ok(0) => break,
+            Ok(count) => count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        decoder.push(&buffer[..count], &mut |piece| lines.piece(piece));
+        at += count as u64;
+    }
+    lines.line.unread = end - at;
+    decoder.finish(&mut |piece| lines.piece(piece));
+    Ok(Some(lines.finish(start.lines_before + 1)))
+}
+
+/// The line that is being read.
+#[derive(Default)]
+struct Line {
+    time: Option<u64>,
+    text: Vec<u8>,
+    /// Where in the text another style begins.
+    styles: Vec<(usize, Style)>,
+    is_overwritten_next: bool,
+    /// How many bytes of text are not in `text`.
+    left_out: u64,
+    /// How many bytes of the file behind this line, its own among them, were not read.
+    unread: u64,
+}
+
+/// All lines so far, and the run of equal ones at their end.
+struct Lines {
+    html: String,
+    number: u64,
+    line: Line,
+    /// The HTML of the text of the last line.
+    content: String,
+    run_length: u64,
+    /// Where in `html` the first line of the run ends.
+    run_first_end: usize,
+}
+
+impl Line {
+    fn text(&mut self, text: &[u8], style: Style) {
+        if std::mem::take(&mut self.is_overwritten_next) {
+            self.text.clear();
+            self.styles.clear();
+            self.left_out = 0;
+        }
+        let shown = text.len().min(LINE_SHOWN_BYTES_MAX.saturating_sub(self.text.len()));
+        self.left_out += (text.len() - shown) as u64;
+        if shown > 0 && self.styles.last().is_none_or(|(_, last)| *last != style) {
+            self.styles.push((self.text.len(), style));
+        }
+        self.text.extend(&text[..shown]);
+    }
+
+    fn control(&mut self, byte: u8, style: Style) {
+        match byte {
+            b'\r' => self.is_overwritten_next = true,
+            b'\t' => self.text(b"\t", style),
+            _ => {
+                let picture = char::from_u32(CONTROL_PICTURES + u32::from(byte)).filter(|_| byte < b' ');
+                self.text(picture.unwrap_or(DELETE_PICTURE).encode_utf8(&mut [0; 4]).as_bytes(), style);
+            }
+        }
+    }
+
+    fn content(&self) -> String {
+        let mut html = String::with_capacity(self.text.len());
+        let ends = self.styles.iter().skip(1).map(|(start, _)| *start).chain([self.text.len()]);
+        for ((start, style), end) in self.styles.iter().zip(ends) {
+            let text = &self.text[*start..end];
+            if *style == Style::default() {
+                push_text(&mut html, text);
+                continue;
+            }
+            html.push_str("<span class=\"");
+            style.push_classes(&mut html);
+            html.push_str("\">");
+            push_text(&mut html, text);
+            html.push_str("</span>");
+        }
+        html
+    }
+}
+
+impl Lines {
+    fn new(lines_before: u64) -> Self {
+        Self {
+            html: String::new(),
+            number: lines_before,
+            line: Line::default(),
+            content: String::new(),
+            run_length: 0,
+            run_first_end: 0,
+        }
+    }
+
+    fn piece(&mut self, piece: Piece<'_>) {
+        match piece {
+            Piece::Time(time) => self.line.time = Some(time),
+            Piece::Text(text, style) => self.line.text(text, style),
+            Piece::Control(byte, style) => self.line.control(byte, style),
+            Piece::LineEnd => {
+                let line = std::mem::take(&mut self.line);
+                self.end_line(&line);
+            }
+        }
+    }
+
+    fn end_line(&mut self, line: &Line) {
+        let mut content = line.content();
+        let left_out = line.left_out + line.unread;
+        if left_out > 0 {
+            content.push_str(&format!("<em>… {left_out} more bytes</em>"));
+        }
+        let is_first = content != self.content || self.run_length == 0;
+        if is_first {
+            self.end_run();
+            self.content = content;
+        }
+        self.number += 1;
+        self.run_length += 1;
+        let number = self.number;
+        self.html.push_str(&format!("<div id=\"L{number}\"><a href=\"#L{number}\">{number}</a><span>"));
+        if let Some(time) = line.time {
+            self.html.push_str(&format!("{}.{:03}s", time / 1000, time % 1000));
+        }
+        self.html.push_str(&format!("</span><code>{}</code></div>\n", self.content));
+        if is_first {
+            self.run_first_end = self.html.len();
+        }
+    }
+
+    /// Folds the run of equal lines at the end, if it is long enough.
+    fn end_run(&mut self) {
+        if self.run_length >= EQUAL_LINES_FOLDED_MIN {
+            let summary = format!("<details><summary>… {} more like this</summary>\n", self.run_length - 1);
+            self.html.insert_str(self.run_first_end, &summary);
+            self.html.push_str("</details>\n");
+        }
+        self.run_length = 0;
+    }
+
+    fn finish(mut self, first_line: u64) -> Part {
+        self.end_run();
+        Part { html: self.html, first_line, last_line: self.number }
+    }
+}
+
+/// Text as HTML. What is not UTF-8, and what would steer a browser (C1, marks that reorder text), is U+FFFD.
+fn push_text(html: &mut String, text: &[u8]) {
+    for chunk in text.utf8_chunks() {
+        let mut rest = chunk.valid();
+        while let Some((at, special)) = rest.char_indices().find(|(_, character)| replacement(*character).is_some()) {
+            html.push_str(&rest[..at]);
+            html.push_str(replacement(special).unwrap_or_default());
+            rest = &rest[at + special.len_utf8()..];
+        }
+        html.push_str(rest);
+        if !chunk.invalid().is_empty() {
+            html.push('\u{fffd}');
+        }
+    }
+}
+
+fn replacement(character: char) -> Option<&'static str> {
+    match character {
+        '&' => Some("&amp;"),
+        '<' => Some("&lt;"),
+        '>' => Some("&gt;"),
+        '"' => Some("&quot;"),
+        '\'' => Some("&#39;"),
+        '\u{80}'..='\u{9f}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+            Some("\u{fffd}")
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::console::ConsoleIndexer;
+    use proptest::prelude::*;
+    use std::io::Write as _;
+
+    fn parts(console: &[u8]) -> Vec<Part> {
+        let mut indexer = ConsoleIndexer::new();
+        indexer.push(console);
+        let index = indexer.finish();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(console).unwrap();
+        (0..index.part_count()).map(|part| render_part(&file, &index, part).unwrap().unwrap()).collect()
+    }
+
+    /// The texts of all lines, as HTML.
+    fn texts(console: &[u8]) -> Vec<String> {
+        let html: String = parts(console).into_iter().map(|part| part.html).collect();
+        let lines = html.split("<code>").skip(1);
+        lines.map(|line| line.split("</code>").next().unwrap_or_default().to_owned()).collect()
+    }
+
+    #[test]
+    fn lines_have_numbers_times_and_colours() {
+        let console = b"0.000s:plain\n1.500s:\x1b[1;31mred & <b>\n2.000s:still\x1b[0m not\nno time\n";
+        insta::assert_snapshot!(parts(console)[0].html, @r##"
+        <div id="L1"><a href="#L1">1</a><span>0.000s</span><code>plain</code></div>
+        <div id="L2"><a href="#L2">2</a><span>1.500s</span><code><span class="a-red a-bold">red &amp; &lt;b&gt;</span></code></div>
+        <div id="L3"><a href="#L3">3</a><span>2.000s</span><code><span class="a-red a-bold">still</span> not</code></div>
+        <div id="L4"><a href="#L4">4</a><span></span><code>no time</code></div>
+        "##);
+    }
+
+    #[test]
+    fn equal_lines_are_folded_and_still_have_numbers() {
+        let console = "0.000s:a\n".to_owned() + &"1.000s:.\n".repeat(4) + &"2.000s:b\n".repeat(3);
+        insta::assert_snapshot!(parts(console.as_bytes())[0].html, @r##"
+        <div id="L1"><a href="#L1">1</a><span>0.000s</span><code>a</code></div>
+        <div id="L2"><a href="#L2">2</a><span>1.000s</span><code>.</code></div>
+        <details><summary>… 3 more like this</summary>
+        <div id="L3"><a href="#L3">3</a><span>1.000s</span><code>.</code></div>
+        <div id="L4"><a href="#L4">4</a><span>1.000s</span><code>.</code></div>
+        <div id="L5"><a href="#L5">5</a><span>1.000s</span><code>.</code></div>
+        </details>
+        <div id="L6"><a href="#L6">6</a><span>2.000s</span><code>b</code></div>
+        <div id="L7"><a href="#L7">7</a><span>2.000s</span><code>b</code></div>
+        <div id="L8"><a href="#L8">8</a><span>2.000s</span><code>b</code></div>
+        "##);
+    }
+
+    #[test]
+    fn of_an_overwritten_line_the_last_text_is_shown() {
+        assert_eq!(
+            texts(b"0.000s:10%\r20%\r\x1b[32m30%\r\n0.000s:next"),
+            ["<span class=\"a-green\">30%</span>", "<span class=\"a-green\">next</span>"]
+        );
+        assert_eq!(texts(b"\r\na\r\r\nb"), ["", "a", "b"]);
+    }
+
+    #[test]
+    fn nothing_steers_a_browser() {
+        let console = "0.000s:\x1b]0;t\x07a\x08\x07\x00\x7f\tb\u{9b}\u{202e}'\"".as_bytes();
+        assert_eq!(texts(console), ["a␈␇␀␡\tb\u{fffd}\u{fffd}&#39;&quot;"]);
+        assert_eq!(texts(b"a\xff\xfeb\xc3"), ["a\u{fffd}\u{fffd}b\u{fffd}"]);
+    }
+
+    #[test]
+    fn a_part_begins_with_the_colour_of_the_one_before() {
+        let console = "0.000s:\x1b[31mred\n".to_owned() + &"0.000s:still\n".repeat(1_999) + "0.000s:end\n";
+        let parts = parts(console.as_bytes());
+        let lines: Vec<_> = parts.iter().map(|part| (part.first_line, part.last_line)).collect();
+        assert_eq!(lines, [(1, 1_000), (1_001, 2_000), (2_001, 2_001)]);
+        assert!(parts[1].html.contains("… 999 more like this"));
+        assert!(parts[2].html.starts_with("<div id=\"L2001\">"));
+        assert!(parts[2].html.contains("<span class=\"a-red\">end</span>"));
+    }
+
+    #[test]
+    fn of_a_long_line_the_start_is_shown() {
+        let console = [&b"0.000s:"[..], &vec![b'x'; LINE_SHOWN_BYTES_MAX + 7], b"\nnext\n"].concat();
+        let texts = texts(&console);
+        assert!(texts[0].ends_with("x<em>… 7 more bytes</em>"), "{}", &texts[0][texts[0].len() - 50..]);
+        assert_eq!(texts[1], "next");
+        let huge = vec![b'x'; PART_READ_BYTES_MAX as usize + 1000];
+        let parts = parts(&huge);
+        let left_out = huge.len() - LINE_SHOWN_BYTES_MAX;
+        assert_eq!((parts.len(), parts[0].last_line), (1, 1));
+        assert!(parts[0].html.contains(&format!("<em>… {left_out} more bytes</em>")));
+    }
+
+    #[test]
+    fn a_file_that_was_cut_is_shown_as_far_as_it_goes() {
+        let mut indexer = ConsoleIndexer::new();
+        indexer.push(b"0.000s:abc\n0.000s:def\n");
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"0.000s:a").unwrap();
+        let part = render_part(&file, &indexer.finish(), 0).unwrap().unwrap();
+        assert_eq!(part.last_line, 1);
+        assert!(part.html.contains("<code>a<em>… 14 more bytes</em></code>"), "{}", part.html);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_have_all_their_lines(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let texts = texts(&bytes);
+            prop_assert_eq!(texts.len(), bytes.split_inclusive(|byte| *byte == b'\n').count());
+            let outside = texts.concat().replace("<span class=", "").replace("</span>", "");
+            prop_assert!(!outside.contains('<'), "{}", outside);
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Bodies that are larger than memory: a file as it is read, and what a thread writes.
+
+use axum::body::Body;
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use std::fs::File;
+use std::io::{self, Write};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::io::AsyncReadExt as _;
+use tokio::sync::mpsc;
+
+/// How much of a file is read at once, in bytes.
+const READ_BYTES: usize = 512 << 10;
+/// Pieces that wait between a thread that writes and the socket.
+const PIECES_QUEUED_MAX: usize = 4;
+/// How large a piece gets, in bytes.
+const PIECE_BYTES: usize = 128 << 10;
+
+/// So many bytes of a file from where it stands. Reads as fast as the peer takes it, and holds no thread meanwhile.
+pub(crate) fn of_file(file: File, bytes: u64) -> Body {
+    let file = tokio::fs::File::from_std(file).take(bytes);
+    let pieces = tokio_util::io::ReaderStream::with_capacity(file, READ_BYTES);
+    Body::new(Sized { body: Body::from_stream(pieces), left: bytes })
+}
+
+/// A body whose size is known, so that it gets a `Content-Length`.
+struct Sized {
+    body: Body,
+    left: u64,
+}
+
+impl http_body::Body for Sized {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        if let Poll::Ready(Some(Ok(frame))) = &polled {
+            self.left = self.left.saturating_sub(frame.data_ref().map_or(0, Bytes::len) as u64);
+        }
+        polled
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}
+
+/// What a thread writes, as it writes it; `bytes` where the size is known. An error ends the connection, so that nobody
+/// takes what came for the whole.
+pub(crate) fn written_by(
+    bytes: Option<u64>,
+    work: impl FnOnce(&mut dyn Write) -> io::Result<()> + Send + 'static,
+) -> Body {
+    let (to, from) = mpsc::channel(PIECES_QUEUED_MAX);
+    tokio::task::spawn_blocking(move || {
+        let mut pieces = Pieces { to: to.clone(), piece: Vec::with_capacity(PIECE_BYTES) };
+        if let Err(error) = work(&mut pieces).and_then(|()| pieces.flush()) {
+            tracing::debug!("an answer was cut off: {error}");
+            // A peer that is gone needs no error.
+            if to.blocking_send(Err(error)).is_err() {
+                tracing::debug!("nobody waits for it");
+            }
+        }
+    });
+    let body = Body::new(Written { from });
+    match bytes {
+        Some(left) => Body::new(Sized { body, left }),
+        None => body,
+    }
+}
+
+struct Written {
+    from: mpsc::Receiver<io::Result<Bytes>>,
+}
+
+impl http_body::Body for Written {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        self.from.poll_recv(context).map(|piece| piece.map(|piece| piece.map(Frame::data)))
+    }
+}
+
+struct Pieces {
+    to: mpsc::Sender<io::Result<Bytes>>,
+    piece: Vec<u8>,
+}
+
+impl Write for Pieces {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.piece.len() >= PIECE_BYTES {
+            self.flush()?;
+        }
+        let count = bytes.len().min(PIECE_BYTES - self.piece.len());
+        self.piece.extend_from_slice(bytes.split_at(count).0);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.piece.is_empty() {
+            return Ok(());
+        }
+        let piece = std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE_BYTES));
+        self.to.blocking_send(Ok(piece.into())).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+}

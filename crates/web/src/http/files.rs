@@ -1,0 +1,294 @@
+//! The files of builds: artifacts, script and console, the whole as a record or an archive, and visualizations.
+//!
+//! What was uploaded can never run in the origin of this site: it is sandboxed, never sniffed, and saved rather than
+//! shown when a browser could run it.
+
+use super::address::{Found, find_build};
+use super::conditional::{Wanted, wanted};
+use super::{Refusal, body, content_type};
+use crate::app::App;
+use crate::database::stored::{self, StoredBuild};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use std::fs::File;
+use std::io::{Seek, SeekFrom};
+use std::path::PathBuf;
+
+/// For what has its content in its address, or never changes: a year.
+const FOR_EVER: &str = "public, max-age=31536000, immutable";
+/// Nothing in it runs, loads or is sent.
+const SANDBOX: &str = "sandbox; default-src 'none'";
+/// Visualizations bring a script and a style of their own; they run in an origin of nobody.
+const SANDBOX_WITH_SCRIPT: &str = "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline'; \
+                                   style-src 'unsafe-inline'; img-src data:; font-src data:";
+
+/// Routes of files.
+pub(crate) fn routes() -> Router<App> {
+    Router::new()
+        .route("/job/{job}/build/{uuid}/f/{*path}", get(artifact))
+        .route("/job/{job}/build/{uuid}/script", get(script))
+        .route("/job/{job}/build/{uuid}/console", get(console))
+        .route("/job/{job}/build/{uuid}/vizdependencies", get(dependencies))
+        .route("/job/{job}/build/{uuid}/viztreemap", get(treemap))
+        .route("/job/{job}/build/{uuid}/exec", get(exec))
+        .route("/job/{job}/build/{uuid}/all.tar.gz", get(archive))
+        .route("/robots.txt", get(async || ROBOTS))
+}
+
+/// What robots leave alone: what is large, and what there is for every pair.
+const ROBOTS: &str = "User-agent: *
+Disallow: /job/*/build/*/f/
+Disallow: /job/*/build/*/main-binary
+Disallow: /job/*/build/*/script
+Disallow: /job/*/build/*/console
+Disallow: /job/*/build/*/log
+Disallow: /job/*/build/*/all.tar.gz
+Disallow: /job/*/build/*/exec
+Disallow: /compare/
+Disallow: /search
+";
+
+/// A file as it is sent.
+struct Sent {
+    file: PathBuf,
+    etag: String,
+    content_type: String,
+    disposition: Option<String>,
+    policy: &'static str,
+    cache: &'static str,
+}
+
+impl Sent {
+    /// Answers with the file, a part of it, or that it is known. One that is lost is not found, and the log says so.
+    fn respond(self, headers: &HeaderMap) -> Result<Response, Refusal> {
+        let mut file = File::open(&self.file).map_err(|error| {
+            tracing::error!("cannot open {}: {error}", self.file.display());
+            Refusal::NotFound
+        })?;
+        let broken = |error: std::io::Error| {
+            tracing::error!("cannot read {}: {error}", self.file.display());
+            Refusal::Broken
+        };
+        let size = file.metadata().map_err(broken)?.len();
+        let mut response = match wanted(headers, &self.etag, size) {
+            Wanted::Nothing => StatusCode::NOT_MODIFIED.into_response(),
+            Wanted::Whole => Response::new(body::of_file(file, size)),
+            Wanted::Part { from, bytes } => {
+                file.seek(SeekFrom::Start(from)).map_err(broken)?;
+                let mut response = Response::new(body::of_file(file, bytes));
+                *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+                set(&mut response, header::CONTENT_RANGE, &format!("bytes {from}-{}/{size}", from + bytes - 1));
+                response
+            }
+            Wanted::Beyond => {
+                let mut response = StatusCode::RANGE_NOT_SATISFIABLE.into_response();
+                set(&mut response, header::CONTENT_RANGE, &format!("bytes */{size}"));
+                response
+            }
+        };
+        set(&mut response, header::ETAG, &self.etag);
+        set(&mut response, header::ACCEPT_RANGES, "bytes");
+        self.dress(&mut response);
+        Ok(response)
+    }
+
+    fn dress(&self, response: &mut Response) {
+        set(response, header::CACHE_CONTROL, self.cache);
+        if response.status().is_success() {
+            set(response, header::CONTENT_TYPE, &self.content_type);
+            if let Some(disposition) = &self.disposition {
+                set(response, header::CONTENT_DISPOSITION, disposition);
+            }
+        }
+        set(response, header::CONTENT_SECURITY_POLICY, self.policy);
+        set(response, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    }
+}
+
+fn set(response: &mut Response, name: HeaderName, value: &str) {
+    match HeaderValue::from_str(value) {
+        Ok(value) => {
+            response.headers_mut().insert(name, value);
+        }
+        Err(error) => tracing::error!("cannot send the header {name}: {error}"),
+    }
+}
+
+/// Saves under this name: RFC 6266, with the name as RFC 8187 has it.
+fn attachment(name: &str) -> String {
+    format!("attachment; filename*=UTF-8''{}", utf8_percent_encode(name, NON_ALPHANUMERIC))
+}
+
+type BuildPath = Path<(String, String)>;
+
+/// Answers with something of the build that the address names.
+async fn of_build(
+    app: App,
+    Path((job, uuid)): BuildPath,
+    rest: &'static str,
+    answer: impl FnOnce(&App, StoredBuild) -> Result<Response, Refusal> + Send + 'static,
+) -> Response {
+    app.answer(move |app| match find_build(app, &job, &uuid, rest)? {
+        Found::Build(build) => answer(app, build),
+        Found::Elsewhere(response) => Ok(response),
+    })
+    .await
+}
+
+/// `…/f/<path>`
+async fn artifact(
+    State(app): State<App>,
+    Path((job, uuid, path)): Path<(String, String, String)>,
+    headers: HeaderMap,
+) -> Response {
+    app.answer(move |app| {
+        let path = path.split('/').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
+        let build = match find_build(app, &job, &uuid, &format!("/f/{}", super::address::segments(&path)))? {
+            Found::Build(build) => build,
+            Found::Elsewhere(response) => return Ok(response),
+        };
+        let found = app.read(|connection| {
+            // The original keeps paths as they came, and some begin with a slash.
+            match stored::artifact(connection, build.row, &path)? {
+                Some(artifact) => Ok(Some(artifact)),
+                None => stored::artifact(connection, build.row, &format!("/{path}")),
+            }
+        })?;
+        let artifact = found.ok_or(Refusal::NotFound)?;
+        let name = artifact.path.rsplit('/').next().unwrap_or_default();
+        let sent = Sent {
+            file: app.depot().artifact(&artifact.digest),
+            etag: format!("\"{}\"", STANDARD.encode(artifact.digest.0)),
+            content_type: content_type::of_artifact(&artifact.path),
+            disposition: (!content_type::is_shown(&artifact.path)).then(|| attachment(name)),
+            policy: SANDBOX,
+            cache: FOR_EVER,
+        };
+        sent.respond(&headers)
+    })
+    .await
+}
+
+/// `…/script`
+async fn script(State(app): State<App>, path: BuildPath, headers: HeaderMap) -> Response {
+    of_build(app, path, "/script", move |app, build| text(app, &build, &build.script, "script", &headers)).await
+}
+
+/// `…/console`
+async fn console(State(app): State<App>, path: BuildPath, headers: HeaderMap) -> Response {
+    of_build(app, path, "/console", move |app, build| text(app, &build, &build.console, "console", &headers)).await
+}
+
+fn text(app: &App, build: &StoredBuild, row: &str, what: &str, headers: &HeaderMap) -> Result<Response, Refusal> {
+    let sent = Sent {
+        file: app.depot().file_of_row(row).ok_or(Refusal::NotFound)?,
+        // A build has one console and one script for ever.
+        etag: format!("\"{}-{what}\"", build.uuid),
+        content_type: "text/plain; charset=utf-8".into(),
+        disposition: None,
+        policy: SANDBOX,
+        cache: FOR_EVER,
+    };
+    sent.respond(headers)
+}
+
+/// `…/exec`: the record, byte for byte as it was uploaded where that is known.
+async fn exec(State(app): State<App>, path: BuildPath, headers: HeaderMap) -> Response {
+    of_build(app, path, "/exec", move |app, build| {
+        let record = crate::record::Record::of(app, &build)?;
+        let etag = format!("\"{}-exec-{}\"", build.uuid, record.version());
+        let bytes = record.bytes();
+        let name = format!("{}-{}.full", build.job, build.uuid);
+        let body = |record: crate::record::Record| body::written_by(bytes, move |to| record.write(to));
+        Ok(made(app, &headers, &etag, "application/octet-stream", &name, || body(record)))
+    })
+    .await
+}
+
+/// `…/all.tar.gz`: all artifacts, the same bytes each time.
+async fn archive(State(app): State<App>, path: BuildPath, headers: HeaderMap) -> Response {
+    of_build(app, path, "/all.tar.gz", move |app, build| {
+        let artifacts = app.read(|connection| stored::artifacts(connection, build.row))?;
+        let etag = format!("\"{}-tar-{}\"", build.uuid, crate::archive::VERSION);
+        let name = format!("{}-{}.tar.gz", build.job, build.uuid);
+        let (depot, finished) = (app.depot().clone(), build.finished);
+        let body = || body::written_by(None, move |to| crate::archive::write(&depot, finished, &artifacts, to));
+        Ok(made(app, &headers, &etag, "application/tar+gzip", &name, body))
+    })
+    .await
+}
+
+/// A file that is put together while it is sent.
+fn made(
+    app: &App,
+    headers: &HeaderMap,
+    etag: &str,
+    content_type: &str,
+    name: &str,
+    body: impl FnOnce() -> Body,
+) -> Response {
+    let mut response = if super::conditional::is_known(headers, etag) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        match app.making_place() {
+            Some(place) => {
+                let mut response = Response::new(body());
+                // Given back when the answer has been sent.
+                response.extensions_mut().insert(place);
+                response
+            }
+            None => return Refusal::Busy(5).into_response(),
+        }
+    };
+    let sent = Sent {
+        file: PathBuf::new(),
+        etag: etag.to_owned(),
+        content_type: content_type.to_owned(),
+        disposition: Some(attachment(name)),
+        policy: SANDBOX,
+        cache: FOR_EVER,
+    };
+    set(&mut response, header::ETAG, etag);
+    sent.dress(&mut response);
+    response
+}
+
+/// `…/vizdependencies`
+async fn dependencies(State(app): State<App>, path: BuildPath, headers: HeaderMap) -> Response {
+    of_build(app, path, "/vizdependencies", move |app, build| {
+        visualization(app, &headers, crate::visualization::dependencies(app, &build)?)
+    })
+    .await
+}
+
+/// `…/viztreemap`
+async fn treemap(State(app): State<App>, path: BuildPath, headers: HeaderMap) -> Response {
+    of_build(app, path, "/viztreemap", move |app, build| {
+        visualization(app, &headers, crate::visualization::treemap(app, &build)?)
+    })
+    .await
+}
+
+fn visualization(
+    _: &App,
+    headers: &HeaderMap,
+    found: Option<crate::visualization::Visualization>,
+) -> Result<Response, Refusal> {
+    let found = found.ok_or(Refusal::NotFound)?;
+    let sent = Sent {
+        file: found.file,
+        etag: format!("\"{}-{}\"", found.version, found.of),
+        content_type: "text/html; charset=utf-8".into(),
+        disposition: None,
+        policy: SANDBOX_WITH_SCRIPT,
+        cache: "no-cache",
+    };
+    sent.respond(headers)
+}

@@ -1,0 +1,94 @@
+//! The connections under the routes: so many at once, each with a limit on how long a head may take, and an orderly end.
+
+use super::Peer;
+use crate::limits::{CONNECTIONS_MAX, HEAD_DURATION_MAX, STOP_WAIT};
+use axum::Router;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tower::ServiceExt as _;
+
+/// How long to wait when the system has no descriptor left for a connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves the routes on all listeners until `stop` ends, then lets open requests end, for a while.
+pub async fn serve(listeners: Vec<TcpListener>, router: Router, stop: impl Future<Output = ()>) {
+    let graceful = Arc::new(GracefulShutdown::new());
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let accepting: Vec<_> = listeners
+        .into_iter()
+        .map(|listener| tokio::spawn(accept(listener, router.clone(), places.clone(), graceful.clone())))
+        .collect();
+    stop.await;
+    for task in &accepting {
+        task.abort();
+    }
+    for task in accepting {
+        // It was told to end; that it did so is no news.
+        if let Err(error) = task.await
+            && error.is_panic()
+        {
+            tracing::error!("a listener ended in a panic: {error}");
+        }
+    }
+    // The tasks are gone, so this is the last holder.
+    if let Some(graceful) = Arc::into_inner(graceful)
+        && tokio::time::timeout(STOP_WAIT, graceful.shutdown()).await.is_err()
+    {
+        tracing::warn!("some requests did not end within {} seconds and are cut off", STOP_WAIT.as_secs());
+    }
+}
+
+async fn accept(listener: TcpListener, router: Router, places: Arc<Semaphore>, graceful: Arc<GracefulShutdown>) {
+    loop {
+        let Ok(place) = places.clone().acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                let connection = Connection { stream, peer, router: router.clone(), _place: place };
+                connection.start(&graceful);
+            }
+            Err(error) => {
+                tracing::warn!("cannot accept a connection: {error}");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+struct Connection {
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Connection {
+    fn start(self, graceful: &GracefulShutdown) {
+        if let Err(error) = self.stream.set_nodelay(true) {
+            tracing::debug!("{}: cannot send at once: {error}", self.peer);
+        }
+        let (peer, router, place) = (self.peer, self.router, self._place);
+        let service = tower::service_fn(move |mut request: http::Request<Incoming>| {
+            request.extensions_mut().insert(Peer(Some(peer.ip().to_canonical())));
+            router.clone().oneshot(request.map(axum::body::Body::new))
+        });
+        let connection = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_DURATION_MAX)
+            .serve_connection(TokioIo::new(self.stream), TowerToHyperService::new(service));
+        let connection = graceful.watch(connection);
+        tokio::spawn(async move {
+            let _place = place;
+            if let Err(error) = connection.await {
+                // A peer that goes away, or that speaks something else.
+                tracing::debug!("{peer}: {error}");
+            }
+        });
+    }
+}

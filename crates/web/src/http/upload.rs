@@ -1,0 +1,201 @@
+//! `POST /upload` and `POST /job/<job>/platform/<platform>/upload`: who sends is checked before the body is read, and
+//! the body goes to disk as it comes.
+
+use super::{Peer, QueryMap, Refusal};
+use crate::app::App;
+use crate::ingest::receive::{Incoming, receive};
+use crate::ingest::store::{may_upload, store};
+use crate::ingest::{ReceiveError, Sender, Stored};
+use crate::limits::{BODY_PAUSE_MAX, BODY_PIECES_QUEUED_MAX, REFUSED_BODY_BYTES_MAX, REFUSED_BODY_WAIT};
+use crate::name::Name;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use builder_model::BuildId;
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, header};
+use http_body_util::BodyExt as _;
+use tokio::sync::mpsc;
+
+/// Routes of uploads.
+pub(crate) fn routes() -> Router<App> {
+    Router::new().route("/upload", post(record)).route("/job/{job}/platform/{platform}/upload", post(binary))
+}
+
+/// A build record.
+async fn record(State(app): State<App>, peer: Peer, headers: HeaderMap, body: Body) -> Response {
+    let sender = match app.gate().sender(&app, &headers, peer.0).await {
+        Ok(sender) => sender,
+        Err(refusal) => return refuse(refusal, body).await,
+    };
+    let work = move |app: &App, pieces: &mut Pieces| {
+        let permit = |job: &Name, _: &BuildId| permit(app, &sender, job);
+        let incoming = receive(app.depot(), &mut || pieces.next(), &permit)?;
+        finish(app, &sender, incoming)
+    };
+    upload(app, &headers, body, work).await
+}
+
+/// A binary that somebody made by hand.
+async fn binary(
+    State(app): State<App>,
+    Path((job, platform)): Path<(String, String)>,
+    query: QueryMap,
+    peer: Peer,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let sender = match app.gate().sender(&app, &headers, peer.0).await {
+        Ok(sender) => sender,
+        Err(refusal) => return refuse(refusal, body).await,
+    };
+    let names = || {
+        let (job, platform) = (Name::job(job.as_bytes())?, Name::platform(platform.as_bytes())?);
+        let file = crate::ingest::by_hand::file_name(query.value("binary_name"), &job)?;
+        Ok::<_, ReceiveError>((job, platform, file))
+    };
+    let (job, platform, file) = match names() {
+        Ok(names) => names,
+        Err(error) => return refuse(error.into(), body).await,
+    };
+    let work = move |app: &App, pieces: &mut Pieces| {
+        permit(app, &sender, &job)?;
+        let incoming = crate::ingest::by_hand::receive(app, &job, &platform, &file, &mut || pieces.next())?;
+        finish(app, &sender, incoming)
+    };
+    upload(app, &headers, body, work).await
+}
+
+fn permit(app: &App, sender: &Sender, job: &Name) -> Result<(), ReceiveError> {
+    app.read(|connection| may_upload(connection, sender, job))?.map_err(ReceiveError::Refused)
+}
+
+fn finish(app: &App, sender: &Sender, incoming: Incoming) -> Result<Stored, ReceiveError> {
+    let (job, build, artifacts) = (incoming.job.clone(), incoming.build, incoming.artifacts.len());
+    let stored = store(app, sender, incoming)?;
+    match stored {
+        Stored::New { .. } => {
+            tracing::info!("{} uploaded build {build} of {job}, {artifacts} artifacts", sender.name);
+            app.uploaded();
+        }
+        Stored::Again => tracing::info!("{} uploaded build {build} of {job} again; it is here already", sender.name),
+    }
+    Ok(stored)
+}
+
+/// Runs the work on a thread that may block, and feeds it the body.
+async fn upload(
+    app: App,
+    headers: &HeaderMap,
+    body: Body,
+    work: impl FnOnce(&App, &mut Pieces) -> Result<Stored, ReceiveError> + Send + 'static,
+) -> Response {
+    let limit = app.settings().upload_bytes_max;
+    let too_large = || ReceiveError::TooLarge { what: "the body", limit };
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|bytes| bytes > limit) {
+        return refuse(too_large().into(), body).await;
+    }
+    let Some(_place) = app.upload_place() else { return refuse(Refusal::Busy(5), body).await };
+    let (to, from) = mpsc::channel(BODY_PIECES_QUEUED_MAX);
+    let done = tokio::task::spawn_blocking(move || work(&app, &mut Pieces { from, left: limit, limit }));
+    let body = feed(body, to).await;
+    let result = match done.await {
+        Ok(result) => result.map_err(Refusal::from),
+        Err(error) => {
+            tracing::error!("an upload ended in a panic: {error}");
+            Err(Refusal::Broken)
+        }
+    };
+    match (result, body) {
+        (Ok(Stored::New { .. }), _) => (StatusCode::CREATED, "").into_response(),
+        (Ok(Stored::Again), _) => StatusCode::OK.into_response(),
+        (Err(refusal), Some(body)) => refuse(refusal, body).await,
+        (Err(refusal), None) => refusal.into_response(),
+    }
+}
+
+/// Gives the body to the one who works on it; gives back what is left of one that is not wanted any more.
+async fn feed(mut body: Body, to: mpsc::Sender<Result<Bytes, String>>) -> Option<Body> {
+    loop {
+        let piece = match tokio::time::timeout(BODY_PAUSE_MAX, body.frame()).await {
+            Err(_) => Some(Err(format!("nothing came for {} seconds", BODY_PAUSE_MAX.as_secs()))),
+            Ok(None) => None,
+            Ok(Some(Err(error))) => Some(Err(error.to_string())),
+            Ok(Some(Ok(frame))) => match frame.into_data() {
+                Ok(data) => Some(Ok(data)),
+                Err(_trailers) => continue,
+            },
+        };
+        let Some(piece) = piece else { return None };
+        let is_last = piece.is_err();
+        if to.send(piece).await.is_err() {
+            return Some(body);
+        }
+        if is_last {
+            return None;
+        }
+    }
+}
+
+/// Answers a body that is not wanted. What is under way of it is read, to a limit, as a connection that is closed with
+/// octets unread is reset, and its sender would not see the answer.
+async fn refuse(refusal: Refusal, mut body: Body) -> Response {
+    use http_body::Body as _;
+    let mut response = refusal.into_response();
+    response.headers_mut().insert(header::CONNECTION, http::HeaderValue::from_static("close"));
+    // A sender that waits for `100 Continue` sends nothing once it has an answer, and reading would ask it to.
+    let announced = body.size_hint().exact();
+    if announced.is_some_and(|bytes| bytes > REFUSED_BODY_BYTES_MAX as u64) {
+        return response;
+    }
+    let drained = tokio::time::timeout(REFUSED_BODY_WAIT, async {
+        let mut read = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            read += frame.data_ref().map_or(0, Bytes::len);
+            if read > REFUSED_BODY_BYTES_MAX {
+                break;
+            }
+        }
+    });
+    // Whether all of it came is of no matter.
+    match drained.await {
+        Ok(()) | Err(_) => response,
+    }
+}
+
+/// The body, as the one who works on it sees it.
+struct Pieces {
+    from: mpsc::Receiver<Result<Bytes, String>>,
+    left: u64,
+    limit: u64,
+}
+
+impl Pieces {
+    fn next(&mut self) -> Result<Option<Bytes>, ReceiveError> {
+        let piece = self.from.blocking_recv().transpose().map_err(ReceiveError::Stalled)?;
+        let bytes = piece.as_ref().map_or(0, Bytes::len) as u64;
+        let too_large = ReceiveError::TooLarge { what: "the body", limit: self.limit };
+        self.left = self.left.checked_sub(bytes).ok_or(too_large)?;
+        Ok(piece)
+    }
+}
+
+impl From<ReceiveError> for Refusal {
+    fn from(error: ReceiveError) -> Self {
+        match error {
+            ReceiveError::Decode(_)
+            | ReceiveError::Truncated(_)
+            | ReceiveError::Stalled(_)
+            | ReceiveError::Name(_)
+            | ReceiveError::Content(_)
+            | ReceiveError::BinaryName => Self::Bad(error.to_string()),
+            ReceiveError::TooLarge { .. } => Self::TooLarge(error.to_string()),
+            ReceiveError::Refused(why) => Self::Forbidden(why),
+            ReceiveError::Exists { .. } => Self::Conflict(error.to_string()),
+            ReceiveError::Own(error) => error.into(),
+        }
+    }
+}

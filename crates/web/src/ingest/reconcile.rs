@@ -1,0 +1,83 @@
+//! What a crash left between the files of an upload and its rows, put right at the next start.
+//!
+//! Before an upload moves files out of its staging folder it writes down which. A staging folder that is there at a
+//! start is what is left of an upload that did not end: if its build has rows, everything else is there, too; if not,
+//! its files are taken back. Nothing was acknowledged then, and the sender sends again.
+
+use crate::app::App;
+use crate::depot::Depot;
+use crate::digest::Digest;
+use crate::error::{Tried, WebError};
+use crate::name::Name;
+use builder_model::BuildId;
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+
+/// The file in a staging folder that says what was moved out of it.
+const INTENT: &str = "intent";
+
+/// What an upload is about to move.
+pub(crate) struct Intent<'a> {
+    pub(crate) job: &'a Name,
+    pub(crate) build: BuildId,
+    pub(crate) artifacts: &'a [Digest],
+}
+
+impl Intent<'_> {
+    /// Writes it down, durably.
+    pub(crate) fn write(&self, staging: &Path) -> Result<(), WebError> {
+        let path = staging.join(INTENT);
+        let mut text = format!("{}\n{}\n", self.build, self.job);
+        for digest in self.artifacts {
+            text.push_str(&digest.to_string());
+            text.push('\n');
+        }
+        let mut file = File::create_new(&path).tried("create", &path)?;
+        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).tried("write", &path)?;
+        crate::depot::sync_folder(staging)
+    }
+}
+
+/// Takes back what no build has; gives how many uploads that were. Only for the server that has the data folder.
+pub(crate) fn reconcile(app: &App) -> Result<usize, WebError> {
+    let stagings = app.depot().stagings();
+    let mut count = 0;
+    for entry in std::fs::read_dir(&stagings).tried("list", &stagings)? {
+        let staging = entry.tried("list", &stagings)?.path();
+        match std::fs::read_to_string(staging.join(INTENT)) {
+            Ok(text) => take_back(app, &text)?,
+            // Nothing was moved yet.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error).tried("read", &staging.join(INTENT)),
+        }
+        Depot::remove(&staging)?;
+        count += 1;
+    }
+    Ok(count)
+}
+
+fn take_back(app: &App, intent: &str) -> Result<(), WebError> {
+    let mut lines = intent.lines();
+    let build = lines.next().and_then(|text| text.parse::<BuildId>().ok());
+    let job = lines.next().and_then(|text| Name::job(text.as_bytes()).ok());
+    // An intent that was cut off was never acted on.
+    let (Some(build), Some(job)) = (build, job) else { return Ok(()) };
+    let _lock = app.depot().lock_removal()?;
+    let is_stored = app.read(|connection| {
+        connection.prepare_cached("SELECT 1 FROM build WHERE uuid = ?1")?.exists([build.to_string()])
+    })?;
+    if is_stored {
+        return Ok(());
+    }
+    Depot::remove(&app.depot().root().join(Depot::build_folder(&job, &build)))?;
+    for digest in lines.filter_map(|text| text.parse::<Digest>().ok()) {
+        let is_shared = app.read(|connection| {
+            connection.prepare_cached("SELECT 1 FROM build_artifact WHERE sha256 = ?1")?.exists([digest])
+        })?;
+        if !is_shared {
+            Depot::remove(&app.depot().artifact(&digest))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,394 @@
+//! Makes a received build one that is stored: files synced and renamed first, then the rows that speak of them, in one
+//! transaction. Where that stops half way, `reconcile` takes it back at the next start.
+
+use super::facts::{Candidate, Facts, Subject, derive};
+use super::receive::{Incoming, IncomingArtifact, ReceiveError};
+use super::reconcile::Intent;
+use crate::app::App;
+use crate::database::columns::{outcome_from_columns, outcome_to_columns, time_to_columns, uuid_from_column};
+use crate::depot::{Depot, make_folder, sync_folder};
+use crate::digest::Digest;
+use crate::error::{Tried, WebError};
+use crate::name::Name;
+use builder_facts::artifact_role;
+use builder_model::{BuildId, Outcome, Timestamp};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::path::Path;
+
+/// From so many files on, the whole file system is synced once instead of each file.
+const SYNC_EACH_MAX: usize = 32;
+
+/// Who sends a build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sender {
+    /// The row of the user.
+    pub user: i64,
+    /// The name of the user.
+    pub name: String,
+    /// A restricted user may only upload for jobs that exist and are on the access list.
+    pub restricted: bool,
+    /// The one job that a token is for.
+    pub only_job: Option<String>,
+}
+
+/// What became of an upload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stored {
+    /// It is a build now.
+    New {
+        /// Its row.
+        row: i64,
+    },
+    /// The very same build was there already.
+    Again,
+}
+
+/// Whether somebody may upload for a job; the error says why not.
+pub(crate) fn may_upload(connection: &Connection, sender: &Sender, job: &Name) -> rusqlite::Result<Result<(), String>> {
+    if sender.only_job.as_ref().is_some_and(|only| only != job.as_str()) {
+        return Ok(Err(format!("this token is not for the job {job}")));
+    }
+    if !sender.restricted {
+        return Ok(Ok(()));
+    }
+    let text = "SELECT 1 FROM access_list a JOIN job j ON j.id = a.job WHERE a.user = ?1 AND j.name = ?2";
+    let listed = connection.prepare_cached(text)?.exists(params![sender.user, job.as_str()])?;
+    Ok(if listed { Ok(()) } else { Err(format!("{} may not upload for the job {job}", sender.name)) })
+}
+
+/// Stores a received build.
+pub(crate) fn store(app: &App, sender: &Sender, incoming: Incoming) -> Result<Stored, ReceiveError> {
+    let depot = app.depot();
+    if let Some(stored) = known(app, &incoming)? {
+        return Ok(stored);
+    }
+    let main = main_binary(&incoming);
+    let facts = derive_facts(&incoming, main);
+    sync_staging(&incoming)?;
+    // From here on nothing that is counted on may be removed, and no other upload may move files of the same build.
+    let _turn = app.commit_turn();
+    let _sharing = depot.lock_sharing()?;
+    if let Some(stored) = known(app, &incoming)? {
+        return Ok(stored);
+    }
+    let fresh = fresh_artifacts(depot, &incoming.artifacts);
+    let digests: Vec<Digest> = fresh.iter().map(|artifact| artifact.digest).collect();
+    Intent { job: &incoming.job, build: incoming.build, artifacts: &digests }.write(incoming.staging.path())?;
+    move_files(depot, &incoming, &fresh)?;
+    let row = app.database().write(|transaction| {
+        let failed = |error| ReceiveError::Own(app.database().failed(error));
+        insert(transaction, app, sender, &incoming, main, &facts).map_err(failed)
+    });
+    match row {
+        Ok(row) => Ok(Stored::New { row }),
+        Err(error) => {
+            let folder = depot.root().join(Depot::build_folder(&incoming.job, &incoming.build));
+            if let Err(error) = Depot::remove(&folder) {
+                tracing::warn!("an upload that could not be stored leaves files behind: {error}");
+            }
+            Err(error)
+        }
+    }
+}
+
+/// What to say of an upload whose UUID is taken: the same build again, or another one.
+fn known(app: &App, incoming: &Incoming) -> Result<Option<Stored>, ReceiveError> {
+    let text = "SELECT b.id, j.name, b.platform, b.result_code, b.result_msg, r.outline_sha256
+        FROM build b JOIN job j ON j.id = b.job LEFT JOIN repository_build r ON r.build = b.id WHERE b.uuid = ?1";
+    let found = app.read(|connection| {
+        let found = connection.prepare_cached(text)?.query_row([incoming.build.to_string()], |row| {
+            let (id, job, platform): (i64, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            let outcome = outcome_from_columns(row.get(3)?, row.get::<_, Option<String>>(4)?.as_deref());
+            Ok((id, job, platform, outcome, row.get::<_, Option<Digest>>(5)?))
+        });
+        let Some((id, job, platform, outcome, outline)) = found.optional()? else { return Ok(None) };
+        let same = match outline {
+            Some(outline) => outline == incoming.record.outline,
+            // What the original received has no outline; job, platform, outcome and artifacts must do.
+            None => {
+                job == incoming.job.as_str()
+                    && platform == incoming.platform.as_str()
+                    && outcome == incoming.outcome
+                    && same_artifacts(connection, id, &incoming.artifacts)?
+            }
+        };
+        Ok(Some((job, same)))
+    })?;
+    match found {
+        None => Ok(None),
+        Some((_, true)) => Ok(Some(Stored::Again)),
+        Some((job, false)) => Err(ReceiveError::Exists { job, build: incoming.build }),
+    }
+}
+
+fn same_artifacts(connection: &Connection, build: i64, artifacts: &[IncomingArtifact]) -> rusqlite::Result<bool> {
+    let mut statement = connection.prepare_cached("SELECT filepath, sha256 FROM build_artifact WHERE build = ?1")?;
+    let stored = statement.query_map([build], |row| Ok((row.get::<_, String>(0)?, row.get::<_, Digest>(1)?)))?;
+    let stored = stored.collect::<rusqlite::Result<BTreeSet<_>>>()?;
+    Ok(stored == artifacts.iter().map(|artifact| (artifact.path.clone(), artifact.digest)).collect())
+}
+
+/// The place of the main binary among the artifacts.
+fn main_binary(incoming: &Incoming) -> Option<usize> {
+    let paths = || incoming.artifacts.iter().map(|artifact| artifact.path.as_str());
+    match artifact_role::main_binary(incoming.job.as_str(), paths()) {
+        Ok(path) => paths().position(|known| known == path),
+        Err(_) => None,
+    }
+}
+
+fn derive_facts(incoming: &Incoming, main_binary: Option<usize>) -> Facts {
+    let artifacts: Vec<Candidate<'_>> = incoming
+        .artifacts
+        .iter()
+        .map(|artifact| Candidate { path: &artifact.path, digest: artifact.digest, bytes: artifact.bytes })
+        .collect();
+    derive(&Subject {
+        platform: incoming.platform.as_str(),
+        script: incoming.script,
+        artifacts: &artifacts,
+        main_binary,
+        open: &|place| {
+            let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
+            File::open(incoming.staging.artifact(incoming.artifacts.get(place).ok_or_else(missing)?.number))
+        },
+        console: &incoming.staging.build().join("console.txt"),
+    })
+}
+
+/// Makes the content of the staging folder durable, before any name outside it does.
+fn sync_staging(incoming: &Incoming) -> Result<(), WebError> {
+    let (staging, build) = (&incoming.staging, incoming.staging.build());
+    let named = ["script.txt", "console.txt", "outline.gz"].map(|name| build.join(name));
+    if incoming.artifacts.len() > SYNC_EACH_MAX && sync_file_system(staging.path())? {
+        return Ok(());
+    }
+    let artifacts = incoming.artifacts.iter().map(|artifact| staging.artifact(artifact.number));
+    for path in named.into_iter().chain(artifacts) {
+        File::open(&path).and_then(|file| file.sync_all()).tried("sync", &path)?;
+    }
+    sync_folder(&build)
+}
+
+/// Syncs all that waits on the file system of this path; says whether the system can do that.
+#[cfg(target_os = "linux")]
+fn sync_file_system(path: &Path) -> Result<bool, WebError> {
+    let folder = File::open(path).tried("open", path)?;
+    nix::unistd::syncfs(&folder).map_err(std::io::Error::from).tried("sync", path)?;
+    Ok(true)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn sync_file_system(_: &Path) -> Result<bool, WebError> {
+    Ok(false)
+}
+
+/// The artifacts that the depot does not have yet, each content once. One whose file was lost, or has another size, is
+/// healed by being fresh again.
+fn fresh_artifacts<'a>(depot: &Depot, artifacts: &'a [IncomingArtifact]) -> Vec<&'a IncomingArtifact> {
+    let mut seen = BTreeSet::new();
+    let is_there = |artifact: &IncomingArtifact| {
+        std::fs::metadata(depot.artifact(&artifact.digest)).is_ok_and(|file| file.len() == artifact.bytes)
+    };
+    artifacts.iter().filter(|artifact| seen.insert(artifact.digest) && !is_there(artifact)).collect()
+}
+
+/// Gives the files their names, and makes the names durable.
+fn move_files(depot: &Depot, incoming: &Incoming, fresh: &[&IncomingArtifact]) -> Result<(), WebError> {
+    let mut folders = BTreeSet::new();
+    for artifact in fresh {
+        let (from, to) = (incoming.staging.artifact(artifact.number), depot.artifact(&artifact.digest));
+        let folder = to.parent().unwrap_or(depot.root());
+        if folders.insert(folder.to_owned()) {
+            make_folder(folder)?;
+        }
+        std::fs::rename(&from, &to).tried("rename", &from)?;
+    }
+    let job = depot.root().join(incoming.job.as_str());
+    make_folder(&job)?;
+    let (from, to) = (incoming.staging.build(), depot.root().join(Depot::build_folder(&incoming.job, &incoming.build)));
+    // What lies there belongs to no row: we looked.
+    Depot::remove(&to)?;
+    std::fs::rename(&from, &to).tried("rename", &from)?;
+    if folders.len() > SYNC_EACH_MAX && sync_file_system(depot.root())? {
+        return Ok(());
+    }
+    folders.extend([depot.artifacts(), job, depot.root().to_owned()]);
+    folders.iter().try_for_each(|folder| sync_folder(folder))
+}
+
+/// Inserts all rows of a build; gives its row.
+fn insert(
+    transaction: &Transaction<'_>,
+    app: &App,
+    sender: &Sender,
+    incoming: &Incoming,
+    main_binary: Option<usize>,
+    facts: &Facts,
+) -> rusqlite::Result<i64> {
+    let job = job_row(transaction, &incoming.job)?;
+    let build = insert_build(transaction, sender, incoming, job, facts)?;
+    let mut insert = transaction
+        .prepare_cached("INSERT INTO build_artifact(filepath, sha256, size, build) VALUES (?1, ?2, ?3, ?4)")?;
+    let mut insert_artifact =
+        |artifact: &IncomingArtifact| insert.insert(params![artifact.path, artifact.digest, artifact.bytes, build]);
+    // The main binary first, as the original has it.
+    if let Some(main) = main_binary.and_then(|main| incoming.artifacts.get(main)) {
+        let row = insert_artifact(main)?;
+        transaction.prepare_cached("UPDATE build SET main_binary = ?1 WHERE id = ?2")?.execute([row, build])?;
+    }
+    for (place, artifact) in incoming.artifacts.iter().enumerate() {
+        if main_binary != Some(place) {
+            insert_artifact(artifact)?;
+        }
+    }
+    let received = Timestamp::from(app.now()).milliseconds();
+    facts.insert(transaction, build, Some((incoming.record, received)))?;
+    if incoming.outcome == Outcome::Exited(0) && is_newest_good(transaction, job, build)? {
+        describe_job(transaction, job, incoming.readme.as_deref(), facts)?;
+    }
+    Ok(build)
+}
+
+fn job_row(transaction: &Transaction<'_>, name: &Name) -> rusqlite::Result<i64> {
+    transaction.prepare_cached("INSERT OR IGNORE INTO job(name) VALUES (?1)")?.execute([name.as_str()])?;
+    transaction.prepare_cached("SELECT id FROM job WHERE name = ?1")?.query_row([name.as_str()], |row| row.get(0))
+}
+
+fn insert_build(
+    transaction: &Transaction<'_>,
+    sender: &Sender,
+    incoming: &Incoming,
+    job: i64,
+    facts: &Facts,
+) -> rusqlite::Result<i64> {
+    let text = "INSERT INTO build(uuid, start_d, start_ps, finish_d, finish_ps, result_code, result_msg, console,
+        script, platform, main_binary, user, job, input_id)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, NULL, ?11, ?12, ?13)";
+    let (start_d, start_ps) = time_to_columns(incoming.started);
+    let (finish_d, finish_ps) = time_to_columns(incoming.finished);
+    let (code, message) = outcome_to_columns(&incoming.outcome);
+    let folder = Depot::build_folder(&incoming.job, &incoming.build);
+    let file = |name: &str| folder.join(name).to_string_lossy().into_owned();
+    transaction.prepare_cached(text)?.insert(params![
+        incoming.build.to_string(),
+        start_d,
+        start_ps,
+        finish_d,
+        finish_ps,
+        code,
+        message,
+        file("console.txt"),
+        file("script.txt"),
+        incoming.platform.as_str(),
+        sender.user,
+        job,
+        facts.input_id(),
+    ])
+}
+
+/// Whether no good build of the job began later: an old build that is uploaded late describes nothing.
+fn is_newest_good(connection: &Connection, job: i64, build: i64) -> rusqlite::Result<bool> {
+    let text = "SELECT id = ?2 FROM build WHERE job = ?1 AND result_code = 0 ORDER BY start_d DESC, start_ps DESC, id DESC LIMIT 1";
+    let newest = connection.prepare_cached(text)?.query_row([job, build], |row| row.get(0)).optional()?;
+    Ok(newest == Some(true))
+}
+
+/// Says of the job what its newest good build says. What this build knows nothing of stays as it was; what it does
+/// know, and has not, goes.
+fn describe_job(transaction: &Transaction<'_>, job: i64, readme: Option<&[u8]>, facts: &Facts) -> rusqlite::Result<()> {
+    if let Some(job_facts) = &facts.job {
+        set_tag(transaction, job, "section", Some(job_facts.section))?;
+        set_tag(transaction, job, "synopsis", job_facts.synopsis.as_deref())?;
+        set_tag(transaction, job, "description", job_facts.description.as_deref())?;
+    }
+    match readme {
+        Some(readme) => set_tag(transaction, job, "readme.md", Some(&String::from_utf8_lossy(readme))),
+        None => Ok(()),
+    }
+}
+
+fn set_tag(transaction: &Transaction<'_>, job: i64, tag: &str, value: Option<&str>) -> rusqlite::Result<()> {
+    transaction.prepare_cached("INSERT OR IGNORE INTO tag(tag) VALUES (?1)")?.execute([tag])?;
+    let text = match value {
+        Some(_) => {
+            "INSERT INTO job_tag(tag, value, job) VALUES ((SELECT id FROM tag WHERE tag = ?1), ?2, ?3)
+                ON CONFLICT(tag, job) DO UPDATE SET value = excluded.value"
+        }
+        None => "DELETE FROM job_tag WHERE tag = (SELECT id FROM tag WHERE tag = ?1) AND ?2 IS NULL AND job = ?3",
+    };
+    transaction.prepare_cached(text)?.execute(params![tag, value, job]).map(|_| ())
+}
+
+/// The facts of builds that have none yet, such as those that the original stored: a bounded number of them, the
+/// newest first. Gives how many are done.
+pub(crate) fn derive_missing(app: &App, count: u32) -> Result<usize, WebError> {
+    let text = "SELECT b.id, b.uuid, b.platform, b.console, b.script, b.main_binary FROM build b
+        WHERE NOT EXISTS (SELECT 1 FROM repository_build r WHERE r.build = b.id) ORDER BY b.id DESC LIMIT ?1";
+    let builds = app.read(|connection| {
+        let mut statement = connection.prepare_cached(text)?;
+        let rows = statement.query_map([count], |row| {
+            Ok(OldBuild {
+                row: row.get(0)?,
+                uuid: uuid_from_column(&row.get::<_, String>(1)?).ok(),
+                platform: row.get(2)?,
+                console: row.get(3)?,
+                script: row.get(4)?,
+                main_binary: row.get(5)?,
+            })
+        })?;
+        rows.collect::<rusqlite::Result<Vec<_>>>()
+    })?;
+    let facts = builds.iter().map(|build| Ok((build, build.derive(app)?))).collect::<Result<Vec<_>, WebError>>()?;
+    app.database().write(|transaction| {
+        for (build, facts) in &facts {
+            // It may have been removed meanwhile, by another program.
+            let exists =
+                transaction.prepare_cached("SELECT 1 FROM build WHERE id = ?1").and_then(|mut s| s.exists([build.row]));
+            if exists.map_err(|error| app.database().failed(error))? {
+                facts.insert(transaction, build.row, None).map_err(|error| app.database().failed(error))?;
+            }
+        }
+        Ok::<_, WebError>(facts.len())
+    })
+}
+
+/// A build that the original stored.
+struct OldBuild {
+    row: i64,
+    uuid: Option<BuildId>,
+    platform: String,
+    console: String,
+    script: String,
+    main_binary: Option<i64>,
+}
+
+impl OldBuild {
+    fn derive(&self, app: &App) -> Result<Facts, WebError> {
+        let text = "SELECT id, filepath, sha256, size FROM build_artifact WHERE build = ?1 ORDER BY id";
+        let rows: Vec<(i64, String, Digest, u64)> = app.read(|connection| {
+            let mut statement = connection.prepare_cached(text)?;
+            let rows =
+                statement.query_map([self.row], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+            rows.collect()
+        })?;
+        let artifacts: Vec<Candidate<'_>> =
+            rows.iter().map(|(_, path, digest, bytes)| Candidate { path, digest: *digest, bytes: *bytes }).collect();
+        let script = app.depot().file_of_row(&self.script).and_then(|path| std::fs::read(path).ok());
+        let console = app.depot().file_of_row(&self.console).unwrap_or_default();
+        tracing::debug!("deriving the facts of build {:?}", self.uuid);
+        Ok(derive(&Subject {
+            platform: &self.platform,
+            script: Digest::of(&script.unwrap_or_default()),
+            artifacts: &artifacts,
+            main_binary: rows.iter().position(|(row, ..)| Some(*row) == self.main_binary),
+            open: &|place| {
+                let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
+                File::open(app.depot().artifact(&artifacts.get(place).ok_or_else(missing)?.digest))
+            },
+            console: &console,
+        }))
+    }
+}

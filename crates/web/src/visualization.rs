@@ -1,0 +1,64 @@
+//! Visualizations that hooks made: of what a binary is made of, and of what it was made from.
+//!
+//! They lie in the cache folder under the version of the tool that made them; the newest that is there is shown.
+
+use crate::app::App;
+use crate::database::stored::{self, StoredBuild};
+use crate::digest::Digest;
+use crate::error::{Tried, WebError};
+use builder_facts::artifact_role::base_name;
+use std::path::PathBuf;
+
+/// A visualization that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Visualization {
+    /// Its file.
+    pub file: PathBuf,
+    /// The version of the tool that made it.
+    pub version: u64,
+    /// The content that it shows.
+    pub of: Digest,
+}
+
+/// That of the opam switch.
+pub fn dependencies(app: &App, build: &StoredBuild) -> Result<Option<Visualization>, WebError> {
+    let switch = app.read(|connection| stored::artifact(connection, build.row, "opam-switch"))?;
+    match switch {
+        Some(switch) => newest(app, "dependencies", switch.digest),
+        None => Ok(None),
+    }
+}
+
+/// That of the main binary with its debugging information.
+pub fn treemap(app: &App, build: &StoredBuild) -> Result<Option<Visualization>, WebError> {
+    let debug = app.read(|connection| {
+        let Some(main) = stored::main_binary(connection, build)? else { return Ok(None) };
+        stored::artifact(connection, build.row, &format!("{}.debug", base_name(&main.path)))
+    })?;
+    match debug {
+        Some(debug) => newest(app, "treemap", debug.digest),
+        None => Ok(None),
+    }
+}
+
+fn newest(app: &App, kind: &str, of: Digest) -> Result<Option<Visualization>, WebError> {
+    let cache = app.depot().cache();
+    let entries = match std::fs::read_dir(&cache) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        entries => entries.tried("list", &cache)?,
+    };
+    let mut found: Option<Visualization> = None;
+    for entry in entries {
+        let name = entry.tried("list", &cache)?.file_name();
+        let version = name.to_str().and_then(|name| name.strip_prefix(kind)?.strip_prefix('_')?.parse::<u64>().ok());
+        let Some(version) = version.filter(|version| found.as_ref().is_none_or(|found| found.version < *version))
+        else {
+            continue;
+        };
+        let file = cache.join(&name).join(format!("{of}.html"));
+        if file.is_file() {
+            found = Some(Visualization { file, version, of });
+        }
+    }
+    Ok(found)
+}
