@@ -17,6 +17,7 @@ pub mod error;
 pub mod http;
 pub mod ingest;
 pub mod limits;
+pub mod markdown;
 pub mod name;
 pub mod outline;
 pub(crate) mod pages;
