@@ -3,6 +3,8 @@
 
 mod access;
 mod args;
+mod audit;
+mod check;
 mod folder;
 mod gc;
 mod job_remove;
@@ -20,6 +22,8 @@ mod user_list;
 mod user_remove;
 mod user_update;
 mod vacuum;
+mod verify_cache_dir;
+mod verify_input_id;
 
 use args::{Cli, Command};
 use clap::Parser;
@@ -86,6 +90,10 @@ fn run(cli: Cli, screen: &mut Screen) -> anyhow::Result<Exit> {
         Command::Pin(command) => command.pin(common, screen),
         Command::Unpin(command) => command.unpin(common, screen),
         Command::Pins(command) => command.run(common, screen),
+        Command::Check(command) => command.run(common, screen),
+        Command::VerifyDataDir(command) => command.run(common, screen),
+        Command::VerifyInputId(command) => command.run(common, screen),
+        Command::VerifyCacheDir(command) => command.run(common, screen),
         Command::Completions(command) => command.run(screen),
         Command::Man(command) => command.run(),
     }

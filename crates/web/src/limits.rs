@@ -61,3 +61,5 @@ pub const REFUSED_BODY_WAIT: Duration = Duration::from_secs(5);
 pub const STOP_WAIT: Duration = Duration::from_secs(10);
 /// Files that are put together while they are sent, such as archives, at once.
 pub const MAKING_AT_ONCE_MAX: usize = 16;
+/// Faults that `builder-db check` shows; further ones are counted.
+pub const FINDINGS_MAX: usize = 10_000;

@@ -1,8 +1,8 @@
 //! The command line of `builder-db`.
 
 use crate::admin::{
-    access, gc, job_remove, man, migrate, pins, token_add, token_list, token_remove, user_add, user_disable, user_list,
-    user_remove, user_update, vacuum,
+    access, check, gc, job_remove, man, migrate, pins, token_add, token_list, token_remove, user_add, user_disable,
+    user_list, user_remove, user_update, vacuum, verify_cache_dir, verify_input_id,
 };
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -97,6 +97,10 @@ pub(crate) enum Command {
     /// Take back what `pin` did
     Unpin(pins::Pin),
     Pins(pins::Pins),
+    Check(check::Check),
+    VerifyDataDir(check::VerifyDataDir),
+    VerifyInputId(verify_input_id::VerifyInputId),
+    VerifyCacheDir(verify_cache_dir::VerifyCacheDir),
     Completions(man::Completions),
     Man(man::Man),
 }

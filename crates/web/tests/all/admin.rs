@@ -1,6 +1,7 @@
 //! `builder-db`, as an operator starts it.
 
 mod builds;
+mod check;
 mod migrate;
 mod support;
 mod users;

@@ -1,0 +1,169 @@
+//! Files against rows: what is missing, what is damaged, what nobody names any more, and which of it can be mended.
+//!
+//! A running server may add and remove builds meanwhile. What looks wrong in one snapshot is therefore looked at again,
+//! under the lock that keeps uploads from placing files, before it counts.
+
+mod artifacts;
+mod folders;
+mod rows;
+
+use crate::admin::args::Format;
+use crate::admin::folder::Folder;
+use crate::admin::screen::{Screen, bytes_text, count_text};
+use crate::limits::FINDINGS_MAX;
+use serde_json::{Value, json};
+
+/// What is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// Artifacts and the folders of builds.
+    Files,
+    /// Those, uploads that a crash left, and all rows.
+    All,
+}
+
+/// Whether faults are mended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Only look.
+    Look,
+    /// Mend what can be mended without losing anything that a row names.
+    Repair,
+}
+
+/// What is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    ArtifactMissing,
+    ArtifactDamaged,
+    ArtifactUnreadable,
+    ArtifactOrphan,
+    BuildFileMissing,
+    BuildFileElsewhere,
+    FolderOrphan,
+    Untracked,
+    StagingStale,
+    RowDangling,
+    RowInvalid,
+    DatabaseDamaged,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::ArtifactMissing => "artifact-missing",
+            Self::ArtifactDamaged => "artifact-damaged",
+            Self::ArtifactUnreadable => "artifact-unreadable",
+            Self::ArtifactOrphan => "artifact-orphan",
+            Self::BuildFileMissing => "build-file-missing",
+            Self::BuildFileElsewhere => "build-file-elsewhere",
+            Self::FolderOrphan => "folder-orphan",
+            Self::Untracked => "untracked",
+            Self::StagingStale => "staging-stale",
+            Self::RowDangling => "row-dangling",
+            Self::RowInvalid => "row-invalid",
+            Self::DatabaseDamaged => "database-damaged",
+        }
+    }
+}
+
+/// Something that is wrong.
+#[derive(Debug)]
+pub(crate) struct Finding {
+    pub(crate) kind: Kind,
+    /// A path below the data folder, or a table.
+    pub(crate) at: String,
+    /// What exactly, for people.
+    pub(crate) detail: String,
+    /// Whether it was mended.
+    pub(crate) repaired: bool,
+}
+
+/// All that was looked at, and what is wrong.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    pub(crate) builds: u64,
+    pub(crate) artifacts: u64,
+    pub(crate) bytes: u64,
+    pub(crate) findings: Vec<Finding>,
+    /// Findings beyond [`FINDINGS_MAX`].
+    more: u64,
+    unrepaired: u64,
+}
+
+impl Report {
+    fn find(&mut self, kind: Kind, at: impl Into<String>, detail: impl Into<String>, repaired: bool) {
+        self.unrepaired += u64::from(!repaired);
+        if self.findings.len() < FINDINGS_MAX {
+            self.findings.push(Finding { kind, at: at.into(), detail: detail.into(), repaired });
+        } else {
+            self.more += 1;
+        }
+    }
+
+    /// Whether something is wrong still.
+    pub(crate) fn is_clean(&self) -> bool {
+        self.unrepaired == 0
+    }
+
+    /// Shows it.
+    pub(crate) fn show(&self, screen: &mut Screen) -> std::io::Result<()> {
+        let total = self.findings.len() as u64 + self.more;
+        if screen.format() == Format::Json {
+            return screen.json(&json!({
+                "builds": self.builds,
+                "artifacts": self.artifacts,
+                "bytes": self.bytes,
+                "count": total,
+                "unrepaired": self.unrepaired,
+                "findings": self.findings.iter().map(json_of).collect::<Vec<_>>(),
+            }));
+        }
+        for Finding { kind, at, detail, repaired } in &self.findings {
+            let repaired = if *repaired { " (repaired)" } else { "" };
+            screen.line(&format!("{}: {at}: {detail}{repaired}", kind.name()))?;
+        }
+        if self.more > 0 {
+            screen.line(&format!("and {} more", self.more))?;
+        }
+        let seen = format!(
+            "{} and {} read, {}",
+            count_text(self.builds, "build"),
+            count_text(self.artifacts, "artifact"),
+            bytes_text(self.bytes)
+        );
+        let found = match (total, self.unrepaired) {
+            (0, _) => "all is well".to_owned(),
+            (_, 0) => format!("{}, all repaired", count_text(total, "fault")),
+            (_, left) if left < total => format!("{}, of which {left} are left", count_text(total, "fault")),
+            (_, _) => count_text(total, "fault"),
+        };
+        screen.done(&format!("{seen}: {found}"), &Value::Null)
+    }
+}
+
+fn json_of(finding: &Finding) -> Value {
+    json!({
+        "kind": finding.kind.name(),
+        "at": finding.at,
+        "detail": finding.detail,
+        "repaired": finding.repaired,
+    })
+}
+
+/// Looks at a data folder.
+pub(crate) fn audit(folder: &Folder, scope: Scope, mode: Mode, screen: &Screen) -> anyhow::Result<Report> {
+    let mut report = Report::default();
+    if scope == Scope::All {
+        rows::audit(folder, mode, &mut report)?;
+    }
+    let damaged = artifacts::audit(folder, mode, screen, &mut report)?;
+    folders::audit(folder, mode, &mut report)?;
+    if scope == Scope::All {
+        folders::audit_stagings(folder, mode, screen, &mut report)?;
+    }
+    if mode == Mode::Repair {
+        rows::mark(folder, &damaged)?;
+    }
+    Ok(report)
+}
