@@ -2,3 +2,6 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where it fails")]
 
 mod admin;
+mod files;
+mod site;
+mod uploads;

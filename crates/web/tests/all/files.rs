@@ -1,0 +1,160 @@
+//! Files of builds: addresses, types, parts, caching, and that nothing of them runs here.
+
+use crate::site::{Site, Told};
+use axum::body::Body;
+use flate2::read::GzDecoder;
+use http::{Method, StatusCode};
+use std::io::Read;
+
+#[tokio::test]
+async fn an_artifact_is_served_whole_in_part_or_not_again() {
+    let site = Site::new();
+    let told = Told::new(1).files(&[("bin/hello", b"0123456789"), ("a b/ü.txt", b"text")]);
+    site.upload(&told).await;
+    let target = format!("{}/f/bin/hello", told.page());
+    let whole = site.get(&target).await;
+    assert_eq!((whole.status, whole.text().as_str()), (StatusCode::OK, "0123456789"));
+    assert_eq!(whole.header("content-length"), Some("10"));
+    assert_eq!(whole.header("content-type"), Some("application/octet-stream"));
+    assert!(whole.header("cache-control").unwrap().contains("immutable"));
+    let etag = whole.header("etag").unwrap().to_owned();
+    assert_eq!(etag.len(), 46, "44 digits of base64 in quotes");
+    for known in [etag.as_str(), etag.trim_matches('"')] {
+        let answer = site.get_with(&target, &[("if-none-match", known)]).await;
+        assert_eq!((answer.status, answer.body.len()), (StatusCode::NOT_MODIFIED, 0));
+    }
+    let part = site.get_with(&target, &[("range", "bytes=2-4")]).await;
+    assert_eq!((part.status, part.text().as_str()), (StatusCode::PARTIAL_CONTENT, "234"));
+    assert_eq!(part.header("content-range"), Some("bytes 2-4/10"));
+    let beyond = site.get_with(&target, &[("range", "bytes=10-")]).await;
+    assert_eq!(
+        (beyond.status, beyond.header("content-range")),
+        (StatusCode::RANGE_NOT_SATISFIABLE, Some("bytes */10"))
+    );
+    let head = site.send(Method::HEAD, &target, &[], Body::empty()).await;
+    assert_eq!((head.status, head.body.len(), head.header("content-length")), (StatusCode::OK, 0, Some("10")));
+    let encoded = site.get(&format!("{}/f/a%20b/%C3%BC.txt", told.page())).await;
+    assert_eq!((encoded.status, encoded.text().as_str()), (StatusCode::OK, "text"));
+    assert_eq!(site.get(&format!("{}/f//bin//hello", told.page())).await.status, StatusCode::OK);
+    for missing in ["/f/bin/none", "/f/", "/f/bin/hello/x", "/f/..%2fscript.txt"] {
+        assert_eq!(site.get(&format!("{}{missing}", told.page())).await.status, StatusCode::NOT_FOUND, "{missing}");
+    }
+    let post = site.send(Method::POST, &target, &[], Body::empty()).await;
+    assert_eq!(post.status, StatusCode::METHOD_NOT_ALLOWED);
+    assert!(post.header("allow").unwrap().contains("GET"));
+}
+
+#[tokio::test]
+async fn what_was_uploaded_does_not_run_here() {
+    let site = Site::new();
+    let told = Told::new(1).files(&[("page.html", b"<script>"), ("p.svg", b"<svg>"), ("log.txt", b"<script>")]);
+    site.upload(&told).await;
+    for (path, is_saved) in
+        [("f/page.html", true), ("f/p.svg", true), ("f/log.txt", false), ("script", false), ("console", false)]
+    {
+        let answer = site.get(&format!("{}/{path}", told.page())).await;
+        assert_eq!(answer.status, StatusCode::OK, "{path}");
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path}");
+        assert!(answer.header("content-security-policy").unwrap().starts_with("sandbox"), "{path}");
+        let disposition = answer.header("content-disposition");
+        assert_eq!(disposition.is_some_and(|value| value.starts_with("attachment")), is_saved, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_build_has_one_address() {
+    let site = Site::new();
+    let told = Told::new(1);
+    site.upload(&told).await;
+    let foreign = site.get(&format!("/job/other/build/{}/f/bin/hello", told.build)).await;
+    assert_eq!(foreign.status, StatusCode::PERMANENT_REDIRECT);
+    assert_eq!(foreign.location(), format!("{}/f/bin/hello", told.page()));
+    let upper = format!("/job/hello/build/{}/script", told.build.to_string().to_uppercase());
+    assert_eq!(site.get(&upper).await.text(), "echo hello\n");
+    let tail = site.get(&format!("{}x/script", told.page())).await;
+    assert_eq!(tail.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn the_archive_is_the_same_each_time_and_stays_where_it_is_unpacked() {
+    let site = Site::new();
+    let told = Told::new(1).files(&[("../../etc/x", b"1"), ("bin/hello", b"binary"), ("/abs", b"2")]);
+    site.upload(&told).await;
+    let target = format!("{}/all.tar.gz", told.page());
+    let (first, second) = (site.get(&target).await, site.get(&target).await);
+    assert_eq!(first.header("content-type"), Some("application/tar+gzip"));
+    assert!(first.body == second.body);
+    let mut archive = tar::Archive::new(GzDecoder::new(first.body.as_slice()));
+    let mut seen = Vec::new();
+    for entry in archive.entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let path = entry.path().unwrap().to_str().unwrap().to_owned();
+        let (mode, time) = (entry.header().mode().unwrap(), entry.header().mtime().unwrap());
+        let mut text = String::new();
+        entry.read_to_string(&mut text).unwrap();
+        seen.push((path, mode, text));
+        assert_eq!(i64::try_from(time).unwrap(), told.finished.milliseconds() / 1000);
+    }
+    let expected = [("etc/x", 0o644, "1"), ("abs", 0o644, "2"), ("bin/hello", 0o755, "binary")];
+    let comment = seen.iter().position(|(path, ..)| path == "pax_global_header").map(|place| seen.remove(place));
+    assert!(comment.is_none_or(|(_, _, text)| text.ends_with(" comment=builder-web\n")));
+    assert_eq!(seen, expected.map(|(path, mode, text)| (path.to_owned(), mode, text.to_owned())));
+}
+
+#[tokio::test]
+async fn the_latest_good_binary_has_a_stable_address() {
+    use builder_model::Outcome;
+    let site = Site::new();
+    for (number, platform, content) in [(1, "debian-12", "old"), (2, "freebsd-14", "free"), (3, "debian-12", "new")] {
+        site.upload(&Told::new(number).platform(platform).files(&[("bin/hello", content.as_bytes())])).await;
+    }
+    // Neither a failure that left a binary nor a good build without one takes its place.
+    site.upload(&Told::new(4).outcome(Outcome::Exited(1)).files(&[("bin/hello", b"bad")])).await;
+    site.upload(&Told::new(5).files(&[("log", b"none")])).await;
+    let follow = async |target: &str| {
+        let mut answer = site.get(target).await;
+        for _ in 0..2 {
+            let location = answer.location().to_owned();
+            answer = site.get(&location).await;
+        }
+        answer.text()
+    };
+    assert_eq!(follow("/job/hello/build/latest/main-binary").await, "new");
+    assert_eq!(follow("/job/hello/build/latest/main-binary?platform=freebsd-14").await, "free");
+    assert_eq!(site.get("/job/hello/build/latest?platform=none").await.status, StatusCode::NOT_FOUND);
+    let file = site.get("/job/hello/build/latest/f/bin/hello?platform=debian-12").await;
+    assert_eq!(file.status, StatusCode::TEMPORARY_REDIRECT);
+    assert!(file.location().ends_with("/f/bin/hello"));
+}
+
+#[tokio::test]
+async fn visualizations_are_those_of_the_newest_tool() {
+    let site = Site::new();
+    let told = Told::new(1).files(&[("bin/hello.hvt", b"b"), ("hello.hvt.debug", b"d"), ("opam-switch", b"roots: []")]);
+    site.upload(&told).await;
+    let target = format!("{}/viztreemap", told.page());
+    assert_eq!(site.get(&target).await.status, StatusCode::NOT_FOUND);
+    let name = format!("{}.html", builder_web::Digest::of(b"d"));
+    for version in ["treemap_0", "treemap_9", "treemap_10", "treemap_11"] {
+        let folder = site.data().join("_cache").join(version);
+        std::fs::create_dir_all(&folder).unwrap();
+        if version != "treemap_11" {
+            std::fs::write(folder.join(&name), version).unwrap();
+        }
+    }
+    let answer = site.get(&target).await;
+    assert_eq!(answer.text(), "treemap_10");
+    assert!(answer.header("content-security-policy").unwrap().contains("sandbox allow-scripts;"));
+}
+
+#[tokio::test]
+async fn files_that_are_gone_are_not_found_and_nothing_breaks() {
+    let site = Site::new();
+    let told = Told::new(1);
+    site.upload(&told).await;
+    std::fs::remove_dir_all(site.data().join("hello")).unwrap();
+    std::fs::remove_dir_all(site.data().join("_artifacts")).unwrap();
+    for path in ["/f/bin/hello", "/script", "/console"] {
+        assert_eq!(site.get(&format!("{}{path}", told.page())).await.status, StatusCode::NOT_FOUND, "{path}");
+    }
+}
