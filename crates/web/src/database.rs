@@ -4,7 +4,11 @@
 //! such as `builder-db` or the original's, may use the file at the same time.
 
 pub mod columns;
+pub(crate) mod jobs;
+pub(crate) mod listed;
+pub(crate) mod lists;
 pub mod schema;
+pub(crate) mod search;
 pub mod stored;
 
 use crate::error::WebError;

@@ -9,6 +9,7 @@ mod files;
 pub(crate) mod negotiate;
 pub(crate) mod page;
 pub(crate) mod page_cache;
+pub(crate) mod paging;
 mod peer;
 mod redirects;
 pub(crate) mod refusal;
@@ -21,6 +22,7 @@ pub(crate) use refusal::Refusal;
 pub use serve::serve;
 
 use crate::app::App;
+use crate::pages;
 use axum::extract::Request;
 use axum::{Router, middleware};
 use http::Uri;
@@ -32,6 +34,7 @@ pub fn router(app: App) -> Router {
         .merge(redirects::routes())
         .merge(files::routes())
         .merge(upload::routes())
+        .merge(pages::routes())
         .fallback(async || Refusal::NotFound)
         .layer(middleware::from_fn_with_state(app.clone(), dress::dress))
         .with_state(app);

@@ -16,6 +16,7 @@ pub mod digest;
 pub mod error;
 pub mod http;
 pub mod ingest;
+pub(crate) mod json;
 pub mod limits;
 pub mod markdown;
 pub mod name;

@@ -63,3 +63,33 @@ pub const STOP_WAIT: Duration = Duration::from_secs(10);
 pub const MAKING_AT_ONCE_MAX: usize = 16;
 /// Faults that `builder-db check` shows; further ones are counted.
 pub const FINDINGS_MAX: usize = 10_000;
+/// Jobs on one part of the front page.
+pub const FRONT_JOBS: u32 = 100;
+/// Jobs that one part of the front page may be asked for.
+pub const FRONT_JOBS_MAX: u32 = 1000;
+/// Failed builds on one part of their list.
+pub const FAILED_BUILDS: u32 = 50;
+/// Failed builds that one part of their list may be asked for.
+pub const FAILED_BUILDS_MAX: u32 = 500;
+/// Builds on one part of a job's page: as many stand in its charts.
+pub const JOB_BUILDS: u32 = 100;
+/// Builds that one part of a job's page may be asked for.
+pub const JOB_BUILDS_MAX: u32 = 500;
+/// Builds that the JSON of a job groups by output, unless told otherwise, and at most.
+pub const JOB_BUILDS_JSON_MAX: u32 = 10_000;
+/// Where a part of a list may begin at most.
+pub const PAGE_START_MAX: u32 = 1_000_000;
+/// Longest text that is searched for, in bytes.
+pub const SEARCH_BYTES_MAX: usize = 512;
+/// Fewest digits of a digest or UUID that are searched for.
+pub const SEARCH_DIGITS_MIN: usize = 8;
+/// Hits of one kind that a search shows.
+pub const SEARCH_HITS_MAX: usize = 50;
+/// Package lists, the newest ones, that a search for a package follows to builds.
+pub const SEARCH_INVENTORIES_MAX: u32 = 2000;
+/// Builds that a search for a package looks at.
+pub const SEARCH_BUILDS_MAX: u32 = 5000;
+/// Builds that a search for a package follows from one package list, the newest ones.
+pub const SEARCH_INVENTORY_BUILDS_MAX: u32 = 2000;
+/// Jobs, platforms and versions that a search for a package shows.
+pub const SEARCH_PACKAGES_MAX: usize = 200;

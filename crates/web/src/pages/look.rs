@@ -1,6 +1,7 @@
 //! What is the same on every page of a site: its name, its logo, its introduction. Made once, when it opens.
 
 use crate::limits::LOGO_BYTES_MAX;
+use crate::markdown;
 use crate::settings::Site;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -37,15 +38,9 @@ impl Look {
             name: site.name.clone(),
             icon: logo.clone().unwrap_or_else(|| ICON.to_owned()),
             logo,
-            introduction: introduction(&site.introduction),
+            introduction: markdown::readme_html(&site.introduction),
         }
     }
-}
-
-/// The introduction as paragraphs.
-fn introduction(text: &str) -> String {
-    let paragraphs = text.split("\n\n").map(str::trim).filter(|paragraph| !paragraph.is_empty());
-    paragraphs.map(|paragraph| format!("<p>{}</p>", super::text::escape(paragraph))).collect()
 }
 
 fn data_address(path: &Path) -> Result<String, String> {
@@ -77,7 +72,7 @@ mod tests {
         assert_eq!(logo("a.svg", 3).as_deref(), Some("data:image/svg+xml;base64,eHh4"));
         assert!(logo("a.png", 1000).is_some());
         assert_eq!((logo("a.gif", 3), logo("b.svg", 9000)), (None, None));
-        let look = Look::of(&Site { logo: Some("/missing.svg".into()), introduction: "<b>".into(), ..Site::default() });
-        assert_eq!((look.logo, look.introduction.as_str()), (None, "<p>&lt;b&gt;</p>"));
+        let look = Look::of(&Site { logo: Some("/missing.svg".into()), ..Site::default() });
+        assert_eq!(look.logo, None);
     }
 }

@@ -1,0 +1,236 @@
+//! Jobs: all of them with what they built last, and what is told of one.
+
+use crate::database::columns::{outcome_from_columns, time_from_columns};
+use crate::database::listed::{COLUMN_COUNT, COLUMNS, Listed, TABLES};
+use builder_model::{Outcome, Timestamp};
+use rusqlite::{Connection, OptionalExtension, Row};
+use std::collections::HashMap;
+
+/// A job and what it built last.
+#[derive(Debug)]
+pub(crate) struct JobState {
+    pub(crate) name: String,
+    /// The section that it was given, if any.
+    pub(crate) section: Option<String>,
+    pub(crate) synopsis: String,
+    /// Its platforms with a good build, by name.
+    pub(crate) platforms: Vec<PlatformState>,
+}
+
+impl JobState {
+    /// Its newest good build with a main binary, else its newest good build, on whatever platform.
+    pub(crate) fn latest(&self) -> Option<&PlatformState> {
+        self.platforms.iter().max_by_key(|state| (state.latest.main_binary.is_some(), state.latest.start))
+    }
+}
+
+/// What a job built last on one platform.
+#[derive(Debug)]
+pub(crate) struct PlatformState {
+    /// Its newest good build with a main binary, else its newest good build.
+    pub(crate) latest: Listed,
+    /// What the main binary of `latest` says of itself.
+    pub(crate) solo5: Option<Solo5Json>,
+    /// The newest build of all, when that one failed.
+    pub(crate) failing: Option<Failing>,
+}
+
+/// The notes of a unikernel, as JSON.
+#[derive(Debug, Clone)]
+pub(crate) struct Solo5Json {
+    pub(crate) manifest: String,
+    pub(crate) abi: String,
+}
+
+/// A build that failed after the latest good one.
+#[derive(Debug)]
+pub(crate) struct Failing {
+    pub(crate) uuid: String,
+    pub(crate) start: Timestamp,
+    pub(crate) outcome: Outcome,
+}
+
+/// What is told of one job.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) id: i64,
+    pub(crate) name: String,
+    pub(crate) section: Option<String>,
+    pub(crate) synopsis: String,
+    pub(crate) description: Option<String>,
+    /// Markdown.
+    pub(crate) readme: Option<String>,
+    /// All platforms that it was ever built on, by name.
+    pub(crate) platforms: Vec<String>,
+}
+
+/// The value that a job `j` has under a tag.
+macro_rules! tag {
+    ($name:literal) => {
+        concat!(
+            "(SELECT value FROM job_tag WHERE tag = (SELECT id FROM tag WHERE tag = '",
+            $name,
+            "') AND job_tag.job = j.id)"
+        )
+    };
+}
+
+const JOBS: &str = concat!("SELECT j.id, j.name, ", tag!("section"), ", ", tag!("synopsis"), " FROM job j");
+
+/// Each step of the recursion is one look into an index: from a platform of a job to its next one.
+fn states_statement() -> String {
+    format!(
+        "WITH RECURSIVE pair(job, platform) AS (
+             SELECT id, (SELECT min(platform) FROM build WHERE result_code = 0 AND build.job = job.id) FROM job
+             UNION ALL
+             SELECT job, (SELECT min(platform) FROM build
+                          WHERE result_code = 0 AND build.job = pair.job AND build.platform > pair.platform)
+             FROM pair WHERE platform IS NOT NULL
+         )
+         SELECT {COLUMNS}, b.job, s.solo5_manifest, s.solo5_abi,
+                n.uuid, n.start_d, n.start_ps, n.result_code, n.result_msg
+         FROM pair
+         CROSS JOIN build b ON b.id = coalesce(
+             (SELECT id FROM build
+              WHERE result_code = 0 AND main_binary IS NOT NULL AND job = pair.job AND platform = pair.platform
+              ORDER BY start_d DESC, start_ps DESC LIMIT 1),
+             (SELECT id FROM build
+              WHERE result_code = 0 AND job = pair.job AND platform = pair.platform
+              ORDER BY start_d DESC, start_ps DESC LIMIT 1))
+         CROSS JOIN build n ON n.id =
+             (SELECT id FROM build WHERE job = pair.job AND platform = pair.platform
+              ORDER BY start_d DESC, start_ps DESC LIMIT 1)
+         {TABLES}
+         LEFT JOIN repository_binary s ON s.sha256 = a.sha256
+         WHERE pair.platform IS NOT NULL"
+    )
+}
+
+/// All jobs with what they built last, by section (those without one last) and name. Two statements, whatever there is.
+pub(crate) fn states(connection: &Connection) -> rusqlite::Result<Vec<JobState>> {
+    let mut by_id: HashMap<i64, JobState> = connection
+        .prepare_cached(JOBS)?
+        .query_map([], |row| {
+            let (section, synopsis): (Option<String>, Option<String>) = (row.get(2)?, row.get(3)?);
+            let state = JobState {
+                name: row.get(1)?,
+                section: section.filter(|section| !section.is_empty()),
+                synopsis: synopsis.unwrap_or_default(),
+                platforms: Vec::new(),
+            };
+            Ok((row.get(0)?, state))
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut statement = connection.prepare_cached(&states_statement())?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        if let Some(job) = by_id.get_mut(&row.get(COLUMN_COUNT)?) {
+            job.platforms.push(platform_state(row)?);
+        }
+    }
+    let mut jobs: Vec<_> = by_id.into_values().collect();
+    for job in &mut jobs {
+        job.platforms.sort_by(|one, other| one.latest.platform.cmp(&other.latest.platform));
+    }
+    jobs.sort_by(|one, other| {
+        let key = |job: &JobState| (job.section.is_none(), job.section.clone(), job.name.clone());
+        key(one).cmp(&key(other))
+    });
+    Ok(jobs)
+}
+
+fn platform_state(row: &Row<'_>) -> rusqlite::Result<PlatformState> {
+    let solo5 = match (row.get(COLUMN_COUNT + 1)?, row.get(COLUMN_COUNT + 2)?) {
+        (Some(manifest), Some(abi)) => Some(Solo5Json { manifest, abi }),
+        (Some(_) | None, _) => None,
+    };
+    let message: Option<String> = row.get(COLUMN_COUNT + 7)?;
+    let newest = outcome_from_columns(row.get(COLUMN_COUNT + 6)?, message.as_deref());
+    let failing = if newest.is_success() {
+        None
+    } else {
+        let start = time_from_columns(row.get(COLUMN_COUNT + 4)?, row.get(COLUMN_COUNT + 5)?);
+        Some(Failing { uuid: row.get(COLUMN_COUNT + 3)?, start, outcome: newest })
+    };
+    Ok(PlatformState { latest: Listed::of(row)?, solo5, failing })
+}
+
+const JOB: &str = concat!(
+    "SELECT j.id, j.name, ",
+    tag!("section"),
+    ", ",
+    tag!("synopsis"),
+    ", ",
+    tag!("description"),
+    ", coalesce(",
+    tag!("readme.md"),
+    ", ",
+    tag!("readme"),
+    ") FROM job j WHERE j.name = ?1"
+);
+
+const PLATFORMS: &str = "
+    WITH RECURSIVE known(platform) AS (
+        SELECT min(platform) FROM build WHERE job = ?1
+        UNION ALL
+        SELECT (SELECT min(platform) FROM build WHERE job = ?1 AND build.platform > known.platform)
+        FROM known WHERE platform IS NOT NULL
+    )
+    SELECT platform FROM known WHERE platform IS NOT NULL";
+
+/// What is told of the job of this name.
+pub(crate) fn job(connection: &Connection, name: &str) -> rusqlite::Result<Option<Job>> {
+    let filled = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
+    let found = connection
+        .prepare_cached(JOB)?
+        .query_row([name], |row| {
+            Ok(Job {
+                id: row.get(0)?,
+                name: row.get(1)?,
+                section: filled(row.get(2)?),
+                synopsis: row.get::<_, Option<String>>(3)?.unwrap_or_default(),
+                description: filled(row.get(4)?),
+                readme: filled(row.get(5)?),
+                platforms: Vec::new(),
+            })
+        })
+        .optional()?;
+    let Some(mut job) = found else { return Ok(None) };
+    job.platforms = connection
+        .prepare_cached(PLATFORMS)?
+        .query_map([job.id], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(Some(job))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// The plan of a statement, a line for each step.
+    pub(crate) fn plan(connection: &Connection, statement: &str) -> String {
+        let mut explained = connection.prepare(&format!("EXPLAIN QUERY PLAN {statement}")).unwrap();
+        let count = explained.parameter_count();
+        (1..=count).for_each(|index| explained.raw_bind_parameter(index, 1).unwrap());
+        let mut rows = explained.raw_query();
+        let mut lines = Vec::new();
+        while let Some(row) = rows.next().unwrap() {
+            lines.push(row.get::<_, String>(3).unwrap());
+        }
+        lines.join("\n")
+    }
+
+    #[test]
+    fn the_front_page_looks_into_indices_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = crate::Database::create(folder.path()).unwrap();
+        let plans = |connection: &Connection| {
+            Ok([&states_statement(), PLATFORMS, JOB].map(|statement| plan(connection, statement)))
+        };
+        for plan in database.read(plans).unwrap() {
+            for scanned in ["SCAN build", "SCAN b\n", "SCAN a\n", "SCAN n\n", "SCAN job_tag", "TEMP B-TREE"] {
+                assert!(!plan.contains(scanned), "{scanned} in\n{plan}");
+            }
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! `/` and `/all-builds`: every job with what it built last, by section.
+
+use crate::app::App;
+use crate::database::jobs::{self, JobState, PlatformState};
+use crate::http::page::Page;
+use crate::http::page_cache::PageKey;
+use crate::http::paging::Paging;
+use crate::http::{Form, QueryMap, Refusal};
+use crate::json;
+use crate::limits::{FRONT_JOBS, FRONT_JOBS_MAX};
+use crate::pages::look::Look;
+use crate::pages::{Layout, link, render, text};
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use builder_model::Timestamp;
+use http::Uri;
+
+const MINUTE_MILLISECONDS: i64 = 60_000;
+const DAY_MILLISECONDS: i64 = 86_400_000;
+/// The heading over jobs that were given no section.
+pub(crate) const UNCATEGORIZED: &str = "Uncategorized";
+
+/// Which jobs are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    /// Those that had a good build of late.
+    Active,
+    /// All that ever had one.
+    All,
+}
+
+/// `GET /`.
+pub(crate) async fn active(State(app): State<App>, form: Form, uri: Uri, query: QueryMap) -> Response {
+    show(app, Shown::Active, form, &uri, query).await
+}
+
+/// `GET /all-builds`.
+pub(crate) async fn all(State(app): State<App>, form: Form, uri: Uri, query: QueryMap) -> Response {
+    show(app, Shown::All, form, &uri, query).await
+}
+
+async fn show(app: App, shown: Shown, form: Form, uri: &Uri, query: QueryMap) -> Response {
+    let mut key = PageKey::of(uri, form);
+    let now = jiff::Timestamp::now().as_millisecond();
+    key.moment = match shown {
+        // What is no longer active changes as time goes by.
+        Shown::Active => now / MINUTE_MILLISECONDS,
+        Shown::All => 0,
+    };
+    app.answer(move |app| {
+        app.page_cache().answer(app, key, || {
+            let paging = Paging::of(&query, FRONT_JOBS, FRONT_JOBS_MAX)?;
+            let jobs = app.read(jobs::states)?;
+            let after = match shown {
+                Shown::Active => cut_off(now, app.settings().expired_days),
+                Shown::All => None,
+            };
+            match form {
+                Form::Html => html(app, shown, &visible(&jobs, after), paging),
+                Form::Json => json::front::page(&visible(&jobs, after)),
+            }
+        })
+    })
+    .await
+}
+
+/// What finished until then is not active; none when nothing ever expires.
+fn cut_off(now: i64, expired_days: u32) -> Option<Timestamp> {
+    let milliseconds = now.saturating_sub(i64::from(expired_days) * DAY_MILLISECONDS);
+    (expired_days > 0).then(|| Timestamp::from_milliseconds(milliseconds).unwrap_or(Timestamp::MIN))
+}
+
+/// A job with those of its platforms that are shown.
+#[derive(Debug)]
+pub(crate) struct VisibleJob<'a> {
+    pub(crate) job: &'a JobState,
+    platforms: Vec<&'a PlatformState>,
+}
+
+fn visible(jobs: &[JobState], after: Option<Timestamp>) -> Vec<VisibleJob<'_>> {
+    let is_shown = |state: &&PlatformState| after.is_none_or(|after| state.latest.finish > after);
+    let with_platforms =
+        jobs.iter().map(|job| VisibleJob { job, platforms: job.platforms.iter().filter(is_shown).collect() });
+    with_platforms.filter(|job| !job.platforms.is_empty()).collect()
+}
+
+impl VisibleJob<'_> {
+    fn address(&self) -> String {
+        link::job(&self.job.name, None)
+    }
+
+    /// The heading that it stands under.
+    pub(crate) fn section(&self) -> &str {
+        self.job.section.as_deref().unwrap_or(UNCATEGORIZED)
+    }
+}
+
+impl PlatformState {
+    fn failing_address(&self) -> String {
+        self.failing.as_ref().map(|failing| link::build(&self.latest.job, &failing.uuid)).unwrap_or_default()
+    }
+
+    fn failing_title(&self) -> String {
+        let title = |failing: &jobs::Failing| format!("{} at {}", failing.outcome, text::time(failing.start));
+        self.failing.as_ref().map(title).unwrap_or_default()
+    }
+}
+
+struct Section<'a> {
+    name: &'a str,
+    id: String,
+    jobs: &'a [VisibleJob<'a>],
+}
+
+#[derive(Template)]
+#[template(path = "front.html")]
+struct FrontPage<'a> {
+    look: &'a Look,
+    all: bool,
+    sections: Vec<Section<'a>>,
+    total: String,
+    failing: usize,
+    expired_days: u32,
+    pager: Pager,
+}
+
+/// Links to the parts of a list before and after the one that is shown.
+#[derive(Debug)]
+pub(crate) struct Pager {
+    pub(crate) before: Option<String>,
+    pub(crate) after: Option<String>,
+    /// The words for both: what lies there.
+    pub(crate) words: [&'static str; 2],
+}
+
+fn html(app: &App, shown: Shown, jobs: &[VisibleJob<'_>], paging: Paging) -> Result<Page, Refusal> {
+    let all = shown == Shown::All;
+    let total = jobs.len();
+    let start = usize::try_from(paging.start).unwrap_or(usize::MAX).min(total);
+    let end = start.saturating_add(usize::try_from(paging.count).unwrap_or(usize::MAX)).min(total);
+    let part = jobs.get(start..end).unwrap_or_default();
+    let mut sections: Vec<_> = part.chunk_by(|one, other| one.section() == other.section()).collect();
+    // Section and the lack of one may read the same; they stay apart by their ids.
+    let sections = sections
+        .drain(..)
+        .enumerate()
+        .map(|(index, jobs)| Section {
+            name: jobs.first().map_or("", VisibleJob::section),
+            id: format!("section-{}", index + 1),
+            jobs,
+        })
+        .collect();
+    let here = if all { "/all-builds" } else { "/" };
+    let address = |paging: Paging| format!("{here}{}", paging.query(FRONT_JOBS, None));
+    let page = FrontPage {
+        look: app.look(),
+        all,
+        sections,
+        total: text::count(total as u64, "job", "jobs"),
+        failing: jobs.iter().flat_map(|job| &job.platforms).filter(|state| state.failing.is_some()).count(),
+        expired_days: app.settings().expired_days,
+        pager: Pager {
+            before: paging.before().map(address),
+            after: paging.after(end < total).map(address),
+            words: ["Earlier jobs", "Further jobs"],
+        },
+    };
+    let layout = if all { Layout::new("All builds").here("All builds") } else { Layout::new(&app.look().name) };
+    render(app, &layout, &page)
+}

@@ -1,0 +1,231 @@
+//! `/job/{job}` and `/job/{job}/failed`: what a job built, by output, on one platform or on all.
+
+use crate::app::App;
+use crate::database::jobs::{self, Job};
+use crate::database::listed::Listed;
+use crate::database::lists::{self, Part, Which};
+use crate::digest::Digest;
+use crate::http::page::Page;
+use crate::http::page_cache::PageKey;
+use crate::http::paging::Paging;
+use crate::http::{Form, QueryMap, Refusal};
+use crate::json;
+use crate::limits::{JOB_BUILDS, JOB_BUILDS_JSON_MAX, JOB_BUILDS_MAX};
+use crate::markdown;
+use crate::pages::chart::Charts;
+use crate::pages::front::Pager;
+use crate::pages::{Layout, link, render, text};
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use builder_model::Timestamp;
+use http::Uri;
+use std::collections::HashMap;
+
+/// `GET /job/{job}`: good builds.
+pub(crate) async fn good(
+    State(app): State<App>,
+    Path(job): Path<String>,
+    form: Form,
+    uri: Uri,
+    query: QueryMap,
+) -> Response {
+    show(app, job, Which::Good, form, &uri, query).await
+}
+
+/// `GET /job/{job}/failed`: failed builds as well.
+pub(crate) async fn with_failed(
+    State(app): State<App>,
+    Path(job): Path<String>,
+    form: Form,
+    uri: Uri,
+    query: QueryMap,
+) -> Response {
+    show(app, job, Which::All, form, &uri, query).await
+}
+
+async fn show(app: App, name: String, which: Which, form: Form, uri: &Uri, query: QueryMap) -> Response {
+    let key = PageKey::of(uri, form);
+    app.answer(move |app| {
+        app.page_cache().answer(app, key, || {
+            let (usual, most) = match form {
+                Form::Html => (JOB_BUILDS, JOB_BUILDS_MAX),
+                Form::Json => (JOB_BUILDS_JSON_MAX, JOB_BUILDS_JSON_MAX),
+            };
+            let paging = Paging::of(&query, usual, most)?;
+            let platform = query.text("platform");
+            let found = app.read(|connection| {
+                let Some(job) = jobs::job(connection, &name)? else { return Ok(None) };
+                let part = lists::of_job(connection, job.id, platform, which, paging)?;
+                Ok(Some((job, part)))
+            })?;
+            let (job, part) = found.ok_or(Refusal::NotFound)?;
+            let view = View { job: &job, part: &part, platform, which, paging };
+            match form {
+                Form::Html => view.html(app),
+                Form::Json => json::job::page(&group(&part.builds), view.address_after(JOB_BUILDS_JSON_MAX)),
+            }
+        })
+    })
+    .await
+}
+
+/// Builds of one output, or one that failed.
+#[derive(Debug)]
+pub(crate) struct Entry<'a> {
+    /// The newest of them, which stands for all.
+    pub(crate) newest: &'a Listed,
+    /// How many there are, and when the oldest began.
+    count: u64,
+    oldest: Timestamp,
+    platforms: Vec<&'a str>,
+}
+
+/// What makes builds one entry.
+#[derive(PartialEq, Eq, Hash)]
+enum Output<'a> {
+    Same(Digest),
+    Alone(&'a str),
+}
+
+/// Groups builds, newest first, by what came out of them. Failed ones, and those of which nothing is known, stay alone.
+pub(crate) fn group(builds: &[Listed]) -> Vec<Entry<'_>> {
+    let mut entries: Vec<Entry<'_>> = Vec::new();
+    let mut known = HashMap::new();
+    for build in builds {
+        let digest = build.output.or(build.main_binary.as_ref().map(|binary| binary.sha256));
+        let output = match digest.filter(|_| build.is_good()) {
+            Some(digest) => Output::Same(digest),
+            None => Output::Alone(&build.uuid),
+        };
+        let index = *known.entry(output).or_insert(entries.len());
+        match entries.get_mut(index) {
+            Some(entry) => {
+                entry.count += 1;
+                entry.oldest = entry.oldest.min(build.start);
+                if !entry.platforms.contains(&build.platform.as_str()) {
+                    entry.platforms.push(&build.platform);
+                }
+            }
+            None => {
+                let platforms = vec![build.platform.as_str()];
+                entries.push(Entry { newest: build, count: 1, oldest: build.start, platforms });
+            }
+        }
+    }
+    entries
+}
+
+impl Entry<'_> {
+    fn platforms_text(&self) -> String {
+        self.platforms.join(", ")
+    }
+
+    fn builds_text(&self) -> String {
+        match self.count {
+            1 => "1".into(),
+            count => format!("{} since {}", text::number_text(count), text::day(self.oldest)),
+        }
+    }
+}
+
+struct Tab<'a> {
+    label: &'a str,
+    address: String,
+    here: bool,
+}
+
+#[derive(Template)]
+#[template(path = "job.html")]
+struct JobPage<'a> {
+    job: &'a Job,
+    platform: Option<&'a str>,
+    tabs: Vec<Tab<'a>>,
+    entries: Vec<Entry<'a>>,
+    builds: &'a [Listed],
+    charts: Option<Charts>,
+    with_failed: bool,
+    first_part: bool,
+    other_address: String,
+    latest_address: String,
+    latest_binary_address: String,
+    readme: Option<String>,
+    pager: Pager,
+}
+
+struct View<'a> {
+    job: &'a Job,
+    part: &'a Part,
+    platform: Option<&'a str>,
+    which: Which,
+    paging: Paging,
+}
+
+impl View<'_> {
+    fn here(&self) -> String {
+        match self.which {
+            Which::Good => link::job(&self.job.name, None),
+            Which::All => link::job_failed(&self.job.name, None),
+        }
+    }
+
+    fn address_after(&self, usual: u32) -> Option<String> {
+        let after = self.paging.after(self.part.more)?;
+        Some(format!("{}{}", self.here(), after.query(usual, self.platform)))
+    }
+
+    fn tabs(&self) -> Vec<Tab<'_>> {
+        let address = |platform| match self.which {
+            Which::Good => link::job(&self.job.name, platform),
+            Which::All => link::job_failed(&self.job.name, platform),
+        };
+        let mut tabs = vec![Tab { label: "All platforms", address: address(None), here: self.platform.is_none() }];
+        tabs.extend(self.job.platforms.iter().map(|platform| Tab {
+            label: platform,
+            address: address(Some(platform)),
+            here: self.platform == Some(platform),
+        }));
+        tabs
+    }
+
+    fn html(&self, app: &App) -> Result<Page, Refusal> {
+        let (job, platform) = (self.job, self.platform);
+        let latest = |rest: &str| {
+            let query = platform.map(|platform| format!("?platform={}", link::segment(platform))).unwrap_or_default();
+            format!("{}/build/latest{rest}{query}", link::job(&job.name, None))
+        };
+        let page = JobPage {
+            job,
+            platform,
+            tabs: self.tabs(),
+            entries: group(&self.part.builds),
+            builds: &self.part.builds,
+            charts: Charts::of(&self.part.builds),
+            with_failed: self.which == Which::All,
+            first_part: self.paging.start == 0,
+            other_address: match self.which {
+                Which::Good => link::job_failed(&job.name, platform),
+                Which::All => link::job(&job.name, platform),
+            },
+            latest_address: latest(""),
+            latest_binary_address: latest("/main-binary"),
+            readme: job.readme.as_deref().map(markdown::readme_html),
+            pager: Pager {
+                before: self.paging.before().map(|it| format!("{}{}", self.here(), it.query(JOB_BUILDS, platform))),
+                after: self.address_after(JOB_BUILDS),
+                words: ["Newer builds", "Older builds"],
+            },
+        };
+        let mut layout = match platform {
+            Some(platform) => Layout::new(format!("Job {} on {platform}", job.name)),
+            None => Layout::new(format!("Job {}", job.name)),
+        };
+        layout = match platform {
+            Some(platform) => {
+                layout.crumb(format!("Job {}", job.name), link::job(&job.name, None)).here(format!("on {platform}"))
+            }
+            None => layout.here(format!("Job {}", job.name)),
+        };
+        render(app, &layout, &page)
+    }
+}
