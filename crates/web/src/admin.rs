@@ -5,6 +5,7 @@ mod access;
 mod args;
 mod audit;
 mod check;
+mod extract_build;
 mod folder;
 mod gc;
 mod job_remove;
@@ -94,6 +95,7 @@ fn run(cli: Cli, screen: &mut Screen) -> anyhow::Result<Exit> {
         Command::VerifyDataDir(command) => command.run(common, screen),
         Command::VerifyInputId(command) => command.run(common, screen),
         Command::VerifyCacheDir(command) => command.run(common, screen),
+        Command::ExtractBuild(command) => command.run(common, screen),
         Command::Completions(command) => command.run(screen),
         Command::Man(command) => command.run(),
     }

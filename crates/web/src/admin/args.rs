@@ -1,8 +1,8 @@
 //! The command line of `builder-db`.
 
 use crate::admin::{
-    access, check, gc, job_remove, man, migrate, pins, token_add, token_list, token_remove, user_add, user_disable,
-    user_list, user_remove, user_update, vacuum, verify_cache_dir, verify_input_id,
+    access, check, extract_build, gc, job_remove, man, migrate, pins, token_add, token_list, token_remove, user_add,
+    user_disable, user_list, user_remove, user_update, vacuum, verify_cache_dir, verify_input_id,
 };
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -101,6 +101,7 @@ pub(crate) enum Command {
     VerifyDataDir(check::VerifyDataDir),
     VerifyInputId(verify_input_id::VerifyInputId),
     VerifyCacheDir(verify_cache_dir::VerifyCacheDir),
+    ExtractBuild(extract_build::ExtractBuild),
     Completions(man::Completions),
     Man(man::Man),
 }

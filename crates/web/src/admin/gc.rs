@@ -5,12 +5,10 @@ use crate::admin::args::Common;
 use crate::admin::folder::{Folder, now};
 use crate::admin::screen::Screen;
 use crate::admin::vacuum::remove;
+use crate::config::{self, Config};
 use crate::database::columns::time_to_columns;
 use crate::removal::policy::{Rule, candidates};
 use crate::settings::Retention;
-use anyhow::Context;
-use serde::Deserialize;
-use std::io;
 
 const DAY_MILLISECONDS: i64 = 86_400_000;
 
@@ -43,12 +41,12 @@ pub(crate) struct Gc {
 
 impl Gc {
     pub(crate) fn run(self, common: &Common, screen: &mut Screen) -> anyhow::Result<Exit> {
-        let file = retention(common)?;
+        let file = Config::read(&common.configdir)?.retention();
         let policy =
             Retention { keep_last: self.keep_last.or(file.keep_last), keep_days: self.keep_days.or(file.keep_days) };
         if policy == Retention::default() {
             // A timer that comes with a package is no reason to complain every night.
-            let file = common.configdir.join("builder-web.toml");
+            let file = common.configdir.join(config::FILE);
             screen.note(&format!(
                 "there is no retention policy in {}, so everything is kept; see builder-db gc --help",
                 file.display()
@@ -61,29 +59,4 @@ impl Gc {
         remove(&folder, &chosen, self.dry_run, screen)?;
         Ok(Exit::Success)
     }
-}
-
-/// The one table of the configuration file that concerns us.
-#[derive(Debug, Default, Deserialize)]
-struct File {
-    #[serde(default)]
-    retention: Table,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-struct Table {
-    keep_last: Option<u32>,
-    keep_days: Option<u32>,
-}
-
-fn retention(common: &Common) -> anyhow::Result<Retention> {
-    let path = common.configdir.join("builder-web.toml");
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Retention::default()),
-        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
-    };
-    let file: File = toml::from_str(&text).with_context(|| format!("in {}", path.display()))?;
-    Ok(Retention { keep_last: file.retention.keep_last, keep_days: file.retention.keep_days })
 }

@@ -34,6 +34,11 @@ impl Screen {
         self.out.write_all(bytes)
     }
 
+    /// Standard output itself.
+    pub(crate) fn raw(&mut self) -> &mut impl Write {
+        &mut self.out
+    }
+
     /// Says what was done: a line for people unless they asked for silence, or JSON.
     pub(crate) fn done(&mut self, text: &str, json: &Value) -> io::Result<()> {
         match self.format {

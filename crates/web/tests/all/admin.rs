@@ -3,5 +3,6 @@
 mod builds;
 mod check;
 mod migrate;
+mod records;
 mod support;
 mod users;

@@ -137,7 +137,7 @@ fn gc_follows_the_configuration_and_spares_pins_and_the_latest() {
     data.add(Build { job: "broken", result: 1, ..GOOD });
     let none = data.run(&["gc"]);
     assert!(none.status == 0 && none.err.contains("no retention policy"), "{none:?}");
-    std::fs::write(data.file("builder-web.toml"), "site = \"x\"\n[retention]\nkeep-days = 30\n").unwrap();
+    std::fs::write(data.file("builder-web.toml"), "[site]\nname = \"x\"\n[retention]\nkeep-days = 30\n").unwrap();
     data.ok(&["pin", &builds[0], "release-1.2"]);
     data.ok(&["pin", &builds[0], "release-1.2"]);
     let pins = data.json(&["pins"]);
