@@ -17,7 +17,7 @@ Examples:
 Exit status: 0 as it should be · 1 something failed, or the demo's builds differ · 2 wrong usage · 130 the demo was
 interrupted";
 
-/// The whole build farm in one process: server and workers.
+/// The whole build farm in one process: server, workers and repository.
 #[derive(Debug, Parser)]
 #[command(name = "builder", version, after_help = AFTER_HELP)]
 struct Cli {
@@ -29,7 +29,7 @@ struct Cli {
 enum Command {
     /// Show the farm at work: build a small C program twice, and compare what came out
     Demo(Demo),
-    /// Run a server and workers on a data folder until asked to stop
+    /// Run server, workers and repository on a data folder until asked to stop
     Up(Up),
 }
 
@@ -63,7 +63,13 @@ pub(crate) struct Up {
     /// How many workers
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u16).range(0..=256))]
     pub(crate) workers: u16,
-    /// Where to send finished builds: https://user:password@host/upload
+    /// Where the repository shows finished builds in the browser
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:3000", conflicts_with = "upload")]
+    pub(crate) web: SocketAddr,
+    /// Start no repository: records stay on disk
+    #[arg(long, conflicts_with_all = ["web", "upload"])]
+    pub(crate) no_web: bool,
+    /// Send finished builds to another repository: https://user:password@host/upload
     #[arg(long, value_name = "URL")]
     pub(crate) upload: Option<String>,
 }

@@ -1,9 +1,10 @@
 //! `builder demo`: a farm in a temporary folder builds an example package twice, and shows that the same bytes came
-//! out.
+//! out: here, and on the page of its repository.
 
 use crate::cli::Demo;
 use crate::farm::{Farm, Parts};
 use crate::{example, up};
+use anyhow::Context;
 use builder_client::{Client, ConsoleEvent, nanoseconds_text};
 use builder_model::{BuildId, JobName, Outcome, Period, Platform, Shown};
 use builder_server::Settings;
@@ -33,7 +34,7 @@ pub(crate) fn run(flags: &Demo) -> anyhow::Result<ExitCode> {
     // Before there is anything that a signal could leave behind.
     let mut signals = Signals::handle()?;
     let folder = tempfile::Builder::new().prefix("builder-demo-").tempdir()?;
-    let [data, config, work] = ["data", "config", "work"].map(|name| folder.path().join(name));
+    let [data, config, work, web] = ["data", "config", "work", "web"].map(|name| folder.path().join(name));
     for path in [&data, &config, &work] {
         std::fs::create_dir(path)?;
     }
@@ -41,16 +42,19 @@ pub(crate) fn run(flags: &Demo) -> anyhow::Result<ExitCode> {
     let platform = up::this_platform();
     let metrics = free_address()?;
     let farm = Farm::start(Parts {
-        settings: Settings::new(data.clone(), config),
+        settings: Settings::new(data.clone(), config.clone()),
         listen: &anywhere,
         metrics: &[metrics],
         platform: &platform,
         workers: 1,
+        repository: Some((builder_web::Settings::new(web, config), SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))),
         workdir: &work,
     })?;
     let address = farm.address()?;
     let mut out = anstream::stdout();
-    let shown = Show { platform: &platform, address, metrics, data: &data };
+    let (repository, web) = farm.repository()?.context("the demo has a repository")?;
+    let app = repository.app().clone();
+    let shown = Show { platform: &platform, address, metrics, web, app: &app, data: &data };
     let built = std::thread::scope(|scope| {
         let (done, finished) = oneshot::channel::<()>();
         let builds = scope.spawn(|| {
@@ -134,6 +138,8 @@ struct Show<'a> {
     platform: &'a Platform,
     address: SocketAddr,
     metrics: SocketAddr,
+    web: SocketAddr,
+    app: &'a builder_web::App,
     data: &'a Path,
 }
 
@@ -148,7 +154,11 @@ impl Show<'_> {
     /// Builds the example twice; says whether both builds ended well with the same artifacts.
     fn build_twice(&self, out: &mut impl Write) -> anyhow::Result<bool> {
         let client = Client::new(self.address.to_string().parse()?);
-        writeln!(out, "A server at {} and a worker for {}, both in this process.", self.address, self.platform)?;
+        writeln!(
+            out,
+            "A server at {}, a worker for {} and a repository at http://{}/, all in this process.",
+            self.address, self.platform, self.web
+        )?;
         let script = example::script();
         let job = ScriptJob { name: JOB.as_bytes(), platform: self.platform.as_bytes(), script: script.as_bytes() };
         writeln!(out, "\n{} {JOB} on {}: configure, compile, test, pack\n", "scheduling".bold(), self.platform)?;
@@ -157,7 +167,29 @@ impl Show<'_> {
         writeln!(out, "\n{} the same job once more\n", "running".bold())?;
         client.execute(JOB, None)?;
         let second = self.watch(&client, &[first.build], out)?;
-        compare(&first, &second, out)
+        let same = compare(&first, &second, out)?;
+        self.wait_for_page(&second.build)?;
+        let address = format!("http://{}/job/{JOB}/build/{}", self.web, second.build);
+        writeln!(out, "\n{} {}", "Both builds, side by side, in the browser:".bold(), address.underline())?;
+        out.flush()?;
+        Ok(same)
+    }
+
+    /// Waits until the repository has the build.
+    fn wait_for_page(&self, build: &BuildId) -> anyhow::Result<()> {
+        let until = Instant::now() + BEGIN_LIMIT;
+        loop {
+            if self.app.read(|connection| builder_web::database::stored::by_uuid(connection, build))?.is_some() {
+                return Ok(());
+            }
+            anyhow::ensure!(
+                Instant::now() < until,
+                "the build was not uploaded within {} seconds",
+                BEGIN_LIMIT.as_secs()
+            );
+            // tidy: a server tells nobody when it has uploaded a build
+            std::thread::sleep(LOOK_INTERVAL);
+        }
     }
 
     /// Waits for a build that is not known yet, shows its console, and reads its record.
@@ -199,7 +231,8 @@ impl Show<'_> {
     fn places(&self, out: &mut impl Write) -> std::io::Result<()> {
         let remote = self.address;
         writeln!(out, "\n{}", "Look around:".bold())?;
-        writeln!(out, "  http://{}/metrics          numbers, in the browser", self.metrics)?;
+        writeln!(out, "  http://{}/                 all builds, in the browser", self.web)?;
+        writeln!(out, "  http://{}/metrics          numbers", self.metrics)?;
         writeln!(out, "  builder-client -r {remote} info")?;
         writeln!(out, "  builder-client -r {remote} execute {JOB}; builder-client -r {remote} observe-latest")?;
         writeln!(out, "  builder-inspect {}/{JOB}/*/full --console", self.data.display())

@@ -1,8 +1,9 @@
-//! A server and its workers in this process.
+//! A server, its workers and a repository in this process.
 
 use anyhow::Context;
 use builder_model::Platform;
 use builder_server::{Server, Settings};
+use builder_web::Repository;
 use builder_worker::{GRACE_DEFAULT, Orphans, Remote, Stop};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -12,6 +13,7 @@ use std::thread::JoinHandle;
 pub(crate) struct Farm {
     runtime: tokio::runtime::Runtime,
     server: Server,
+    repository: Option<Repository>,
     workers: Vec<JoinHandle<()>>,
     stop: Stop,
 }
@@ -23,13 +25,24 @@ pub(crate) struct Parts<'a> {
     pub(crate) metrics: &'a [SocketAddr],
     pub(crate) platform: &'a Platform,
     pub(crate) workers: u16,
+    /// The repository that finished builds go to, when it is one of this process, and where it serves.
+    pub(crate) repository: Option<(builder_web::Settings, SocketAddr)>,
     /// Where the folders of jobs are made.
     pub(crate) workdir: &'a Path,
 }
 
 impl Farm {
-    pub(crate) fn start(parts: Parts<'_>) -> anyhow::Result<Self> {
+    pub(crate) fn start(mut parts: Parts<'_>) -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let repository = match parts.repository.take() {
+            Some((settings, address)) => {
+                let repository = runtime.block_on(start_repository(settings, address))?;
+                let address = local(repository.addresses())?;
+                parts.settings.upload = Some(builder_web::accounts::local::upload_url(repository.app(), address)?);
+                Some(repository)
+            }
+            None => None,
+        };
         let (listeners, metrics) = (bind(parts.listen)?, bind(parts.metrics)?);
         let server = runtime.block_on(Server::start(parts.settings, listeners, metrics))?;
         let stop = Stop::new()?;
@@ -53,7 +66,7 @@ impl Farm {
             })
         };
         let workers = (1..=parts.workers).map(worker).collect::<Result<_, _>>()?;
-        Ok(Self { runtime, server, workers, stop })
+        Ok(Self { runtime, server, repository, workers, stop })
     }
 
     /// Where clients of this machine connect.
@@ -61,7 +74,12 @@ impl Farm {
         local(self.server.addresses())
     }
 
-    /// Ends jobs, workers and server, in this order.
+    /// The repository and where people of this machine see it.
+    pub(crate) fn repository(&self) -> anyhow::Result<Option<(&Repository, SocketAddr)>> {
+        self.repository.as_ref().map(|repository| Ok((repository, local(repository.addresses())?))).transpose()
+    }
+
+    /// Ends jobs, workers, server and repository, in this order.
     pub(crate) fn stop(self) {
         self.stop.stop();
         for worker in self.workers {
@@ -69,7 +87,12 @@ impl Farm {
                 tracing::error!("a worker ended badly");
             }
         }
-        self.runtime.block_on(self.server.stop());
+        self.runtime.block_on(async {
+            self.server.stop().await;
+            if let Some(repository) = self.repository {
+                repository.stop().await;
+            }
+        });
     }
 
     /// Waits until somebody asks this process to stop.
@@ -84,6 +107,17 @@ impl Farm {
             Ok(())
         })
     }
+}
+
+/// A repository on a data folder, which is made when it is not there.
+async fn start_repository(settings: builder_web::Settings, address: SocketAddr) -> anyhow::Result<Repository> {
+    let datadir = &settings.datadir;
+    std::fs::create_dir_all(datadir).with_context(|| format!("cannot create {}", datadir.display()))?;
+    if !builder_web::Database::path_of(datadir).exists() {
+        drop(builder_web::Database::create(datadir)?);
+    }
+    let listener = builder_web::cli::listen(address).with_context(|| format!("cannot listen at {address}"))?;
+    Ok(Repository::start(settings, vec![listener]).await?)
 }
 
 fn bind(addresses: &[SocketAddr]) -> anyhow::Result<Vec<TcpListener>> {

@@ -16,6 +16,10 @@ pub(crate) fn run(flags: Up) -> anyhow::Result<ExitCode> {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     }
     let platform = flags.platform.unwrap_or_else(this_platform);
+    let repository = match (&flags.upload, flags.no_web) {
+        (None, false) => Some((repository_settings(&dir, &config_dir)?, flags.web)),
+        (Some(_), _) | (None, true) => None,
+    };
     let mut settings = Settings::new(dir.clone(), config_dir);
     settings.upload = flags.upload;
     let farm = Farm::start(Parts {
@@ -24,14 +28,29 @@ pub(crate) fn run(flags: Up) -> anyhow::Result<ExitCode> {
         metrics: &flags.metrics,
         platform: &platform,
         workers: flags.workers,
+        repository,
         workdir: &std::env::temp_dir(),
     })?;
     tracing::info!("data in {}", dir.display());
     tracing::info!("{} workers for {platform}; clients connect to {}", flags.workers, farm.address()?);
+    if let Some((_, address)) = farm.repository()? {
+        tracing::info!("finished builds show at http://{address}/");
+    }
     farm.wait_for_signal()?;
     tracing::info!("stopping");
     farm.stop();
     Ok(ExitCode::SUCCESS)
+}
+
+/// A repository in the server's data folder, under a name that no job's folder has, with the configuration file of a
+/// builder-web if there is one.
+fn repository_settings(dir: &Path, config_dir: &Path) -> anyhow::Result<builder_web::Settings> {
+    let config = builder_web::config::Config::read(config_dir)?;
+    let mut settings = builder_web::Settings::new(dir.join("builder-server.web"), config_dir.to_owned());
+    settings.site = config.site();
+    settings.webhooks = config.webhooks();
+    settings.retention = config.retention();
+    Ok(settings)
 }
 
 /// Logs go to standard error; `RUST_LOG` says which.

@@ -1,5 +1,6 @@
 //! Who may do what: passwords and tokens as rows keep them.
 
 pub(crate) mod gate;
+pub mod local;
 pub mod password;
 pub mod token;
