@@ -4,6 +4,7 @@
 mod access;
 mod args;
 mod audit;
+mod backup;
 mod check;
 mod extract_build;
 mod folder;
@@ -96,6 +97,8 @@ fn run(cli: Cli, screen: &mut Screen) -> anyhow::Result<Exit> {
         Command::VerifyInputId(command) => command.run(common, screen),
         Command::VerifyCacheDir(command) => command.run(common, screen),
         Command::ExtractBuild(command) => command.run(common, screen),
+        Command::Backup(command) => command.run(common, screen),
+        Command::CheckBackup(command) => command.run(screen),
         Command::Completions(command) => command.run(screen),
         Command::Man(command) => command.run(),
     }

@@ -167,3 +167,11 @@ pub(crate) fn audit(folder: &Folder, scope: Scope, mode: Mode, screen: &Screen) 
     }
     Ok(report)
 }
+
+/// Removes the artifacts and the folders that no row names, without reading any.
+pub(crate) fn sweep(folder: &Folder) -> anyhow::Result<Report> {
+    let mut report = Report::default();
+    artifacts::sweep(folder, &mut report)?;
+    folders::audit(folder, Mode::Repair, &mut report)?;
+    Ok(report)
+}

@@ -10,6 +10,7 @@ use anyhow::{Context, bail};
 use builder_model::{BuildId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Transaction};
 use std::io::{BufRead, IsTerminal, Read};
+use std::path::Path;
 use std::time::SystemTime;
 
 /// The data folder, open.
@@ -21,8 +22,13 @@ pub(crate) struct Folder {
 impl Folder {
     /// Opens what `--datadir` names. The database must be there.
     pub(crate) fn open(common: &Common) -> Result<Self, WebError> {
-        let database = Database::open(&common.datadir)?;
-        Ok(Self { depot: Depot::open(&common.datadir)?, database })
+        Self::open_at(&common.datadir)
+    }
+
+    /// Opens a data folder. The database must be there.
+    pub(crate) fn open_at(datadir: &Path) -> Result<Self, WebError> {
+        let database = Database::open(datadir)?;
+        Ok(Self { depot: Depot::open(datadir)?, database })
     }
 
     /// Reads in one snapshot.

@@ -1,5 +1,6 @@
 //! `builder-db`, as an operator starts it.
 
+mod backup;
 mod builds;
 mod check;
 mod migrate;

@@ -72,6 +72,13 @@ pub(super) fn audit(folder: &Folder, mode: Mode, screen: &Screen, report: &mut R
     Ok(damaged)
 }
 
+/// Removes artifacts that no row names.
+pub(super) fn sweep(folder: &Folder, report: &mut Report) -> Result<(), WebError> {
+    let expected = expected(folder, report)?;
+    report.artifacts = expected.len() as u64;
+    audit_orphans(folder, Mode::Repair, &expected, report)
+}
+
 /// What rows say of artifacts, by digest.
 fn expected(folder: &Folder, report: &mut Report) -> Result<Vec<Expected>, WebError> {
     let rows = folder.read(|connection| {
