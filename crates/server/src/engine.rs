@@ -17,6 +17,7 @@ use builder_model::{BuildId, Platform, ScriptJob};
 use builder_sched::{Counts, Event, Reply, Settings, Snapshot, WorkerId};
 use builder_store::StoreError;
 use builder_store::database::{KeptUpload, Outbox, Upload};
+use builder_store::small::SmallRecord;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -66,6 +67,8 @@ pub struct Assignment {
 pub enum Request {
     Event {
         event: Event,
+        /// The record of the build that it ends, if that is small: saved with the event.
+        record: Option<Arc<SmallRecord>>,
         reply: oneshot::Sender<Result<Reply, Refused>>,
     },
     WorkerWaits {
@@ -99,6 +102,14 @@ pub enum Question {
     },
     RecordRemoved {
         build: BuildId,
+        reply: oneshot::Sender<Result<(), StoreError>>,
+    },
+    SmallRecord {
+        build: BuildId,
+        reply: oneshot::Sender<Result<Option<Vec<u8>>, StoreError>>,
+    },
+    RecordsSynced {
+        builds: Vec<BuildId>,
         reply: oneshot::Sender<Result<(), StoreError>>,
     },
 }
@@ -144,7 +155,12 @@ impl Engine {
 
     /// Lets an event happen; gives what came of it once that is saved.
     pub async fn event(&self, event: Event) -> Result<Reply, Refused> {
-        self.ask(|reply| Request::Event { event, reply }).await?
+        self.event_with_record(event, None).await
+    }
+
+    /// As [`Engine::event`], for the end of a build whose record is small, and is saved with it.
+    pub async fn event_with_record(&self, event: Event, record: Option<Arc<SmallRecord>>) -> Result<Reply, Refused> {
+        self.ask(|reply| Request::Event { event, record, reply }).await?
     }
 
     /// A worker waits; the receiver gets its assignment.
@@ -199,6 +215,16 @@ impl Engine {
     /// the first behind the last of another page.
     pub fn kept_uploads(&self, keep: Duration, after: Option<KeptUpload>) -> Result<Vec<KeptUpload>, Refused> {
         self.ask_blocking(|reply| Question::KeptUploads { keep, after, reply })
+    }
+
+    /// The record of a build, if it is in the database.
+    pub fn small_record(&self, build: BuildId) -> Result<Option<Vec<u8>>, Refused> {
+        self.ask_blocking(|reply| Question::SmallRecord { build, reply })
+    }
+
+    /// The files of these builds are on disk.
+    pub fn records_synced(&self, builds: Vec<BuildId>) -> Result<(), Refused> {
+        self.ask_blocking(|reply| Question::RecordsSynced { builds, reply })
     }
 
     /// The record of a build was removed.

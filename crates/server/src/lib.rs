@@ -11,6 +11,7 @@ pub mod consoles;
 pub mod engine;
 mod listener;
 pub mod metrics;
+mod records;
 mod session;
 pub mod settings;
 mod start;
@@ -24,6 +25,7 @@ use builder_store::{Folder, History};
 use consoles::Consoles;
 use engine::Engine;
 use metrics::Metrics;
+use records::Records;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use tokio::sync::{Semaphore, watch};
@@ -36,6 +38,7 @@ struct Shared {
     folder: Arc<Folder>,
     /// Only read, and only off the asynchronous threads.
     history: Arc<Mutex<History>>,
+    records: Arc<Records>,
     metrics: Arc<Metrics>,
     settings: Settings,
     stopping: watch::Receiver<bool>,

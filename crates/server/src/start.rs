@@ -3,6 +3,7 @@
 use crate::consoles::Consoles;
 use crate::engine::{self, Engine, Parts};
 use crate::metrics::{self, Metrics};
+use crate::records::Records;
 use crate::settings::Settings;
 use crate::{Shared, listener, upload};
 use builder_model::state::{FinishedBuild, RunningBuild, State};
@@ -48,6 +49,9 @@ pub struct Server {
     tasks: Vec<JoinHandle<()>>,
     engine: Engine,
     engine_thread: std::thread::JoinHandle<()>,
+    records: Arc<Records>,
+    /// The thread that brings small records to disk.
+    syncing: std::thread::JoinHandle<()>,
     uploader: Option<std::thread::JoinHandle<()>>,
     stop: watch::Sender<bool>,
 }
@@ -67,10 +71,13 @@ impl Server {
         let outbox = if target.is_some() { Outbox::Fill } else { Outbox::Leave };
         let folder = Arc::new(Folder::open(&settings.dir)?);
         let now = settings.clock.now().wall;
-        let (store, state) = open_store(&folder, outbox, now)?;
+        let (mut store, state) = open_store(&folder, outbox, now)?;
+        let records = Arc::new(Records::default());
         let consoles = Arc::new(Consoles::default());
         let history = History::open(folder.root())?;
         mend_consoles(&folder, &state, &consoles, |build| is_kept(&history, build, settings.keep_uploaded, now))?;
+        // After the removal of what was left in the folder of incoming records, through which they go.
+        records.restore(&folder, &mut store)?;
         let history = Arc::new(Mutex::new(history));
         let metrics = Arc::new(Metrics::default());
         let (upload_waits, waits) = std::sync::mpsc::sync_channel(1);
@@ -90,12 +97,15 @@ impl Server {
             .map(|target| upload::start(target, engine.clone(), &folder, &metrics, settings.keep_uploaded, waits))
             .transpose()
             .map_err(|source| StartError::System { action: "start a thread".to_owned(), source })?;
+        let syncing = records.clone().start(folder.clone(), engine.clone());
+        let syncing = syncing.map_err(|source| StartError::System { action: "start a thread".to_owned(), source })?;
         let (stop, stopping) = watch::channel(false);
         let shared = Shared {
             engine: engine.clone(),
             consoles,
             folder,
             history,
+            records: records.clone(),
             metrics,
             settings,
             stopping,
@@ -103,7 +113,7 @@ impl Server {
             next_worker: AtomicU64::new(1),
         };
         let (addresses, tasks) = serve(Arc::new(shared), engine.clone(), listeners, metrics_listeners)?;
-        Ok(Self { addresses, tasks, engine, engine_thread, uploader, stop })
+        Ok(Self { addresses, tasks, engine, engine_thread, records, syncing, uploader, stop })
     }
 
     /// Where it listens.
@@ -119,9 +129,13 @@ impl Server {
                 tracing::error!("a listener ended badly: {error}");
             }
         }
-        // The uploader and open connections for metrics hold on to the engine: it does not end by itself.
-        self.engine.stop();
         let threads = move || {
+            self.records.stop();
+            if self.syncing.join().is_err() {
+                tracing::error!("the thread of the small records ended badly");
+            }
+            // The uploader and open connections for metrics hold on to the engine: it does not end by itself.
+            self.engine.stop();
             if self.engine_thread.join().is_err() {
                 tracing::error!("the engine ended badly");
             }

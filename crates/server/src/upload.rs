@@ -2,11 +2,10 @@
 
 use crate::engine::{Engine, FailedUpload, KEPT_UPLOADS_MAX, NextTry, Refused, UPLOAD_PAUSE_MAX};
 use crate::metrics::Metrics;
-use builder_store::Folder;
 use builder_store::database::{KeptUpload, Upload};
-use std::fs::File;
+use builder_store::small::{RecordPlace, RecordReader};
+use builder_store::{Folder, StoreError};
 use std::io::Seek;
-use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
@@ -197,6 +196,10 @@ fn send_limit(bytes: u64) -> Duration {
     Duration::from_secs(bytes / SEND_RATE_MIN).max(SEND_LIMIT_MIN)
 }
 
+fn first_line(error: &StoreError) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
+}
+
 impl Uploader {
     fn new(
         target: Target,
@@ -297,7 +300,8 @@ impl Uploader {
     fn upload(&mut self, upload: Upload) -> Result<Then, Stopping> {
         let Upload { build, job, tries } = upload;
         let path = self.folder()?.record(&job, &build);
-        let (why, pause, then) = match self.send(&path) {
+        let small = if path.exists() { None } else { self.insist(|engine| engine.small_record(build))? };
+        let (why, pause, then) = match self.send(&RecordPlace::new(path, small)) {
             Ok(answer) => {
                 self.unreachable = 0;
                 let how = match answer {
@@ -328,18 +332,25 @@ impl Uploader {
         Ok(then)
     }
 
-    fn send(&self, path: &Path) -> Result<Answer, Failure> {
-        let unreadable = |error| Failure::Build(format!("cannot open {}: {error}", path.display()));
-        let record = File::open(path).map_err(unreadable)?;
-        let bytes = record.metadata().map_err(unreadable)?.len();
+    fn send(&self, place: &RecordPlace) -> Result<Answer, Failure> {
+        let record = place.open().map_err(|error| Failure::Build(first_line(&error)))?;
+        let unreadable = |error| Failure::Build(format!("cannot read {}: {error}", place.path().display()));
+        let bytes = record.bytes().map_err(unreadable)?;
         let mut request = self.agent.post(&self.target.url).header("Content-Type", "application/octet-stream");
         if let Some(authorization) = &self.target.authorization {
             request = request.header("Authorization", authorization);
         }
         let request = request.config().timeout_send_body(Some(send_limit(bytes))).build();
-        let mut response = request.send(&record).map_err(|error| {
+        let sent = match &record {
+            RecordReader::File(file) => request.send(file),
+            RecordReader::Bytes(bytes) => request.send(&bytes.get_ref()[..]),
+        };
+        let mut response = sent.map_err(|error| {
             // Names, routes, TLS: whatever failed before the record was touched failed on the way to the repository.
-            let untouched = matches!((&record).stream_position(), Ok(0));
+            let untouched = match &record {
+                RecordReader::File(file) => matches!({ file }.stream_position(), Ok(0)),
+                RecordReader::Bytes(_) => true,
+            };
             if untouched { Failure::Unreachable(error.to_string()) } else { Failure::Build(error.to_string()) }
         })?;
         let status = response.status();
@@ -388,6 +399,7 @@ mod tests {
     use builder_model::{BuildId, JobName, Outcome, Platform, Timestamp};
     use builder_store::StoreError;
     use builder_store::database::{NextUpload, Outbox, Store};
+    use builder_store::small::SmallRecord;
     use std::io::{BufRead, BufReader, Read, Write};
     use std::net::{TcpListener, TcpStream};
     use std::sync::atomic::{AtomicU64, Ordering};
@@ -412,8 +424,8 @@ mod tests {
             self.store.load()
         }
 
-        fn save(&mut self, changes: &[Change], outbox: Outbox) -> Result<(), StoreError> {
-            self.store.save(changes, outbox)
+        fn save(&mut self, changes: &[Change], outbox: Outbox, records: &[&SmallRecord]) -> Result<(), StoreError> {
+            self.store.save_with_records(changes, outbox, records)
         }
 
         fn next_upload(&self, now: Timestamp, horizon: Timestamp) -> Result<NextUpload, StoreError> {
@@ -445,6 +457,14 @@ mod tests {
 
         fn record_removed(&mut self, build: &BuildId) -> Result<(), StoreError> {
             self.store.record_removed(build)
+        }
+
+        fn small_record(&self, build: &BuildId) -> Result<Option<Vec<u8>>, StoreError> {
+            self.store.small_record(build)
+        }
+
+        fn records_synced(&mut self, builds: &[BuildId]) -> Result<(), StoreError> {
+            self.store.records_synced(builds)
         }
     }
 

@@ -2,7 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where it fails")]
 
-use builder_model::{Outcome, Period, Timestamp};
+use builder_model::state::{Change, FinishedBuild};
+use builder_model::{JobName, Outcome, Period, Platform, Timestamp};
+use builder_store::Folder;
+use builder_store::database::{Outbox, Store};
+use builder_store::small::SmallRecord;
 use builder_testkit::{Farm, Grounds, JobSeen};
 use builder_wire::record::ConsoleLine;
 use builder_wire::{File, Message, Record, ScriptJob};
@@ -120,6 +124,68 @@ async fn a_record_without_its_row_is_adopted() {
     assert_eq!(farm.restart().await.grounds().history().len(), 1);
 }
 
+/// As after a power cut that took the file of a small record: its row is in the database.
+fn save_small_record(grounds: &Grounds, job: &JobSeen) {
+    let folder = Folder::open(grounds.data()).unwrap();
+    let (mut store, _) = Store::open(&folder, Timestamp::MIN).unwrap();
+    let bytes = record_of(job);
+    let (name, time) = (JobName::parse(b"a").unwrap(), Timestamp::from_milliseconds(2_000).unwrap());
+    let row = FinishedBuild {
+        build: job.build,
+        job: name.clone(),
+        platform: Platform::parse(b"p").unwrap(),
+        attempts: 1,
+        started: time,
+        finished: time,
+        outcome: Outcome::Exited(7),
+        record_bytes: Some(bytes.len() as u64),
+    };
+    let changes = [Change::RunningRemoved(job.build), Change::Finished(row)];
+    let record = SmallRecord { build: job.build, job: name, bytes };
+    store.save_with_records(&changes, Outbox::Leave, &[&record]).unwrap();
+}
+
+fn small_records_left(grounds: &Grounds) -> usize {
+    let folder = Folder::open(grounds.data()).unwrap();
+    Store::open(&folder, Timestamp::MIN).unwrap().0.small_records(9).unwrap().len()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_of_a_small_record_brings_back_its_file() {
+    let (grounds, job) = stopped_in_a_build().await;
+    save_small_record(&grounds, &job);
+    let farm = grounds.start().await;
+    assert_eq!(std::fs::read(farm.grounds().record_path("a", job.build)).unwrap(), record_of(&job));
+    let grounds = farm.stop().await;
+    assert_eq!(small_records_left(&grounds), 0);
+}
+
+/// A small record whose file cannot be written is read from the database, until there is room for the file.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_small_record_without_a_file_is_found() {
+    let (grounds, job) = stopped_in_a_build().await;
+    save_small_record(&grounds, &job);
+    let obstacle = grounds.data().join("a");
+    std::fs::write(&obstacle, "in the way").unwrap();
+    let farm = grounds.start().await;
+    assert_eq!(farm.observe(job.build).await.lines, ["a line", "exited 7"]);
+    std::fs::remove_file(&obstacle).unwrap();
+    let grounds = farm.stop().await;
+    assert_eq!(std::fs::read(grounds.record_path("a", job.build)).unwrap(), record_of(&job));
+    assert_eq!(small_records_left(&grounds), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_orderly_stop_leaves_only_files() {
+    let farm = Farm::start().await;
+    farm.schedule("a", "p").await;
+    let (worker, job) = farm.running("p").await;
+    worker.finish(Outcome::Exited(0), &[("f", b"x")]).await;
+    let grounds = farm.stop().await;
+    assert_eq!(grounds.record("a", job.build).paths(), ["f"]);
+    assert_eq!(small_records_left(&grounds), 0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_of_a_build_that_waits_to_run_again_is_adopted() {
     let (grounds, job) = stopped_in_a_build().await;
@@ -229,7 +295,7 @@ async fn a_database_of_the_future_is_left_alone() {
     std::fs::write(&path, &bytes).unwrap();
     let refusal = grounds.refusal().await;
     assert!(refusal.ends_with("hint: install the newer builder-server again"), "{refusal}");
-    assert!(refusal.contains("has version 99, this builder-server knows versions up to 1"), "{refusal}");
+    assert!(refusal.contains("has version 99, this builder-server knows versions up to 2"), "{refusal}");
 }
 
 /// A disk that fails refuses the request and is told to whoever asked; the server lives on.

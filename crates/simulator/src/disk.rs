@@ -6,7 +6,8 @@ use builder_model::{BuildId, Timestamp};
 use builder_server::engine::Disk;
 use builder_store::StoreError;
 use builder_store::database::{KeptUpload, NextUpload, Outbox, Store};
-use std::collections::HashMap;
+use builder_store::small::SmallRecord;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -29,10 +30,39 @@ pub(crate) struct PowerCut;
 pub(crate) struct Platter {
     pub(crate) store: Store,
     pub(crate) fault: Option<SaveFault>,
-    /// Records that are under their final names.
+    /// Records that are under their final names, whatever happens to the power.
     pub(crate) records: HashMap<BuildId, FinishedBuild>,
+    /// Small records that are under their final names until the power goes.
+    pub(crate) unsynced: BTreeSet<BuildId>,
     /// How often a build entered the history.
     pub(crate) finished: HashMap<BuildId, FinishedBuild>,
+}
+
+impl Platter {
+    /// Whether the record of a build outlives a power cut that comes now.
+    pub(crate) fn keeps(&self, build: &BuildId) -> bool {
+        self.records.contains_key(build) || matches!(self.store.small_record(build), Ok(Some(_)))
+    }
+
+    /// The files of these builds are synced.
+    pub(crate) fn sync(&mut self, builds: &[BuildId]) {
+        for build in builds {
+            let was_written = self.unsynced.remove(build);
+            assert!(was_written, "only what was written is synced");
+            let row = self.finished.get(build).cloned();
+            self.records.extend(row.map(|row| (*build, row)));
+        }
+    }
+
+    /// What a server does at its start: records of which only the row is sure get their files again.
+    pub(crate) fn restore(&mut self) {
+        self.unsynced.clear();
+        let records = self.store.small_records(usize::MAX).unwrap();
+        let builds: Vec<BuildId> = records.into_iter().map(|record| record.build).collect();
+        self.unsynced.extend(&builds);
+        self.sync(&builds);
+        self.store.records_synced(&builds).unwrap();
+    }
 }
 
 /// A handle on the disk, which outlives the engine.
@@ -42,7 +72,13 @@ pub(crate) struct SimulatedDisk(Arc<Mutex<Platter>>);
 impl SimulatedDisk {
     pub(crate) fn new() -> Self {
         let store = Store::in_memory().unwrap();
-        Self(Arc::new(Mutex::new(Platter { store, fault: None, records: HashMap::new(), finished: HashMap::new() })))
+        Self(Arc::new(Mutex::new(Platter {
+            store,
+            fault: None,
+            records: HashMap::new(),
+            unsynced: BTreeSet::new(),
+            finished: HashMap::new(),
+        })))
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Platter> {
@@ -56,7 +92,7 @@ impl Disk for SimulatedDisk {
         self.lock().store.load()
     }
 
-    fn save(&mut self, changes: &[Change], outbox: Outbox) -> Result<(), StoreError> {
+    fn save(&mut self, changes: &[Change], outbox: Outbox, records: &[&SmallRecord]) -> Result<(), StoreError> {
         let mut platter = self.lock();
         let fault = platter.fault.take();
         match fault {
@@ -67,7 +103,7 @@ impl Disk for SimulatedDisk {
             Some(SaveFault::CrashBefore) => std::panic::resume_unwind(Box::new(PowerCut)),
             Some(SaveFault::CrashAfter) | None => {}
         }
-        platter.store.save(changes, outbox)?;
+        platter.store.save_with_records(changes, outbox, records)?;
         for change in changes {
             if let Change::Finished(build) = change {
                 let twice = platter.finished.insert(build.build, build.clone());
@@ -107,5 +143,13 @@ impl Disk for SimulatedDisk {
 
     fn record_removed(&mut self, build: &BuildId) -> Result<(), StoreError> {
         self.lock().store.record_removed(build)
+    }
+
+    fn small_record(&self, build: &BuildId) -> Result<Option<Vec<u8>>, StoreError> {
+        self.lock().store.small_record(build)
+    }
+
+    fn records_synced(&mut self, builds: &[BuildId]) -> Result<(), StoreError> {
+        self.lock().store.records_synced(builds)
     }
 }

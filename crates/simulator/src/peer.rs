@@ -4,6 +4,8 @@
 use builder_model::BuildId;
 use builder_sched::{Event, Reply, WorkerId};
 use builder_server::engine::{Assignment, Refused};
+use builder_store::small::SmallRecord;
+use std::sync::Arc;
 use tokio::sync::oneshot;
 
 /// The answer to an event.
@@ -15,8 +17,13 @@ pub(crate) enum Peer {
     Waiting { worker: WorkerId, answer: Answer, assignment: oneshot::Receiver<Assignment> },
     /// It has a build.
     Running(Box<Assignment>),
-    /// It is done; the engine must know, and says what follows.
-    Insisting { event: Event, answer: Option<Answer>, assignment: Option<Box<Assignment>> },
+    /// It is done; the engine must know, and says what follows. A small record is saved with that.
+    Insisting {
+        event: Event,
+        record: Option<Arc<SmallRecord>>,
+        answer: Option<Answer>,
+        assignment: Option<Box<Assignment>>,
+    },
     /// Nothing is left.
     Gone,
 }

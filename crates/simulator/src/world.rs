@@ -15,6 +15,7 @@ use builder_server::consoles::Consoles;
 use builder_server::engine::{Assignment, Core, FailedUpload, NextTry, Parts, Question, Refused, Request, adopt};
 use builder_server::metrics::Metrics;
 use builder_store::database::Outbox;
+use builder_store::small::SmallRecord;
 use builder_store::templates;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -110,6 +111,7 @@ impl World {
         let mut disk = self.disk.clone();
         let records = self.disk.lock().records.clone();
         adopt(&mut disk, Outbox::Fill, |running| records.get(&running.build).cloned()).unwrap();
+        self.disk.lock().restore();
         let mut ids = Random::new(self.random.next());
         let fresh_build = move || {
             let mut bytes = [0; 16];
@@ -146,8 +148,12 @@ impl World {
     }
 
     fn ask(&mut self, event: Event) -> Answer {
+        self.ask_with_record(event, None)
+    }
+
+    fn ask_with_record(&mut self, event: Event, record: Option<Arc<SmallRecord>>) -> Answer {
         let (reply, answer) = oneshot::channel();
-        self.batch.push((Instant::now(), Request::Event { event, reply }));
+        self.batch.push((Instant::now(), Request::Event { event, record, reply }));
         answer
     }
 
@@ -172,6 +178,7 @@ impl World {
             16 => self.message_comes_late_and_twice(),
             17 if self.random.once_in(3) => self.crash("between two steps"),
             18 => self.disk_will_fail(),
+            _ if self.random.once_in(3) => self.records_are_synced(),
             _ => self.uploader_works(),
         }
     }
@@ -240,7 +247,7 @@ impl World {
                     Ok(assigned) => Event::Lost { build: assigned.running.build, why: LostWhy::NotDelivered },
                     Err(_) => Event::WorkerGone { worker },
                 };
-                Peer::Insisting { event, answer: None, assignment: None }
+                Peer::Insisting { event, record: None, answer: None, assignment: None }
             }
             Peer::Running(assignment) => self.build_ends(assignment),
             other @ (Peer::Waiting { .. } | Peer::Insisting { .. } | Peer::Gone) => other,
@@ -266,29 +273,49 @@ impl World {
                 return self.record(assignment, outcome);
             }
         };
-        Peer::Insisting { event, answer: None, assignment: Some(assignment) }
+        Peer::Insisting { event, record: None, answer: None, assignment: Some(assignment) }
     }
 
-    /// The record is written and renamed; now the engine must know.
+    /// The record is written and renamed, or small and yet to be saved; now the engine must know.
     fn record(&mut self, assignment: Box<Assignment>, outcome: Outcome) -> Peer {
         let running = &assignment.running;
+        let (build, job, finished) = (running.build, running.job.clone(), self.clock.now().wall);
+        let bytes = Some(100);
+        let event = Event::Finished { build, finished, outcome: outcome.clone(), record_bytes: bytes };
+        if self.random.once_in(2) {
+            let record = Some(Arc::new(SmallRecord { build, job, bytes: vec![0; 100] }));
+            return Peer::Insisting { event, record, answer: None, assignment: Some(assignment) };
+        }
         let record = FinishedBuild {
-            build: running.build,
-            job: running.job.clone(),
+            build,
+            job,
             platform: running.platform.clone(),
             attempts: running.attempt,
             started: running.started,
-            finished: self.clock.now().wall,
-            outcome: outcome.clone(),
-            record_bytes: Some(100),
+            finished,
+            outcome,
+            record_bytes: bytes,
         };
-        let event =
-            Event::Finished { build: running.build, finished: record.finished, outcome, record_bytes: Some(100) };
-        self.disk.lock().records.insert(running.build, record);
+        self.disk.lock().records.insert(build, record);
         if self.faulty && self.random.once_in(12) {
             self.doomed = Some("between a record and its row");
         }
-        Peer::Insisting { event, answer: None, assignment: Some(assignment) }
+        Peer::Insisting { event, record: None, answer: None, assignment: Some(assignment) }
+    }
+
+    /// The thread of the small records does its work, as far as it gets.
+    fn records_are_synced(&mut self) {
+        let builds: Vec<BuildId> = self.disk.lock().unsynced.iter().copied().collect();
+        if builds.is_empty() {
+            return;
+        }
+        self.say(format!("{} small records are synced", builds.len()));
+        self.disk.lock().sync(&builds);
+        if self.faulty && self.random.once_in(6) {
+            return self.crash("after a sync of small records, before it is noted");
+        }
+        let (reply, _) = oneshot::channel();
+        self.batch.push((Instant::now(), Request::Question(Question::RecordsSynced { builds, reply })));
     }
 
     fn time_passes(&mut self) {
@@ -356,7 +383,7 @@ impl World {
             self.fault(format!("the upload of {build} fails"));
             Err(FailedUpload { why: "no route".to_owned(), pause: Duration::from_secs(self.random.below(700)) })
         } else {
-            assert!(self.disk.lock().records.contains_key(&build), "only what has a record is uploaded");
+            assert!(self.disk.lock().keeps(&build), "only what has a record is uploaded");
             self.repository.insert(build);
             Ok(())
         };
@@ -461,24 +488,28 @@ impl World {
                 }
                 Err(_) => Peer::Running(assignment),
             },
-            Peer::Insisting { event, answer: None, assignment } => {
-                let answer = Some(self.ask(event.clone()));
-                Peer::Insisting { event, answer, assignment }
+            Peer::Insisting { event, record, answer: None, assignment } => {
+                let answer = Some(self.ask_with_record(event.clone(), record.clone()));
+                Peer::Insisting { event, record, answer, assignment }
             }
-            Peer::Insisting { event, answer: Some(mut answer), assignment } => match answer.try_recv() {
+            Peer::Insisting { event, record, answer: Some(mut answer), assignment } => match answer.try_recv() {
                 Ok(Ok(Reply::Record(outcome))) => match assignment {
                     Some(assignment) => self.record(assignment, outcome),
                     None => {
                         let Event::Lost { build, .. } = event else { panic!("only a lost build has a verdict") };
                         let finished = self.clock.now().wall;
                         let event = Event::Finished { build, finished, outcome, record_bytes: None };
-                        Peer::Insisting { event, answer: None, assignment: None }
+                        Peer::Insisting { event, record: None, answer: None, assignment: None }
                     }
                 },
-                Ok(Ok(Reply::Done | Reply::RunAgain)) => Peer::Gone,
-                Ok(Err(Refused::NotSaved(_))) => Peer::Insisting { event, answer: None, assignment },
+                Ok(Ok(Reply::Done | Reply::RunAgain)) => {
+                    // The session writes the file, and leaves its sync to others.
+                    self.disk.lock().unsynced.extend(record.map(|record| record.build));
+                    Peer::Gone
+                }
+                Ok(Err(Refused::NotSaved(_))) => Peer::Insisting { event, record, answer: None, assignment },
                 Ok(Err(refused)) => panic!("LOST: the engine refuses {event:?}: {refused}"),
-                Err(_) => Peer::Insisting { event, answer: Some(answer), assignment },
+                Err(_) => Peer::Insisting { event, record, answer: Some(answer), assignment },
             },
             Peer::Gone => Peer::Gone,
         }
@@ -501,6 +532,11 @@ impl World {
     fn check(&self) {
         let Some(core) = &self.core else { return };
         core.scheduler().check();
+        let platter = self.disk.lock();
+        for build in platter.finished.values().filter(|build| build.record_bytes.is_some()) {
+            assert!(platter.keeps(&build.build), "LOST: a power cut would take the record of build {}", build.build);
+        }
+        drop(platter);
         if core.has_unsaved_changes() {
             return;
         }
@@ -524,6 +560,7 @@ impl World {
                 };
             }
             self.uploader_works();
+            self.records_are_synced();
             self.step();
             let state = self.core.as_ref().unwrap().scheduler().to_state();
             let busy = state.queues.iter().find(|(_, places)| !places.is_empty()).map(|(platform, _)| platform.clone());
@@ -556,7 +593,7 @@ impl World {
                     Ok(assigned) => Event::Lost { build: assigned.running.build, why: LostWhy::NotDelivered },
                     Err(_) => Event::WorkerGone { worker },
                 };
-                self.peers[index] = Peer::Insisting { event, answer: None, assignment: None };
+                self.peers[index] = Peer::Insisting { event, record: None, answer: None, assignment: None };
             }
         }
     }

@@ -4,6 +4,7 @@
 
 use crate::error::{StoreError, Tried};
 use crate::folder::Folder;
+use crate::small::{self, SmallRecord};
 use crate::state_file;
 use builder_model::state::{Change, FinishedBuild, Queued, Resume, RunningBuild, ScheduleEntry, State};
 use builder_model::{
@@ -15,7 +16,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// The version of the tables; SQLite keeps it as `user_version`.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 /// What SQLite calls the application: "bldr".
 const APPLICATION_ID: i64 = 0x626c_6472;
 
@@ -172,8 +173,15 @@ impl Store {
         if found > SCHEMA_VERSION {
             return Err(StoreError::Newer { path: self.path.clone(), found, known: SCHEMA_VERSION });
         }
+        if found == 1 {
+            // Version 2 keeps small records.
+            self.write(|transaction| {
+                transaction.execute_batch(small::SCHEMA)?;
+                transaction.pragma_update(None, "user_version", 2)
+            })?;
+        }
         let imported = state_file::read(&folder.state_file());
-        if found == SCHEMA_VERSION {
+        if found >= 1 {
             // A state file that was imported long ago may rot: only a whole one that differs is worth a word.
             let Ok(Some(imported)) = imported else { return Ok(Opened::Existing) };
             let known: Option<i64> = self
@@ -199,15 +207,34 @@ impl Store {
         changes: impl IntoIterator<Item = &'a Change>,
         outbox: Outbox,
     ) -> Result<(), StoreError> {
+        self.save_with_records(changes, outbox, &[])
+    }
+
+    /// As [`Store::save`], with the small records of builds that end in this batch.
+    pub fn save_with_records<'a>(
+        &mut self,
+        changes: impl IntoIterator<Item = &'a Change>,
+        outbox: Outbox,
+        records: &[&SmallRecord],
+    ) -> Result<(), StoreError> {
         if let Some(file) = self.file
             && identity(&self.path).tried("find", &self.path)? != file
         {
             return Err(StoreError::Replaced { path: self.path.clone() });
         }
+        self.write(|transaction| {
+            changes.into_iter().try_for_each(|change| apply(transaction, change, outbox))?;
+            small::add(transaction, records)
+        })
+    }
+
+    /// Does all of something, or nothing.
+    pub(crate) fn write(
+        &mut self,
+        all: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
+    ) -> Result<(), StoreError> {
         let transaction = self.connection.transaction().tried("write to", &self.path)?;
-        for change in changes {
-            apply(&transaction, change, outbox).tried("write to", &self.path)?;
-        }
+        all(&transaction).tried("write to", &self.path)?;
         transaction.commit().tried("write to", &self.path)
     }
 
@@ -244,13 +271,10 @@ impl Store {
 
     /// The repository has the build: it leaves the outbox.
     pub fn uploaded(&mut self, build: &BuildId, at: Timestamp) -> Result<(), StoreError> {
-        let transaction = self.connection.transaction().tried("write to", &self.path)?;
-        let both = || {
+        self.write(|transaction| {
             transaction.execute(UPLOADED_LEAVES, [build.as_bytes()])?;
-            transaction.execute(UPLOADED_NOTED, params![build.as_bytes(), at.milliseconds()])
-        };
-        both().tried("write to", &self.path)?;
-        transaction.commit().tried("write to", &self.path)
+            transaction.execute(UPLOADED_NOTED, params![build.as_bytes(), at.milliseconds()]).map(drop)
+        })
     }
 
     /// An upload failed: it stays in the outbox, with the reason and the time of its next try.
@@ -281,8 +305,10 @@ impl Store {
 
     /// The record of a build is gone.
     pub fn record_removed(&mut self, build: &BuildId) -> Result<(), StoreError> {
-        self.connection.execute(RECORD_REMOVED, [build.as_bytes()]).tried("write to", &self.path)?;
-        Ok(())
+        self.write(|transaction| {
+            transaction.execute(small::REMOVE, [build.as_bytes()])?;
+            transaction.execute(RECORD_REMOVED, [build.as_bytes()]).map(drop)
+        })
     }
 
     pub(crate) fn connection(&self) -> &Connection {
@@ -310,6 +336,7 @@ fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
 
 fn create(to: &Transaction<'_>, imported: Option<&state_file::Imported>, now: Timestamp) -> rusqlite::Result<()> {
     to.execute_batch(SCHEMA)?;
+    to.execute_batch(small::SCHEMA)?;
     to.pragma_update(None, "user_version", SCHEMA_VERSION)?;
     to.pragma_update(None, "application_id", APPLICATION_ID)?;
     let Some(imported) = imported else { return Ok(()) };
@@ -530,6 +557,7 @@ mod tests {
             UPLOAD_FAILED,
             UPLOADS_KEPT,
             RECORD_REMOVED,
+            small::REMOVE,
         ] {
             let mut statement = store.connection.prepare(&format!("EXPLAIN QUERY PLAN {query}")).unwrap();
             let parameters = vec![0_i64; statement.parameter_count()];

@@ -81,6 +81,10 @@ impl History {
         Ok(Self { store: Store::open_to_read(root)? })
     }
 
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// One finished build.
     pub fn find(&self, build: &BuildId) -> Result<Option<FinishedBuild>, StoreError> {
         let query = format!("SELECT {COLUMNS} FROM history WHERE build = ?1");

@@ -9,6 +9,7 @@ mod error;
 pub mod folder;
 pub mod history;
 pub mod record;
+pub mod small;
 pub mod state_file;
 pub mod templates;
 

@@ -1,13 +1,14 @@
 //! Writing the record of a build while its files arrive, and reading what a record says.
 //!
-//! All lengths are known when the files begin, so a record is written once, front to back, under a temporary name;
-//! then it is synced and renamed. Only a build that breaks a limit has its record written a second time, cut down to
-//! what came before.
+//! All lengths are known when the files begin, so a record is written once, front to back: a small one in memory, for
+//! the database; any other under a temporary name, and then it is synced and renamed. Only a build that breaks a limit
+//! has its record written a second time, cut down to what came before.
 
 use crate::console::ConsoleWriter;
 use crate::error::{StoreError, Tried};
 use crate::folder::Folder;
-use builder_model::{BuildId, Outcome, ScriptJob, Timestamp};
+use crate::small::{RecordPlace, RecordReader, SmallRecord};
+use builder_model::{BuildId, JobName, Outcome, ScriptJob, Timestamp};
 use builder_wire::record::{ConsoleLine, Frame, NO_FILES, files_header};
 use builder_wire::stream::{RecordEvent, RecordParser};
 use std::fs::{self, File, OpenOptions};
@@ -36,10 +37,10 @@ pub struct Summary {
 /// A record that is being written. Dropped before [`RecordWriter::finish`], it leaves nothing behind.
 #[derive(Debug)]
 pub struct RecordWriter {
-    file: BufWriter<File>,
-    path: PathBuf,
-    temporary: Temporary,
+    body: Body,
     summary: Summary,
+    /// Up to which size it is small, in bytes.
+    small_bytes_max: u64,
     /// Where the `SEQUENCE OF File` begins.
     files_at: u64,
     /// How large the record will be.
@@ -47,12 +48,53 @@ pub struct RecordWriter {
     written: u64,
 }
 
+/// Where the bytes of a record gather.
+#[derive(Debug)]
+enum Body {
+    Small(Vec<u8>),
+    Large { file: BufWriter<File>, path: PathBuf, temporary: Temporary },
+}
+
+impl Body {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        match self {
+            Self::Small(body) => body.extend_from_slice(bytes),
+            Self::Large { file, path, .. } => file.write_all(bytes).tried("write", path)?,
+        }
+        Ok(())
+    }
+
+    fn write_console(&mut self, console: &ConsoleWriter) -> Result<(), StoreError> {
+        match self {
+            Self::Small(body) => console.copy_newest_first(body),
+            Self::Large { file, .. } => console.copy_newest_first(file),
+        }
+        .tried("copy", console.path())
+    }
+}
+
+/// A record that is complete.
+#[derive(Debug)]
+pub struct Finished {
+    /// What it says.
+    pub summary: Summary,
+    /// Its size.
+    pub record_bytes: u64,
+    /// The record itself if it is small: it has no file yet, and has to be saved with the end of its build. Any other
+    /// is durable under its name.
+    pub small: Option<SmallRecord>,
+}
+
 /// A file that goes away with this, unless it was kept.
 #[derive(Debug)]
-struct Temporary(Option<PathBuf>);
+pub(crate) struct Temporary(Option<PathBuf>);
 
 impl Temporary {
-    fn keep(&mut self) {
+    pub(crate) fn new(path: &Path) -> Self {
+        Self(Some(path.to_owned()))
+    }
+
+    pub(crate) fn keep(&mut self) {
         self.0 = None;
     }
 }
@@ -69,32 +111,44 @@ impl Drop for Temporary {
 
 impl RecordWriter {
     /// Begins a record: everything up to the files, of which `files_bytes` will follow by [`RecordWriter::write`]. The
-    /// console must be flushed.
+    /// console must be flushed. What has at most `small_bytes_max` bytes is small.
     pub fn begin(
         folder: &Folder,
         console: &ConsoleWriter,
         summary: Summary,
         files_bytes: u64,
+        small_bytes_max: u64,
     ) -> Result<Self, StoreError> {
-        let path = folder.incoming_record(&summary.build);
         let times = (summary.started, summary.finished);
         let console_bytes = console.extent().der_bytes;
         let frame =
             Frame::new((&summary.job).into(), &summary.build, console_bytes, times, &summary.outcome, files_bytes);
-        let mut options = OpenOptions::new();
-        let options = options.read(true).write(true).create(true).truncate(true).mode(0o640);
-        let mut file = BufWriter::with_capacity(BUFFER_BYTES, options.open(&path).tried("create", &path)?);
-        let temporary = Temporary(Some(path.clone()));
-        file.write_all(&frame.before_console).tried("write", &path)?;
-        console.copy_newest_first(&mut file).tried("write", &path)?;
-        file.write_all(&frame.after_console).tried("write", &path)?;
-        let files_at = frame.record_bytes - files_bytes;
-        Ok(Self { file, path, temporary, summary, files_at, record_bytes: frame.record_bytes, written: files_at })
+        let record_bytes = frame.record_bytes;
+        let mut body = if record_bytes <= small_bytes_max {
+            Body::Small(Vec::with_capacity(usize::try_from(record_bytes).unwrap_or(0)))
+        } else {
+            let path = folder.incoming_record(&summary.build);
+            let mut options = OpenOptions::new();
+            let options = options.read(true).write(true).create(true).truncate(true).mode(0o640);
+            let file = BufWriter::with_capacity(BUFFER_BYTES, options.open(&path).tried("create", &path)?);
+            let temporary = Temporary::new(&path);
+            Body::Large { file, path, temporary }
+        };
+        body.write(&frame.before_console)?;
+        body.write_console(console)?;
+        body.write(&frame.after_console)?;
+        let files_at = record_bytes - files_bytes;
+        Ok(Self { body, summary, small_bytes_max, files_at, record_bytes, written: files_at })
     }
 
     /// A record without files, complete.
-    pub fn without_files(folder: &Folder, console: &ConsoleWriter, summary: Summary) -> Result<Self, StoreError> {
-        let mut writer = Self::begin(folder, console, summary, NO_FILES.len() as u64)?;
+    pub fn without_files(
+        folder: &Folder,
+        console: &ConsoleWriter,
+        summary: Summary,
+        small_bytes_max: u64,
+    ) -> Result<Self, StoreError> {
+        let mut writer = Self::begin(folder, console, summary, NO_FILES.len() as u64, small_bytes_max)?;
         writer.write(&NO_FILES)?;
         Ok(writer)
     }
@@ -102,66 +156,105 @@ impl RecordWriter {
     /// The next bytes of the `SEQUENCE OF File`.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         self.written += bytes.len() as u64;
-        self.file.write_all(bytes).tried("write", &self.path)
+        self.body.write(bytes)
     }
 
     /// Begins again with another outcome and only the files that are complete: `files_bytes` of the bytes behind the
     /// header of the list, which had `header_bytes`.
     pub fn cut(
-        mut self,
+        self,
         folder: &Folder,
         console: &ConsoleWriter,
         outcome: Outcome,
         header_bytes: u64,
         files_bytes: u64,
     ) -> Result<Self, StoreError> {
-        self.file.flush().tried("write", &self.path)?;
-        let whole = self.path.with_extension("whole");
-        fs::rename(&self.path, &whole).tried("rename", &self.path)?;
-        self.temporary = {
-            self.temporary.keep();
-            Temporary(Some(whole.clone()))
-        };
-        let mut from = self.file.into_inner().map_err(io::IntoInnerError::into_error).tried("write", &self.path)?;
+        let begin = self.files_at + header_bytes;
         let header = files_header(files_bytes);
         let summary = Summary { outcome, ..self.summary };
-        let mut writer = Self::begin(folder, console, summary, header.len() as u64 + files_bytes)?;
-        writer.write(&header)?;
-        from.seek(SeekFrom::Start(self.files_at + header_bytes)).tried("read", &whole)?;
-        let copied = io::copy(&mut from.take(files_bytes), &mut writer.file).tried("copy", &whole)?;
-        writer.written += copied;
-        Ok(writer)
-    }
-
-    /// Makes the record durable under its name; gives its size in bytes.
-    pub fn finish(mut self, folder: &Folder) -> Result<(Summary, u64), StoreError> {
-        assert_eq!(self.written, self.record_bytes, "a record has the length that its header announces");
-        self.file.flush().tried("write", &self.path)?;
-        self.file.get_ref().sync_all().tried("sync", &self.path)?;
-        let target = folder.record(&self.summary.job.name, &self.summary.build);
-        let job = folder.job(&self.summary.job.name);
-        let build = target.parent().unwrap_or(&job);
-        let job_is_new = create_folder(&job)?;
-        create_folder(build)?;
-        let mut changed = vec![build, &job];
-        changed.extend(job_is_new.then_some(folder.root()));
-        // Opened before the record has its name: when it cannot be made durable, it must not be found either.
-        let opened: Result<Vec<File>, StoreError> =
-            changed.iter().map(|path| File::open(path).tried("sync", path)).collect();
-        let opened = opened?;
-        fs::rename(&self.path, &target).tried("rename", &self.path)?;
-        self.temporary.keep();
-        for (path, folder) in changed.iter().zip(&opened) {
-            if let Err(error) = folder.sync_all().tried("sync", path) {
-                fs::remove_file(&target).tried("remove", &target)?;
-                return Err(error);
+        let begun = |summary| -> Result<Self, StoreError> {
+            let mut writer =
+                Self::begin(folder, console, summary, header.len() as u64 + files_bytes, self.small_bytes_max)?;
+            writer.write(&header)?;
+            Ok(writer)
+        };
+        match self.body {
+            Body::Small(whole) => {
+                let range = begin..begin + files_bytes;
+                let range = usize::try_from(range.start).unwrap_or(usize::MAX)..usize::try_from(range.end).unwrap_or(0);
+                let files = whole.get(range);
+                assert!(files.is_some(), "the files that are complete were written");
+                let mut writer = begun(summary)?;
+                writer.write(files.unwrap_or_default())?;
+                Ok(writer)
+            }
+            Body::Large { mut file, path, mut temporary } => {
+                file.flush().tried("write", &path)?;
+                let whole = path.with_extension("whole");
+                fs::rename(&path, &whole).tried("rename", &path)?;
+                temporary.keep();
+                let _removed_at_the_end = Temporary::new(&whole);
+                let mut from = file.into_inner().map_err(io::IntoInnerError::into_error).tried("write", &path)?;
+                from.seek(SeekFrom::Start(begin)).tried("read", &whole)?;
+                let mut writer = begun(summary)?;
+                writer.copy(from.take(files_bytes), &whole)?;
+                Ok(writer)
             }
         }
-        Ok((self.summary, self.record_bytes))
+    }
+
+    fn copy(&mut self, mut from: impl Read, path: &Path) -> Result<(), StoreError> {
+        let copied = match &mut self.body {
+            Body::Small(body) => io::copy(&mut from, body),
+            Body::Large { file, .. } => io::copy(&mut from, file),
+        };
+        self.written += copied.tried("copy", path)?;
+        Ok(())
+    }
+
+    /// Makes the record durable under its name, unless it is small.
+    pub fn finish(self, folder: &Folder) -> Result<Finished, StoreError> {
+        assert_eq!(self.written, self.record_bytes, "a record has the length that its header announces");
+        let Self { body, summary, record_bytes, .. } = self;
+        let (build, job) = (summary.build, summary.job.name.clone());
+        let small = match body {
+            Body::Small(bytes) => Some(SmallRecord { build, job, bytes }),
+            Body::Large { mut file, path, mut temporary } => {
+                file.flush().tried("write", &path)?;
+                publish(folder, &path, &job, &build)?;
+                temporary.keep();
+                None
+            }
+        };
+        Ok(Finished { summary, record_bytes, small })
     }
 }
 
-fn create_folder(path: &Path) -> Result<bool, StoreError> {
+/// Gives a record that was written under another name its own, and makes that durable.
+pub(crate) fn publish(folder: &Folder, written: &Path, job: &JobName, build: &BuildId) -> Result<(), StoreError> {
+    File::open(written).and_then(|file| file.sync_all()).tried("sync", written)?;
+    let target = folder.record(job, build);
+    let job = folder.job(job);
+    let build = target.parent().unwrap_or(&job);
+    let job_is_new = create_folder(&job)?;
+    create_folder(build)?;
+    let mut changed = vec![build, &job];
+    changed.extend(job_is_new.then_some(folder.root()));
+    // Opened before the record has its name: when it cannot be made durable, it must not be found either.
+    let opened: Result<Vec<File>, StoreError> =
+        changed.iter().map(|path| File::open(path).tried("sync", path)).collect();
+    let opened = opened?;
+    fs::rename(written, &target).tried("rename", written)?;
+    for (path, folder) in changed.iter().zip(&opened) {
+        if let Err(error) = folder.sync_all().tried("sync", path) {
+            fs::remove_file(&target).tried("remove", &target)?;
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn create_folder(path: &Path) -> Result<bool, StoreError> {
     match fs::DirBuilder::new().mode(0o755).create(path) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(false),
@@ -208,7 +301,7 @@ const BLOCK_BYTES: u64 = 1 << 20;
 /// The console of a record, from the oldest line to the newest: a block at a time, for whoever takes them slowly.
 #[derive(Debug)]
 pub struct ConsoleReplay {
-    file: File,
+    file: RecordReader,
     path: PathBuf,
     /// Where the blocks that are left begin, and, as the last, where they end.
     marks: Vec<u64>,
@@ -217,10 +310,10 @@ pub struct ConsoleReplay {
 
 impl ConsoleReplay {
     /// Opens a record, and reads it as far as its files to note where blocks of lines begin.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let mut file = File::open(path).tried("open", path)?;
-        let (marks, outcome) = mark_lines(&mut file, path)?;
-        Ok(Self { file, path: path.to_owned(), marks, outcome })
+    pub fn open(place: &RecordPlace) -> Result<Self, StoreError> {
+        let mut file = place.open()?;
+        let (marks, outcome) = mark_lines(&mut file, place.path())?;
+        Ok(Self { file, path: place.path().to_owned(), marks, outcome })
     }
 
     /// How the build ended.
@@ -253,7 +346,7 @@ impl ConsoleReplay {
 }
 
 /// Where the blocks of a console begin in the file, and where the last of them ends; then the outcome.
-fn mark_lines(file: &mut File, path: &Path) -> Result<(Vec<u64>, Outcome), StoreError> {
+fn mark_lines(file: &mut RecordReader, path: &Path) -> Result<(Vec<u64>, Outcome), StoreError> {
     let damaged = |reason: String| StoreError::Record { path: path.to_owned(), reason };
     let mut parser = RecordParser::new();
     let mut block = vec![0; BUFFER_BYTES];
@@ -312,8 +405,9 @@ mod tests {
         };
         let (started, finished) = (Timestamp::MIN, Timestamp::MIN);
         let summary = Summary { job, build, started, finished, outcome: Outcome::Exited(0) };
-        let (summary, _) = RecordWriter::without_files(&folder, &console, summary).unwrap().finish(&folder).unwrap();
-        let mut replay = ConsoleReplay::open(&folder.record(&summary.job.name, &build)).unwrap();
+        let summary =
+            RecordWriter::without_files(&folder, &console, summary, 0).unwrap().finish(&folder).unwrap().summary;
+        let mut replay = ConsoleReplay::open(&folder.record(&summary.job.name, &build).as_path().into()).unwrap();
         let (mut next, mut blocks) = (0, 0);
         loop {
             let (mut lines, mut bytes) = (0, 0);

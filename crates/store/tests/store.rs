@@ -9,10 +9,14 @@ use builder_model::{
 use builder_store::console::ConsoleWriter;
 use builder_store::database::{NextUpload, Opened, Outbox, Store};
 use builder_store::record::{self, RecordWriter, Summary};
+use builder_store::small::{self, SmallRecord};
 use builder_store::{Folder, History};
 use builder_wire::Record;
 use builder_wire::record::{ConsoleLine, FileHead, files_header};
+use std::io::Read;
 
+/// Up to which size records are small in these tests, unless they say something else.
+const SMALL: u64 = small::SMALL_RECORD_BYTES_MAX;
 const BUILD: BuildId = BuildId::from_bytes([7; 16]);
 
 fn time(milliseconds: i64) -> Timestamp {
@@ -216,11 +220,11 @@ fn a_record_is_what_the_original_writes() {
     let content: u64 = heads.iter().map(FileHead::size).sum();
     let header = files_header(content);
     let files_bytes = header.len() as u64 + content;
-    let mut writer = RecordWriter::begin(&folder, &console, summary(Outcome::Exited(0)), files_bytes).unwrap();
+    let mut writer = RecordWriter::begin(&folder, &console, summary(Outcome::Exited(0)), files_bytes, SMALL).unwrap();
     for piece in [&header[..], &heads[0].header, &data, &heads[1].header] {
         writer.write(piece).unwrap();
     }
-    let (_, bytes) = writer.finish(&folder).unwrap();
+    let bytes = writer.finish(&folder).unwrap().record_bytes;
     let path = folder.record(&job("a"), &BUILD);
     let stored = std::fs::read(&path).unwrap();
     assert_eq!(stored.len() as u64, bytes);
@@ -230,12 +234,68 @@ fn a_record_is_what_the_original_writes() {
     assert_eq!((record.files[0].data, &*record.files[1].path), (&data[..], &b"b"[..]));
     assert_eq!(record::read_summary(&path).unwrap(), (summary(Outcome::Exited(0)), bytes));
     let mut deltas = Vec::new();
-    let mut replay = record::ConsoleReplay::open(&path).unwrap();
+    let mut replay = record::ConsoleReplay::open(&path.as_path().into()).unwrap();
     while replay.next_block(|line| deltas.push(line.delta)).unwrap() {}
     assert_eq!(*replay.outcome(), Outcome::Exited(0));
     assert!(deltas.into_iter().eq(0..10_000), "replayed from the oldest to the newest line, none missing");
     folder.remove_record(&job("a"), &BUILD).unwrap();
     assert!(!folder.job(&job("a")).exists());
+}
+
+#[test]
+fn a_small_record_is_in_the_database_until_its_file_is_synced() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = Folder::open(root.path()).unwrap();
+    let (mut store, _) = Store::open(&folder, time(0)).unwrap();
+    let history = History::open(root.path()).unwrap();
+    let console = console(&folder, 3);
+    let writer = RecordWriter::without_files(&folder, &console, summary(Outcome::Exited(0)), SMALL).unwrap();
+    let written = writer.finish(&folder).unwrap();
+    let record = written.small.unwrap();
+    assert_eq!(record.bytes.len() as u64, written.record_bytes);
+    let row = FinishedBuild { record_bytes: Some(written.record_bytes), ..finished(BUILD, Outcome::Exited(0)) };
+    store.save_with_records(&[Change::Finished(row)], Outbox::Fill, &[&record]).unwrap();
+
+    let read = || {
+        let mut bytes = Vec::new();
+        history.record(&folder, &record.job, &BUILD).unwrap().open().unwrap().read_to_end(&mut bytes).unwrap();
+        bytes
+    };
+    assert!(!folder.record(&record.job, &BUILD).exists());
+    assert_eq!(read(), record.bytes, "readers find it all the same");
+    assert_eq!(store.small_records(10).unwrap(), [record.clone()]);
+    record.place(&folder).unwrap();
+    small::sync(&folder, &[(BUILD, record.job.clone())]).unwrap();
+    store.records_synced(&[BUILD]).unwrap();
+    assert_eq!(store.small_records(10).unwrap(), []);
+    assert_eq!(std::fs::read(folder.record(&record.job, &BUILD)).unwrap(), record.bytes);
+    assert_eq!(read(), record.bytes);
+}
+
+#[test]
+fn many_records_are_synced_together() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = Folder::open(root.path()).unwrap();
+    let builds: Vec<_> = (0..100).map(|index| (BuildId::from_bytes([index; 16]), job("a"))).collect();
+    for (build, job) in &builds[1..] {
+        SmallRecord { build: *build, job: job.clone(), bytes: vec![1] }.place(&folder).unwrap();
+    }
+    // One that somebody removed is no obstacle, alone or among others.
+    small::sync(&folder, &builds).unwrap();
+    small::sync(&folder, &builds[..2]).unwrap();
+}
+
+#[test]
+fn a_database_of_version_1_gets_a_place_for_small_records() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = Folder::open(root.path()).unwrap();
+    drop(Store::open(&folder, time(0)).unwrap());
+    let database = rusqlite::Connection::open(folder.database()).unwrap();
+    database.execute_batch("DROP TABLE record; PRAGMA user_version = 1").unwrap();
+    drop(database);
+    let (store, opened) = Store::open(&folder, time(0)).unwrap();
+    assert_eq!(opened, Opened::Existing);
+    assert_eq!(store.small_records(1).unwrap(), []);
 }
 
 #[test]
@@ -245,17 +305,23 @@ fn a_record_is_cut_down_to_its_whole_files() {
     let console = console(&folder, 3);
     let whole = FileHead::new(b"whole", 5);
     let header = files_header(1_000_000);
-    let mut writer = RecordWriter::begin(&folder, &console, summary(Outcome::Exited(0)), 1_000_004).unwrap();
-    for piece in [&header[..], &whole.header, b"12345", b"\x30\x83\x01\x00\x00\x0c"] {
-        writer.write(piece).unwrap();
-    }
     let outcome = Outcome::aborted("a reason that is longer than what stood there before, to move what follows");
-    let writer = writer.cut(&folder, &console, outcome.clone(), header.len() as u64, whole.size()).unwrap();
-    writer.finish(&folder).unwrap();
-    let stored = std::fs::read(folder.record(&job("a"), &BUILD)).unwrap();
-    let record = Record::decode(&stored).unwrap();
-    assert_eq!((record.outcome, record.console.len()), (outcome, 3));
-    assert_eq!((record.files.len(), record.files[0].data), (1, &b"12345"[..]));
+    // Large from first to last; then large at first, and small once cut; then small from the start.
+    for small_bytes_max in [0, SMALL, u64::MAX] {
+        let exited = summary(Outcome::Exited(0));
+        let mut writer = RecordWriter::begin(&folder, &console, exited, 1_000_004, small_bytes_max).unwrap();
+        for piece in [&header[..], &whole.header, b"12345", b"\x30\x83\x01\x00\x00\x0c"] {
+            writer.write(piece).unwrap();
+        }
+        let writer = writer.cut(&folder, &console, outcome.clone(), header.len() as u64, whole.size()).unwrap();
+        let written = writer.finish(&folder).unwrap();
+        assert_eq!(written.small.is_some(), small_bytes_max > 0);
+        let stored = written.small.map(|record| record.bytes);
+        let stored = stored.unwrap_or_else(|| std::fs::read(folder.record(&job("a"), &BUILD)).unwrap());
+        let record = Record::decode(&stored).unwrap();
+        assert_eq!((record.outcome, record.console.len()), (outcome.clone(), 3));
+        assert_eq!((record.files.len(), record.files[0].data), (1, &b"12345"[..]));
+    }
     assert_eq!(folder.remove_leftovers(|_| true).unwrap(), 0);
     assert_eq!(folder.remove_leftovers(|_| false).unwrap(), 1, "the console of a build that nobody knows");
 }
@@ -303,7 +369,7 @@ fn a_record_that_cannot_be_made_durable_is_not_found() {
     let console = console(&folder, 1);
     let summary = summary(Outcome::Exited(0));
     let (job, build) = (summary.job.name.clone(), summary.build);
-    let writer = || RecordWriter::without_files(&folder, &console, summary.clone()).unwrap();
+    let writer = || RecordWriter::without_files(&folder, &console, summary.clone(), 0).unwrap();
     let starved = writer();
     let (room, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     let spare = std::fs::File::open(&root).unwrap();
@@ -321,7 +387,7 @@ fn a_record_that_is_given_up_leaves_nothing_behind() {
     let root = tempfile::tempdir().unwrap();
     let folder = Folder::open(root.path()).unwrap();
     let console = console(&folder, 1);
-    let writer = RecordWriter::begin(&folder, &console, summary(Outcome::Exited(0)), 2).unwrap();
+    let writer = RecordWriter::begin(&folder, &console, summary(Outcome::Exited(0)), 2, 0).unwrap();
     assert!(folder.incoming_record(&BUILD).exists());
     drop(writer);
     assert!(!folder.incoming_record(&BUILD).exists());

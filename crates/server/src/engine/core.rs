@@ -9,8 +9,10 @@ use builder_model::state::{Change, RunningBuild};
 use builder_model::{BuildId, Platform, ScriptJob};
 use builder_sched::{Act, Decision, Event, LostWhy, Now, Reply, Scheduler, Template, WorkerId};
 use builder_store::database::{NextUpload, Outbox};
+use builder_store::small::SmallRecord;
 use builder_store::{StoreError, templates};
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
@@ -38,9 +40,20 @@ pub struct Core {
 struct Pending {
     arrived: Instant,
     decision: Decision,
+    /// To be saved with the end of its build.
+    record: Option<Arc<SmallRecord>>,
     reply: Option<oneshot::Sender<Result<Reply, Refused>>>,
     /// What the event was about, where acts or answers need it.
     subject: Subject,
+}
+
+impl Pending {
+    /// The small record, if its build ends with this.
+    fn record(&self) -> Option<&SmallRecord> {
+        let record = self.record.as_deref()?;
+        let ends = |change: &Change| matches!(change, Change::Finished(build) if build.build == record.build);
+        self.decision.changes.iter().any(ends).then_some(record)
+    }
 }
 
 enum Subject {
@@ -55,7 +68,7 @@ impl Core {
     pub fn new(mut parts: Parts) -> Result<Self, anyhow::Error> {
         let state = parts.disk.load()?;
         let (scheduler, changes) = Scheduler::restore(parts.settings.clone(), state, parts.clock.now());
-        parts.disk.save(&changes, parts.outbox)?;
+        parts.disk.save(&changes, parts.outbox, &[])?;
         let mut core = Self {
             parts,
             scheduler,
@@ -117,10 +130,11 @@ impl Core {
         }
         for (arrived, request) in batch.drain(..) {
             match request {
-                Request::Event { event, reply } => {
+                Request::Event { event, record, reply } => {
                     let subject =
                         if let Event::WorkerGone { worker } = &event { Subject::Gone(*worker) } else { Subject::Other };
-                    pending.push(self.decide(arrived, event, Some(reply), subject));
+                    let decided = self.decide(arrived, event, Some(reply), subject);
+                    pending.push(Pending { record, ..decided });
                 }
                 Request::WorkerWaits { worker, platform, assign, reply } => {
                     self.waiting.insert(worker, assign);
@@ -139,7 +153,8 @@ impl Core {
         let healed = std::mem::take(&mut self.unsaved);
         let mut changes = healed.clone();
         changes.extend(pending.iter().flat_map(|pending| pending.decision.changes.iter().cloned()));
-        let saved = if changes.is_empty() { Ok(()) } else { self.save(&changes) };
+        let records: Vec<&SmallRecord> = pending.iter().filter_map(Pending::record).collect();
+        let saved = if changes.is_empty() { Ok(()) } else { self.save(&changes, &records) };
         match saved {
             Ok(()) => {
                 self.scheduler.saved();
@@ -174,18 +189,18 @@ impl Core {
     ) -> Pending {
         let now = self.now();
         let decision = self.scheduler.handle(now, event, &mut *self.parts.fresh_build);
-        Pending { arrived, decision, reply, subject }
+        Pending { arrived, decision, record: None, reply, subject }
     }
 
-    fn save(&mut self, changes: &[Change]) -> Result<(), StoreError> {
+    fn save(&mut self, changes: &[Change], records: &[&SmallRecord]) -> Result<(), StoreError> {
         let started = Instant::now();
-        let saved = self.parts.disk.save(changes, self.parts.outbox);
+        let saved = self.parts.disk.save(changes, self.parts.outbox, records);
         self.parts.metrics.saved(started.elapsed());
         saved
     }
 
     fn act(&mut self, pending: Vec<Pending>) {
-        for Pending { arrived, decision, reply, subject } in pending {
+        for Pending { arrived, decision, record: _, reply, subject } in pending {
             for act in decision.acts {
                 match act {
                     Act::Assign { worker, running, script } => {
@@ -312,6 +327,12 @@ impl Core {
             }
             Question::RecordRemoved { build, reply } => {
                 let _left: Result<(), _> = reply.send(self.parts.disk.record_removed(&build));
+            }
+            Question::SmallRecord { build, reply } => {
+                let _left: Result<(), _> = reply.send(self.parts.disk.small_record(&build));
+            }
+            Question::RecordsSynced { builds, reply } => {
+                let _left: Result<(), _> = reply.send(self.parts.disk.records_synced(&builds));
             }
         }
     }

@@ -4,12 +4,13 @@ use builder_model::state::{Change, FinishedBuild, Queued, Resume, RunningBuild, 
 use builder_model::{BuildId, Platform, Timestamp};
 use builder_store::StoreError;
 use builder_store::database::{KeptUpload, NextUpload, Outbox, Store};
+use builder_store::small::SmallRecord;
 
 /// Durable state, with the meaning that [`Store`] gives to each method.
 #[expect(missing_docs, reason = "each is documented at `Store`")]
 pub trait Disk: Send {
     fn load(&self) -> Result<State, StoreError>;
-    fn save(&mut self, changes: &[Change], outbox: Outbox) -> Result<(), StoreError>;
+    fn save(&mut self, changes: &[Change], outbox: Outbox, records: &[&SmallRecord]) -> Result<(), StoreError>;
     fn next_upload(&self, now: Timestamp, horizon: Timestamp) -> Result<NextUpload, StoreError>;
     fn uploads_waiting(&self) -> Result<u64, StoreError>;
     fn uploaded(&mut self, build: &BuildId, at: Timestamp) -> Result<(), StoreError>;
@@ -21,6 +22,8 @@ pub trait Disk: Send {
         count: usize,
     ) -> Result<Vec<KeptUpload>, StoreError>;
     fn record_removed(&mut self, build: &BuildId) -> Result<(), StoreError>;
+    fn small_record(&self, build: &BuildId) -> Result<Option<Vec<u8>>, StoreError>;
+    fn records_synced(&mut self, builds: &[BuildId]) -> Result<(), StoreError>;
 }
 
 impl Disk for Store {
@@ -28,8 +31,8 @@ impl Disk for Store {
         Self::load(self)
     }
 
-    fn save(&mut self, changes: &[Change], outbox: Outbox) -> Result<(), StoreError> {
-        Self::save(self, changes, outbox)
+    fn save(&mut self, changes: &[Change], outbox: Outbox, records: &[&SmallRecord]) -> Result<(), StoreError> {
+        self.save_with_records(changes, outbox, records)
     }
 
     fn next_upload(&self, now: Timestamp, horizon: Timestamp) -> Result<NextUpload, StoreError> {
@@ -60,6 +63,14 @@ impl Disk for Store {
     fn record_removed(&mut self, build: &BuildId) -> Result<(), StoreError> {
         Self::record_removed(self, build)
     }
+
+    fn small_record(&self, build: &BuildId) -> Result<Option<Vec<u8>>, StoreError> {
+        Self::small_record(self, build)
+    }
+
+    fn records_synced(&mut self, builds: &[BuildId]) -> Result<(), StoreError> {
+        Self::records_synced(self, builds)
+    }
 }
 
 /// The durable state as a server finds it, after the builds were finished whose records were on disk before their rows:
@@ -83,7 +94,7 @@ pub fn adopt(
     if adopted.is_empty() {
         return Ok(state);
     }
-    disk.save(&adopted, outbox)?;
+    disk.save(&adopted, outbox, &[])?;
     disk.load()
 }
 

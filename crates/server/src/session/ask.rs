@@ -10,13 +10,13 @@ use builder_model::{BuildId, JobName, Platform};
 use builder_sched::{Snapshot, Waits};
 use builder_store::history::artifacts::{self, Artifact};
 use builder_store::history::{PAGE_BYTES_MAX, Page, PageFilter, WaitingUpload};
+use builder_store::small::RecordPlace;
 use builder_store::{History, StoreError};
 use builder_wire::Message;
 use builder_wire::message::{
     ArtifactRow, Ask, BUILDS_ASKED_MAX, BuildRow, BuildsReply, REPLY_BYTES_MAX, UploadRow, WaitRow,
 };
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use tokio::sync::Semaphore;
@@ -174,7 +174,7 @@ async fn artifacts_of(connection: &mut Connection, build: BuildId, shared: &Shar
     if shared.consoles.find(&build).is_some() {
         return fail(connection, "the build has not ended yet").await;
     }
-    let (path, ended) = match observe::find_record(build, shared).await {
+    let (place, ended) = match observe::find_record(build, shared).await {
         Ok(Some(found)) => found,
         Ok(None) => return fail(connection, "uuid not found").await,
         Err(error) => {
@@ -184,7 +184,7 @@ async fn artifacts_of(connection: &mut Connection, build: BuildId, shared: &Shar
     };
     let mut stopping = shared.stopping.clone();
     let listed = tokio::select! {
-        listed = list(path) => Some(listed),
+        listed = list(place) => Some(listed),
         error = gone(connection) => return Err(error),
         _ = stopping.wait_for(|stopping| *stopping) => None,
     };
@@ -216,20 +216,20 @@ enum Unlisted {
 
 /// Reads a record for its artifacts, which takes as long as hashing all of them. When this is dropped, the reading
 /// ends.
-async fn list(path: PathBuf) -> Result<Vec<Artifact>, Unlisted> {
+async fn list(place: RecordPlace) -> Result<Vec<Artifact>, Unlisted> {
     let wanted = Wanted(Arc::new(AtomicBool::new(true)));
     let still_wanted = wanted.0.clone();
     // Nobody closes the semaphore.
     let turn = RECORDS_READ.acquire().await.map_err(|closed| Unlisted::Unreadable(closed.to_string()))?;
     let reading = tokio::task::spawn_blocking(move || {
-        let listed = list_blocking(&path, &still_wanted);
+        let listed = list_blocking(&place, &still_wanted);
         drop(turn);
         listed
     });
     reading.await.unwrap_or_else(|error| Err(Unlisted::Unreadable(error.to_string())))
 }
 
-fn list_blocking(path: &Path, wanted: &AtomicBool) -> Result<Vec<Artifact>, Unlisted> {
+fn list_blocking(place: &RecordPlace, wanted: &AtomicBool) -> Result<Vec<Artifact>, Unlisted> {
     let (mut all, mut left) = (Vec::new(), Some(ROWS_BYTES_MAX));
     let take = |artifact: Artifact| {
         let size = row(&artifact.path, artifact.bytes, artifact.sha256).size();
@@ -237,7 +237,7 @@ fn list_blocking(path: &Path, wanted: &AtomicBool) -> Result<Vec<Artifact>, Unli
         all.push(artifact);
         left.is_some()
     };
-    match artifacts::list(path, || wanted.load(Ordering::Relaxed), take) {
+    match artifacts::list(place, || wanted.load(Ordering::Relaxed), take) {
         Ok(true) => Ok(all),
         // Where nobody wants it any more, nobody reads this either.
         Ok(false) => Err(Unlisted::Many),

@@ -134,7 +134,9 @@ impl<'a> HandIn<'a> {
 
     fn begin(&mut self, outcome: Outcome, files_bytes: u64, files_header: &[u8]) -> Result<(), Stop> {
         let summary = self.run.summary(self.run.shared.settings.clock.now().wall, outcome.clone());
-        let mut record = RecordWriter::begin(&self.run.shared.folder, &self.run.console, summary, files_bytes)?;
+        let small_bytes_max = self.run.shared.records.small_bytes_max();
+        let (folder, console) = (&self.run.shared.folder, &self.run.console);
+        let mut record = RecordWriter::begin(folder, console, summary, files_bytes, small_bytes_max)?;
         record.write(files_header)?;
         let header_bytes = files_header.len() as u64;
         self.begun = Some(Begun { outcome, record, header_bytes, files_from: self.parser.position() });

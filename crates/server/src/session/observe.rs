@@ -11,9 +11,9 @@ use builder_model::BuildId;
 use builder_store::StoreError;
 use builder_store::console::ConsoleReader;
 use builder_store::record::ConsoleReplay;
+use builder_store::small::RecordPlace;
 use builder_wire::Message;
 use builder_wire::message::write_output_frame;
-use std::path::PathBuf;
 use tokio::sync::watch;
 
 /// Lines are sent in pieces of about this many bytes.
@@ -33,7 +33,7 @@ pub(super) async fn serve(connection: &mut Connection, build: BuildId, shared: &
         }
     }
     match find_record(build, shared).await {
-        Ok(Some((path, ended))) => replay(connection, build, path, ended, sent, shared).await,
+        Ok(Some((place, ended))) => replay(connection, build, place, ended, sent, shared).await,
         Ok(None) => fail(connection, "uuid not found").await,
         Err(error) => {
             tracing::error!("{error}");
@@ -128,18 +128,15 @@ async fn send_lines(
 }
 
 /// Where the record of a finished build is, or was, and how the build ended.
-pub(super) async fn find_record(build: BuildId, shared: &Shared) -> Result<Option<(PathBuf, Ended)>, StoreError> {
-    let shared_history = shared.history.clone();
+pub(super) async fn find_record(build: BuildId, shared: &Shared) -> Result<Option<(RecordPlace, Ended)>, StoreError> {
+    let (shared_history, folder) = (shared.history.clone(), shared.folder.clone());
     let found = tokio::task::spawn_blocking(move || {
         let history = shared_history.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        history.find(&build)
+        let Some(finished) = history.find(&build)? else { return Ok(None) };
+        Ok(Some((history.record(&folder, &finished.job, &build)?, Ended::from(&finished))))
     })
     .await;
-    let found = match found {
-        Ok(found) => found?,
-        Err(_) => None,
-    };
-    Ok(found.map(|finished| (shared.folder.record(&finished.job, &build), Ended::from(&finished))))
+    found.unwrap_or(Ok(None))
 }
 
 /// Sends the console of a finished build, but for the lines that were sent before. No thread waits for the observer: a
@@ -147,12 +144,12 @@ pub(super) async fn find_record(build: BuildId, shared: &Shared) -> Result<Optio
 async fn replay(
     connection: &mut Connection,
     build: BuildId,
-    path: PathBuf,
+    place: RecordPlace,
     ended: Ended,
     sent: u64,
     shared: &Shared,
 ) -> Result<(), ConnectionError> {
-    let opened = blocking(move || ConsoleReplay::open(&path)).await;
+    let opened = blocking(move || ConsoleReplay::open(&place)).await;
     let mut replay = match opened {
         Ok(Ok(console)) => Replay { console, build, passed: 0, sent },
         Ok(Err(StoreError::Io { source, .. })) if source.kind() == std::io::ErrorKind::NotFound => {

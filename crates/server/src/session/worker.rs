@@ -13,7 +13,8 @@ use builder_model::{BuildId, Outcome, Platform, ScriptJob, Timestamp, outcome};
 use builder_sched::{Event, LostWhy, Reply, WorkerId};
 use builder_store::StoreError;
 use builder_store::console::ConsoleWriter;
-use builder_store::record::{RecordWriter, Summary};
+use builder_store::record::{Finished, RecordWriter, Summary};
+use builder_store::small::SmallRecord;
 use builder_wire::record::ConsoleLine;
 use builder_wire::session::server::{Session, Step};
 use builder_wire::{Message, MessageKind};
@@ -144,9 +145,14 @@ fn spoke_while_waiting(connection: &Connection, session: &Session) -> SessionErr
 
 /// Lets an event happen however often it takes until it is saved; `None` when the server stops.
 pub(super) async fn insist(shared: &Shared, event: Event) -> Option<Reply> {
+    insist_with_record(shared, event, None).await
+}
+
+/// The same, for the end of a build whose record is small.
+async fn insist_with_record(shared: &Shared, event: Event, record: Option<&Arc<SmallRecord>>) -> Option<Reply> {
     let mut pause = SAVE_PAUSE_MIN;
     loop {
-        match shared.engine.event(event.clone()).await {
+        match shared.engine.event_with_record(event.clone(), record.cloned()).await {
             Ok(reply) => return Some(reply),
             Err(Refused::Refusal(refusal)) => {
                 tracing::error!("the scheduler refused {event:?}: {refusal}");
@@ -380,7 +386,9 @@ impl Run {
     async fn store(self, record: RecordWriter) -> Ended {
         let folder = self.shared.folder.clone();
         match block_in_place(|| record.finish(&folder)) {
-            Ok((summary, bytes)) => self.finished(summary.finished, summary.outcome, Some(bytes)).await,
+            Ok(Finished { summary, record_bytes, small }) => {
+                self.finished(summary.finished, summary.outcome, Some(record_bytes), small).await;
+            }
             Err(error) => {
                 tracing::error!(build = %self.running.build, "{error}");
                 self.lost(LostWhy::RecordFailed(first_line(&error))).await;
@@ -406,7 +414,9 @@ impl Run {
         let mut pause = SAVE_PAUSE_MIN;
         for _ in 0..RECORD_TRIES_MAX {
             match self.try_record(finished, outcome.clone()) {
-                Ok(bytes) => return self.finished(finished, outcome, Some(bytes)).await,
+                Ok(Finished { record_bytes, small, .. }) => {
+                    return self.finished(finished, outcome, Some(record_bytes), small).await;
+                }
                 Err(error) => tracing::error!(build = %self.running.build, "{error}"),
             }
             if *self.shared.stopping.borrow() {
@@ -415,27 +425,42 @@ impl Run {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(SAVE_PAUSE_MAX);
         }
-        self.finished(finished, outcome, None).await;
+        self.finished(finished, outcome, None, None).await;
     }
 
-    fn try_record(&mut self, finished: Timestamp, outcome: Outcome) -> Result<u64, StoreError> {
+    fn try_record(&mut self, finished: Timestamp, outcome: Outcome) -> Result<Finished, StoreError> {
         let summary = self.summary(finished, outcome);
-        let folder = &self.shared.folder;
+        let Shared { folder, records, .. } = &*self.shared;
         block_in_place(|| {
             // Lines may wait that found no room.
             self.console.flush()?;
-            let (_, bytes) = RecordWriter::without_files(folder, &self.console, summary)?.finish(folder)?;
-            Ok(bytes)
+            RecordWriter::without_files(folder, &self.console, summary, records.small_bytes_max())?.finish(folder)
         })
     }
 
-    /// The record is durable, or cannot be: the build leaves the queue for the history.
-    async fn finished(self, finished: Timestamp, outcome: Outcome, record_bytes: Option<u64>) {
+    /// The record is durable, or will be with this, or cannot be: the build leaves the queue for the history.
+    async fn finished(
+        self,
+        finished: Timestamp,
+        outcome: Outcome,
+        record_bytes: Option<u64>,
+        small: Option<SmallRecord>,
+    ) {
         let build = self.running.build;
         let job = self.running.job.clone();
         let event = Event::Finished { build, finished, outcome: outcome.clone(), record_bytes };
-        if insist(&self.shared, event).await.is_none() {
+        let small = small.map(Arc::new);
+        let saved = insist_with_record(&self.shared, event, small.as_ref()).await;
+        let Shared { folder, records, .. } = &*self.shared;
+        if saved.is_none() {
+            // The server stops, and could not save it: the next one adopts the record, if there is a file.
+            if let Some(Err(error)) = small.map(|record| block_in_place(|| record.store(folder))) {
+                tracing::error!(%build, "{error}");
+            }
             return;
+        }
+        if let Some(record) = small {
+            block_in_place(|| records.place(folder, record));
         }
         tracing::info!(%build, "{job} on {} ended: {outcome}", self.running.platform);
         if record_bytes.is_some()

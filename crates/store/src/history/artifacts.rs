@@ -1,11 +1,10 @@
 //! What a build left, as its record tells: paths, sizes and digests, read front to back in bounded memory.
 
 use crate::error::{StoreError, Tried};
+use crate::small::RecordPlace;
 use builder_wire::stream::{FileEvent, RecordEvent, RecordParser};
 use sha2::{Digest, Sha256};
-use std::fs::File;
 use std::io::Read;
-use std::path::Path;
 
 /// How much is read at once, in bytes.
 const BUFFER_BYTES: usize = 256 << 10;
@@ -23,9 +22,14 @@ pub struct Artifact {
 
 /// Gives each artifact of a record, in the record's order. `go_on` is asked all the time, and `take` of each artifact:
 /// when one of them says false, the rest is left unread. Says whether the record was read to its end.
-pub fn list(path: &Path, go_on: impl Fn() -> bool, mut take: impl FnMut(Artifact) -> bool) -> Result<bool, StoreError> {
+pub fn list(
+    place: &RecordPlace,
+    go_on: impl Fn() -> bool,
+    mut take: impl FnMut(Artifact) -> bool,
+) -> Result<bool, StoreError> {
+    let path = place.path();
     let damaged = |reason: String| StoreError::Record { path: path.to_owned(), reason };
-    let mut file = File::open(path).tried("open", path)?;
+    let mut file = place.open()?;
     let (mut parser, mut hash, mut current) = (RecordParser::new(), Sha256::new(), None);
     let mut block = vec![0; BUFFER_BYTES];
     while !parser.is_done() {
@@ -79,7 +83,7 @@ mod tests {
         std::fs::write(&path, record(&[("empty", b""), ("large", &large), ("abc", b"abc")])).unwrap();
         let mut seen = Vec::new();
         let whole = list(
-            &path,
+            &path.as_path().into(),
             || true,
             |artifact| {
                 seen.push(artifact);
@@ -95,10 +99,10 @@ mod tests {
         assert_eq!(seen, expected);
         assert_eq!(seen[2].sha256[..4], [0xba, 0x78, 0x16, 0xbf], "the example of FIPS 180-4");
 
-        assert!(!list(&path, || false, |_| true).unwrap(), "nobody wants to go on");
+        assert!(!list(&path.as_path().into(), || false, |_| true).unwrap(), "nobody wants to go on");
         let mut taken = 0;
         let whole = list(
-            &path,
+            &path.as_path().into(),
             || true,
             |_| {
                 taken += 1;
@@ -115,9 +119,9 @@ mod tests {
         let bytes = record(&[("abc", b"abc")]);
         for damaged in [&bytes[..bytes.len() - 1], b"", b"garbage"] {
             std::fs::write(&path, damaged).unwrap();
-            assert!(matches!(list(&path, || true, |_| true), Err(StoreError::Record { .. })));
+            assert!(matches!(list(&path.as_path().into(), || true, |_| true), Err(StoreError::Record { .. })));
         }
         std::fs::remove_file(&path).unwrap();
-        assert!(matches!(list(&path, || true, |_| true), Err(StoreError::Io { .. })));
+        assert!(matches!(list(&path.as_path().into(), || true, |_| true), Err(StoreError::Io { .. })));
     }
 }
