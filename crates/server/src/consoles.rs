@@ -13,6 +13,8 @@ use tokio::sync::watch;
 pub struct News {
     /// How many bytes of the log are there to be read.
     pub log_bytes: u64,
+    /// Whether the last lines are only in the record.
+    pub rest_is_in_record: bool,
     /// How the build ended, once it has its record.
     pub ended: Option<Ended>,
 }
@@ -43,6 +45,11 @@ impl ConsoleFeed {
     /// The log has this many bytes now.
     pub fn announce(&self, log_bytes: u64) {
         self.news.send_modify(|news| news.log_bytes = log_bytes);
+    }
+
+    /// The build ends before its last lines were in the log: the record has them.
+    pub fn rest_is_in_record(&self) {
+        self.news.send_modify(|news| news.rest_is_in_record = true);
     }
 
     /// How far the log is, and how to wait for more.

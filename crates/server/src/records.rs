@@ -9,6 +9,7 @@ use builder_store::{Folder, StoreError};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
 
 /// How long records gather before they are synced.
 const GATHER_PAUSE: Duration = Duration::from_millis(500);
@@ -21,14 +22,34 @@ const OVERHEAD_BYTES: u64 = 256;
 /// How many are restored at once at the start.
 const RESTORED_MAX: usize = 1000;
 
-/// The small records whose files are not yet known to be on disk.
-#[derive(Debug, Default)]
+/// Most records that wait for their files to be written; who has one more waits with it.
+const TO_PLACE_MAX: usize = 1024;
+
+/// Where sessions hand in small records that were saved.
+#[derive(Debug)]
 pub(crate) struct Records {
+    work: mpsc::Sender<Work>,
+    gathering: Arc<Gathering>,
+}
+
+/// The threads behind [`Records`].
+#[derive(Debug)]
+pub(crate) struct Threads([JoinHandle<()>; 2]);
+
+#[derive(Debug)]
+enum Work {
+    Place { record: Arc<SmallRecord>, done: oneshot::Sender<()> },
+    Stop,
+}
+
+/// The small records whose files are not yet known to be on disk.
+#[derive(Debug)]
+struct Gathering {
     gathered: Mutex<Gathered>,
     news: Condvar,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Gathered {
     waiting: Vec<Waiting>,
     /// The size of those that wait, and of those that are being synced.
@@ -56,59 +77,95 @@ impl Waiting {
 }
 
 impl Records {
+    /// Starts the threads; `left` is what [`restore`] left.
+    pub(crate) fn start(
+        folder: &Arc<Folder>,
+        engine: Engine,
+        left: Vec<SmallRecord>,
+    ) -> std::io::Result<(Self, Threads)> {
+        let waiting: Vec<Waiting> = left.into_iter().map(Waiting::Unplaced).collect();
+        let bytes = waiting.iter().map(Waiting::bytes).sum();
+        let gathered = Mutex::new(Gathered { waiting, bytes, stopping: false });
+        let gathering = Arc::new(Gathering { gathered, news: Condvar::new() });
+        let (work, to_do) = mpsc::channel(TO_PLACE_MAX);
+        let (placing, syncing) = (gathering.clone(), gathering.clone());
+        let (placing_folder, syncing_folder) = (folder.clone(), folder.clone());
+        let thread = |name: &str| thread::Builder::new().name(name.to_owned());
+        let threads = [
+            thread("records").spawn(move || placing.place_all(&placing_folder, to_do))?,
+            thread("records-sync").spawn(move || syncing.sync_all(&syncing_folder, &engine))?,
+        ];
+        Ok((Self { work, gathering }, Threads(threads)))
+    }
+
     /// Up to which size a record that is begun now is small, in bytes.
     pub(crate) fn small_bytes_max(&self) -> u64 {
-        if self.lock().bytes < GATHERED_BYTES_MAX { SMALL_RECORD_BYTES_MAX } else { 0 }
+        if self.gathering.lock().bytes < GATHERED_BYTES_MAX { SMALL_RECORD_BYTES_MAX } else { 0 }
     }
 
-    /// Writes the file of a record that was saved in the database. When that fails, it is tried again later: the record
-    /// is safe, and readers find it.
-    pub(crate) fn place(&self, folder: &Folder, record: Arc<SmallRecord>) {
-        let waiting = placed(folder, Arc::unwrap_or_clone(record));
-        let mut gathered = self.lock();
-        gathered.bytes += waiting.bytes();
-        gathered.waiting.push(waiting);
-        if gathered.waiting.len() == 1 {
-            self.news.notify_one();
+    /// Writes the file of a record that was saved in the database, on a thread of its own: a file system makes files one
+    /// after the other, and sessions have better things to do than to queue for that. When it fails, it is tried again
+    /// later: the record is safe, and readers find it.
+    pub(crate) async fn place(&self, record: Arc<SmallRecord>) {
+        let (done, placed) = oneshot::channel();
+        if self.work.send(Work::Place { record, done }).await.is_ok() {
+            // Nothing is lost with the thread: the next start writes the file.
+            let _ended: Result<(), _> = placed.await;
         }
     }
 
-    /// What was left in the database by a server that did not end in order gets its files. What the disk refuses is
-    /// tried again later.
-    pub(crate) fn restore(&self, folder: &Folder, store: &mut Store) -> Result<(), StoreError> {
-        loop {
-            let records = store.small_records(RESTORED_MAX)?;
-            if records.is_empty() {
-                return Ok(());
+    /// Ends the threads after they have brought to disk what there is. Blocks.
+    pub(crate) fn stop(&self, threads: Threads) {
+        // A thread that has ended needs no word.
+        let _ended: Result<(), _> = self.work.blocking_send(Work::Stop);
+        let Threads([placing, syncing]) = threads;
+        let placed = placing.join();
+        self.gathering.lock().stopping = true;
+        self.gathering.news.notify_one();
+        if placed.and(syncing.join()).is_err() {
+            tracing::error!("a thread of the small records ended badly");
+        }
+    }
+}
+
+/// Gives the records that were left in the database by a server that did not end in order their files; gives back those
+/// that the disk refuses, for another try later.
+pub(crate) fn restore(folder: &Folder, store: &mut Store) -> Result<Vec<SmallRecord>, StoreError> {
+    loop {
+        let records = store.small_records(RESTORED_MAX)?;
+        if records.is_empty() {
+            return Ok(records);
+        }
+        let files: Vec<(BuildId, JobName)> = records.iter().map(|record| (record.build, record.job.clone())).collect();
+        let placed = records.iter().try_for_each(|record| record.place(folder));
+        if let Err(error) = placed.and_then(|()| small::sync(folder, &files)) {
+            tracing::error!("{error}; trying again later");
+            return store.small_records(usize::MAX);
+        }
+        let builds: Vec<BuildId> = files.into_iter().map(|(build, _)| build).collect();
+        store.records_synced(&builds)?;
+        tracing::info!("wrote {} small records again", builds.len());
+    }
+}
+
+impl Gathering {
+    /// Writes files until the server stops.
+    fn place_all(&self, folder: &Folder, mut work: mpsc::Receiver<Work>) {
+        while let Some(Work::Place { record, done }) = work.blocking_recv() {
+            let waiting = placed(folder, Arc::unwrap_or_clone(record));
+            // Whoever waited may be gone.
+            let _gone: Result<(), ()> = done.send(());
+            let mut gathered = self.lock();
+            gathered.bytes += waiting.bytes();
+            gathered.waiting.push(waiting);
+            if gathered.waiting.len() == 1 {
+                self.news.notify_one();
             }
-            let builds: Vec<(BuildId, JobName)> =
-                records.iter().map(|record| (record.build, record.job.clone())).collect();
-            let restored = records.iter().try_for_each(|record| record.place(folder));
-            if let Err(error) = restored.and_then(|()| small::sync(folder, &builds)) {
-                tracing::error!("{error}; trying again later");
-                let mut gathered = self.lock();
-                gathered.waiting = store.small_records(usize::MAX)?.into_iter().map(Waiting::Unplaced).collect();
-                gathered.bytes = gathered.waiting.iter().map(Waiting::bytes).sum();
-                return Ok(());
-            }
-            let builds: Vec<BuildId> = builds.into_iter().map(|(build, _)| build).collect();
-            store.records_synced(&builds)?;
-            tracing::info!("wrote {} small records again", builds.len());
         }
     }
 
-    /// Starts the thread that syncs. It ends with [`Records::stop`].
-    pub(crate) fn start(self: Arc<Self>, folder: Arc<Folder>, engine: Engine) -> std::io::Result<JoinHandle<()>> {
-        thread::Builder::new().name("records".to_owned()).spawn(move || self.run(&folder, &engine))
-    }
-
-    /// Ends the thread after it has synced what there is.
-    pub(crate) fn stop(&self) {
-        self.lock().stopping = true;
-        self.news.notify_one();
-    }
-
-    fn run(&self, folder: &Folder, engine: &Engine) {
+    /// Syncs files until the server stops, and a last time then.
+    fn sync_all(&self, folder: &Folder, engine: &Engine) {
         loop {
             let last = self.gather();
             let waiting = std::mem::take(&mut self.lock().waiting);

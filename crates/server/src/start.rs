@@ -3,7 +3,7 @@
 use crate::consoles::Consoles;
 use crate::engine::{self, Engine, Parts};
 use crate::metrics::{self, Metrics};
-use crate::records::Records;
+use crate::records::{self, Records};
 use crate::settings::Settings;
 use crate::{Shared, listener, upload};
 use builder_model::state::{FinishedBuild, RunningBuild, State};
@@ -50,8 +50,7 @@ pub struct Server {
     engine: Engine,
     engine_thread: std::thread::JoinHandle<()>,
     records: Arc<Records>,
-    /// The thread that brings small records to disk.
-    syncing: std::thread::JoinHandle<()>,
+    record_threads: records::Threads,
     uploader: Option<std::thread::JoinHandle<()>>,
     stop: watch::Sender<bool>,
 }
@@ -72,12 +71,11 @@ impl Server {
         let folder = Arc::new(Folder::open(&settings.dir)?);
         let now = settings.clock.now().wall;
         let (mut store, state) = open_store(&folder, outbox, now)?;
-        let records = Arc::new(Records::default());
         let consoles = Arc::new(Consoles::default());
         let history = History::open(folder.root())?;
         mend_consoles(&folder, &state, &consoles, |build| is_kept(&history, build, settings.keep_uploaded, now))?;
         // After the removal of what was left in the folder of incoming records, through which they go.
-        records.restore(&folder, &mut store)?;
+        let left = records::restore(&folder, &mut store)?;
         let history = Arc::new(Mutex::new(history));
         let metrics = Arc::new(Metrics::default());
         let (upload_waits, waits) = std::sync::mpsc::sync_channel(1);
@@ -96,9 +94,9 @@ impl Server {
         let uploader = target
             .map(|target| upload::start(target, engine.clone(), &folder, &metrics, settings.keep_uploaded, waits))
             .transpose()
-            .map_err(|source| StartError::System { action: "start a thread".to_owned(), source })?;
-        let syncing = records.clone().start(folder.clone(), engine.clone());
-        let syncing = syncing.map_err(|source| StartError::System { action: "start a thread".to_owned(), source })?;
+            .map_err(no_thread)?;
+        let (records, record_threads) = Records::start(&folder, engine.clone(), left).map_err(no_thread)?;
+        let records = Arc::new(records);
         let (stop, stopping) = watch::channel(false);
         let shared = Shared {
             engine: engine.clone(),
@@ -113,7 +111,7 @@ impl Server {
             next_worker: AtomicU64::new(1),
         };
         let (addresses, tasks) = serve(Arc::new(shared), engine.clone(), listeners, metrics_listeners)?;
-        Ok(Self { addresses, tasks, engine, engine_thread, records, syncing, uploader, stop })
+        Ok(Self { addresses, tasks, engine, engine_thread, records, record_threads, uploader, stop })
     }
 
     /// Where it listens.
@@ -130,10 +128,7 @@ impl Server {
             }
         }
         let threads = move || {
-            self.records.stop();
-            if self.syncing.join().is_err() {
-                tracing::error!("the thread of the small records ended badly");
-            }
+            self.records.stop(self.record_threads);
             // The uploader and open connections for metrics hold on to the engine: it does not end by itself.
             self.engine.stop();
             if self.engine_thread.join().is_err() {
@@ -147,6 +142,10 @@ impl Server {
             tracing::error!("stopping went wrong: {error}");
         }
     }
+}
+
+fn no_thread(source: io::Error) -> StartError {
+    StartError::System { action: "start a thread".to_owned(), source }
 }
 
 type Serving = (Vec<SocketAddr>, Vec<JoinHandle<()>>);

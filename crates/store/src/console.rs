@@ -1,5 +1,6 @@
 //! The console of a build while it has no record: a log that is appended to, followed by observers, and read backwards
-//! when the record is written.
+//! when the record is written. There is no file before the first line has to be seen: many builds end before that, and
+//! a file system does not like to make files only to remove them.
 //!
 //! Each line is the DER `ConsoleLine` that the record will hold, followed by the length of that DER in 4 bytes, big
 //! endian. So the log can be walked from both ends, and a tail that a power cut tore is told from a whole line.
@@ -7,6 +8,7 @@
 use crate::error::{StoreError, Tried};
 use builder_model::limits::LINE_BYTES_MAX;
 use builder_wire::record::ConsoleLine;
+use nix::unistd::{AccessFlags, access};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -40,7 +42,8 @@ impl Extent {
 /// The one writer of a log.
 #[derive(Debug)]
 pub struct ConsoleWriter {
-    file: File,
+    /// The file, once there is something in it.
+    file: Option<File>,
     path: PathBuf,
     /// Lines that are not in the file yet.
     buffer: Vec<u8>,
@@ -48,15 +51,25 @@ pub struct ConsoleWriter {
 }
 
 impl ConsoleWriter {
-    /// Opens a log, or begins one. A torn tail is cut off.
+    /// Opens a log, or begins one where a file can be made when it is needed. A torn tail is cut off.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let mut options = OpenOptions::new();
-        let options = options.read(true).write(true).create(true).truncate(false).mode(0o640);
-        let file = options.open(path).tried("open", path)?;
-        let length = file.metadata().tried("read", path)?.len();
-        let extent = if length == 0 { Extent::default() } else { measure(&file).tried("read", path)? };
-        if length > extent.log_bytes() {
-            file.set_len(extent.log_bytes()).tried("mend", path)?;
+        let (mut file, mut extent) = (None, Extent::default());
+        match OpenOptions::new().read(true).write(true).open(path) {
+            Ok(found) => {
+                let length = found.metadata().tried("read", path)?.len();
+                if length > 0 {
+                    extent = measure(&found).tried("read", path)?;
+                }
+                if length > extent.log_bytes() {
+                    found.set_len(extent.log_bytes()).tried("mend", path)?;
+                }
+                file = Some(found);
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let folder = path.parent().unwrap_or(path);
+                access(folder, AccessFlags::W_OK).map_err(io::Error::from).tried("write to", folder)?;
+            }
+            Err(error) => return Err(error).tried("open", path),
         }
         Ok(Self { file, path: path.to_owned(), buffer: Vec::new(), extent })
     }
@@ -77,8 +90,19 @@ impl ConsoleWriter {
     /// Writes what waits to the file, where observers see it. After an error, as when the disk is full, a part of it
     /// may be there; it still waits, and the next call writes it in the same place.
     pub fn flush(&mut self) -> Result<(), StoreError> {
-        let flushed = self.extent.log_bytes() - self.buffer.len() as u64;
-        self.file.write_all_at(&self.buffer, flushed).tried("write", &self.path)?;
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let flushed = self.flushed_bytes();
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => {
+                let mut options = OpenOptions::new();
+                let options = options.read(true).write(true).create(true).truncate(false).mode(0o640);
+                none.insert(options.open(&self.path).tried("create", &self.path)?)
+            }
+        };
+        file.write_all_at(&self.buffer, flushed).tried("write", &self.path)?;
         self.buffer.clear();
         self.buffer.shrink_to(BUFFER_BYTES);
         Ok(())
@@ -86,7 +110,22 @@ impl ConsoleWriter {
 
     /// Makes sure that what was flushed survives a power cut.
     pub fn sync(&mut self) -> Result<(), StoreError> {
-        self.file.sync_data().tried("sync", &self.path)
+        self.file.as_ref().map_or(Ok(()), |file| file.sync_data().tried("sync", &self.path))
+    }
+
+    /// Whether lines wait that only this knows.
+    pub fn has_unflushed_lines(&self) -> bool {
+        !self.buffer.is_empty()
+    }
+
+    /// Whether there is a file.
+    pub fn has_file(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// How many bytes of the log are in the file.
+    fn flushed_bytes(&self) -> u64 {
+        self.extent.log_bytes() - self.buffer.len() as u64
     }
 
     /// How much the log holds, with what waits to be flushed.
@@ -99,9 +138,21 @@ impl ConsoleWriter {
         &self.path
     }
 
-    /// Copies the DER of all lines, the newest first, which is their order in a record. All must be flushed.
+    /// Copies the DER of all lines, the newest first, which is their order in a record.
     pub fn copy_newest_first(&self, to: &mut impl Write) -> io::Result<()> {
-        copy_newest_first(&self.file, self.extent, to)
+        let mut rest = &self.buffer[..];
+        while let Some((before, trailer)) = rest.split_last_chunk::<TRAILER_BYTES>() {
+            let size = usize::try_from(u32::from_be_bytes(*trailer)).unwrap_or(usize::MAX);
+            let (before, der) = before.split_at_checked(before.len().wrapping_sub(size)).ok_or_else(torn)?;
+            to.write_all(der)?;
+            rest = before;
+        }
+        self.file.as_ref().map_or(Ok(()), |file| copy_newest_first(file, self.flushed_bytes(), to))
+    }
+
+    /// Removes the file, if there is one.
+    pub fn remove(self) -> Result<(), StoreError> {
+        self.file.map_or(Ok(()), |_| std::fs::remove_file(&self.path).tried("remove", &self.path))
     }
 }
 
@@ -130,11 +181,14 @@ fn measure(file: &File) -> io::Result<Extent> {
     Ok(extent)
 }
 
-fn copy_newest_first(file: &File, extent: Extent, to: &mut impl Write) -> io::Result<()> {
-    let torn = || io::Error::new(io::ErrorKind::InvalidData, "the console log is not what was written");
+fn torn() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "the console log is not what was written")
+}
+
+fn copy_newest_first(file: &File, log_bytes: u64, to: &mut impl Write) -> io::Result<()> {
     let mut block = Vec::new();
-    let mut block_start = extent.log_bytes();
-    let mut end = extent.log_bytes();
+    let mut block_start = log_bytes;
+    let mut end = log_bytes;
     while end > 0 {
         let local = usize::try_from(end - block_start).map_err(|_| torn())?;
         let trailer = block.get(local.saturating_sub(TRAILER_BYTES)..local).unwrap_or_default();

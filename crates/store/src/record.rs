@@ -110,8 +110,8 @@ impl Drop for Temporary {
 }
 
 impl RecordWriter {
-    /// Begins a record: everything up to the files, of which `files_bytes` will follow by [`RecordWriter::write`]. The
-    /// console must be flushed. What has at most `small_bytes_max` bytes is small.
+    /// Begins a record: everything up to the files, of which `files_bytes` will follow by [`RecordWriter::write`]. What
+    /// has at most `small_bytes_max` bytes is small.
     pub fn begin(
         folder: &Folder,
         console: &ConsoleWriter,
@@ -151,6 +151,11 @@ impl RecordWriter {
         let mut writer = Self::begin(folder, console, summary, NO_FILES.len() as u64, small_bytes_max)?;
         writer.write(&NO_FILES)?;
         Ok(writer)
+    }
+
+    /// Whether the record is small.
+    pub fn is_small(&self) -> bool {
+        matches!(self.body, Body::Small(_))
     }
 
     /// The next bytes of the `SEQUENCE OF File`.

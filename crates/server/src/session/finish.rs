@@ -30,7 +30,8 @@ pub(super) async fn receive(run: &Run, connection: &mut Connection, session: Ses
     loop {
         let bytes = connection.inbox.bytes();
         let count = bytes.len();
-        let taken = block_in_place(|| hand_in.take(bytes));
+        // What makes a small record touches no disk.
+        let taken = if hand_in.is_small() { hand_in.take(bytes) } else { block_in_place(|| hand_in.take(bytes)) };
         connection.inbox.consume(count);
         match taken {
             Ok(Progress::More) => {}
@@ -79,6 +80,10 @@ struct Begun {
 struct HandIn<'a> {
     run: &'a Run,
     session: Session,
+    /// The length of the whole message.
+    length: u64,
+    /// Up to which size the record is small.
+    small_bytes_max: u64,
     parser: FinishedParser,
     begun: Option<Begun>,
     paths: Paths,
@@ -88,7 +93,24 @@ struct HandIn<'a> {
 
 impl<'a> HandIn<'a> {
     fn new(run: &'a Run, session: Session, length: u64) -> Self {
-        Self { run, session, parser: FinishedParser::new(length), begun: None, paths: Paths::default(), surplus: false }
+        Self {
+            run,
+            session,
+            length,
+            small_bytes_max: run.shared.records.small_bytes_max(),
+            parser: FinishedParser::new(length),
+            begun: None,
+            paths: Paths::default(),
+            surplus: false,
+        }
+    }
+
+    /// Whether the record will be small; of one at the limit it is not known before it has begun.
+    fn is_small(&self) -> bool {
+        const MARGIN_BYTES: u64 = 4 << 10;
+        let parts =
+            MARGIN_BYTES + self.length + self.run.console.extent().log_bytes() + self.run.script.script.len() as u64;
+        parts <= self.small_bytes_max
     }
 
     /// Takes bytes of the message: checks them, and writes those that belong to files.
@@ -134,9 +156,8 @@ impl<'a> HandIn<'a> {
 
     fn begin(&mut self, outcome: Outcome, files_bytes: u64, files_header: &[u8]) -> Result<(), Stop> {
         let summary = self.run.summary(self.run.shared.settings.clock.now().wall, outcome.clone());
-        let small_bytes_max = self.run.shared.records.small_bytes_max();
         let (folder, console) = (&self.run.shared.folder, &self.run.console);
-        let mut record = RecordWriter::begin(folder, console, summary, files_bytes, small_bytes_max)?;
+        let mut record = RecordWriter::begin(folder, console, summary, files_bytes, self.small_bytes_max)?;
         record.write(files_header)?;
         let header_bytes = files_header.len() as u64;
         self.begun = Some(Begun { outcome, record, header_bytes, files_from: self.parser.position() });

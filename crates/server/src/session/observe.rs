@@ -27,8 +27,7 @@ pub(super) async fn serve(connection: &mut Connection, build: BuildId, shared: &
         match follow(connection, build, shared, &mut news, &mut sent).await? {
             Followed::Ended(ended) => return end(connection, build, &ended).await,
             Followed::Stopping => return fail(connection, "the server is stopping").await,
-            // The build ended before its log was opened: the rest is in its record.
-            Followed::LogGone => {}
+            Followed::InRecord => {}
             Followed::Unreadable(error) => return fail(connection, &error).await,
         }
     }
@@ -45,7 +44,8 @@ pub(super) async fn serve(connection: &mut Connection, build: BuildId, shared: &
 enum Followed {
     Ended(Ended),
     Stopping,
-    LogGone,
+    /// The build ended before all of its lines could be read from the log: the rest is in its record.
+    InRecord,
     Unreadable(String),
 }
 
@@ -64,7 +64,7 @@ async fn follow(
         if known.log_bytes > 0 && reader.is_none() {
             reader = ConsoleReader::open(&shared.folder.console(&build)).ok();
             if reader.is_none() {
-                return Ok(Followed::LogGone);
+                return Ok(Followed::InRecord);
             }
         }
         if let Some(reader) = &mut reader
@@ -76,7 +76,7 @@ async fn follow(
             };
         }
         if let Some(ended) = known.ended {
-            return Ok(Followed::Ended(ended));
+            return Ok(if known.rest_is_in_record { Followed::InRecord } else { Followed::Ended(ended) });
         }
         tokio::select! {
             changed = news.changed() => {

@@ -45,7 +45,9 @@ pub(super) async fn serve(mut connection: Connection, mut session: Session, shar
     };
     let Assignment { running, script, feed, timed_out } = waited;
     tracing::info!(%peer, build = %running.build, attempt = running.attempt, "{} on {} begins", running.job, running.platform);
-    let console = block_in_place(|| ConsoleWriter::open(&shared.folder.console(&running.build)));
+    let open = || ConsoleWriter::open(&shared.folder.console(&running.build));
+    // Only the console of an attempt before has to be read.
+    let console = if running.attempt == 1 { open() } else { block_in_place(open) };
     let console = match console {
         Ok(console) => console,
         Err(error) => {
@@ -296,6 +298,10 @@ impl Run {
             session.admits(head.kind).map_err(|violation| vanished(&violation))?;
             if head.kind == MessageKind::JobFinished {
                 finished = Some(head);
+                if !self.console.has_file() && connection.inbox.message(head).is_some() {
+                    // The build has ended before anybody could see these lines: they need no log.
+                    return Ok(finished);
+                }
                 break;
             }
             let Some(bytes) = connection.inbox.message(head) else { break };
@@ -384,8 +390,9 @@ impl Run {
     }
 
     async fn store(self, record: RecordWriter) -> Ended {
-        let folder = self.shared.folder.clone();
-        match block_in_place(|| record.finish(&folder)) {
+        let is_small = record.is_small();
+        let finish = || record.finish(&self.shared.folder);
+        match if is_small { finish() } else { block_in_place(finish) } {
             Ok(Finished { summary, record_bytes, small }) => {
                 self.finished(summary.finished, summary.outcome, Some(record_bytes), small).await;
             }
@@ -450,6 +457,9 @@ impl Run {
         let job = self.running.job.clone();
         let event = Event::Finished { build, finished, outcome: outcome.clone(), record_bytes };
         let small = small.map(Arc::new);
+        if self.console.has_unflushed_lines() {
+            self.feed.rest_is_in_record();
+        }
         let saved = insist_with_record(&self.shared, event, small.as_ref()).await;
         let Shared { folder, records, .. } = &*self.shared;
         if saved.is_none() {
@@ -460,13 +470,13 @@ impl Run {
             return;
         }
         if let Some(record) = small {
-            block_in_place(|| records.place(folder, record));
+            records.place(record).await;
         }
         tracing::info!(%build, "{job} on {} ended: {outcome}", self.running.platform);
         if record_bytes.is_some()
-            && let Err(error) = std::fs::remove_file(self.console.path())
+            && let Err(error) = self.console.remove()
         {
-            tracing::warn!(%build, "cannot remove {}: {error}", self.console.path().display());
+            tracing::warn!(%build, "{error}");
         }
     }
 }
