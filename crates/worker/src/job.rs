@@ -1,6 +1,5 @@
 //! Running one job: its folder, its supervisor, its console, what it made, and its end, whatever brings that about.
 
-use crate::cgroup::Cgroup;
 use crate::collect::{Collection, collect};
 use crate::connection::{Assignment, Connection};
 use crate::console::Console;
@@ -9,7 +8,8 @@ use crate::error::Error;
 use crate::folder::Folder;
 use crate::processes::{self, KILL_TIME_MAX};
 use crate::signals::Stop;
-use crate::supervisor::{self, End, Report};
+use crate::standby::{Standby, Supervisor};
+use crate::supervisor::{self, End, Order, Report};
 use crate::wait;
 use crate::worker::Settings;
 use builder_model::Outcome;
@@ -18,10 +18,9 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use std::io::{self, PipeReader, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 /// How much longer than it has been told to a supervisor may take to end a job, before it is killed itself.
@@ -37,10 +36,11 @@ pub(crate) fn run(
     connection: &Connection<'_>,
     settings: &Settings,
     stop: &Stop,
+    standby: Standby,
     assignment: &Assignment,
 ) -> Result<(), Error> {
     let mut console = Console::new(connection, assignment.build);
-    let result = attempt(connection, settings, stop, assignment, &mut console);
+    let result = attempt(connection, settings, stop, standby, assignment, &mut console);
     if let Err(error) = &result
         && error.is_own()
     {
@@ -57,13 +57,15 @@ fn attempt(
     connection: &Connection<'_>,
     settings: &Settings,
     stop: &Stop,
+    standby: Standby,
     assignment: &Assignment,
     console: &mut Console<'_>,
 ) -> Result<(), Error> {
     let folder = Folder::create(&settings.workdir)?;
     let script = folder.write_script(&assignment.job.script)?;
-    let (supervised, pipe) = Supervised::start(settings, folder.path(), &script)?;
-    let watched = supervised.run(connection, stop, console, pipe)?;
+    let order = Order { folder: folder.path().to_owned(), script };
+    let (supervisor, pipe) = standby.begin(settings, &order)?;
+    let watched = Supervised { settings, supervisor, report: Vec::new() }.run(connection, stop, console, pipe)?;
     for note in notes(&watched, settings) {
         tracing::warn!("{note}");
         console.note(&note);
@@ -130,39 +132,11 @@ struct Watched {
 /// A job with its supervisor, from outside.
 struct Supervised<'a> {
     settings: &'a Settings,
-    program: PathBuf,
-    child: Child,
-    control: UnixStream,
+    supervisor: Supervisor,
     report: Vec<u8>,
-    /// Ends what escaped the supervisor, when all is over.
-    _group: Option<Cgroup>,
 }
 
 impl<'a> Supervised<'a> {
-    fn start(settings: &'a Settings, folder: &Path, script: &Path) -> Result<(Self, PipeReader), Error> {
-        let program = settings.supervisor_program.clone().unwrap_or_else(this_program);
-        let group = Cgroup::create();
-        let started = || -> io::Result<(Child, UnixStream, PipeReader)> {
-            let (control, theirs) = UnixStream::pair()?;
-            control.set_nonblocking(true)?;
-            let (pipe, console) = io::pipe()?;
-            let mut command = supervisor::command(&program, script, settings.grace, group.as_ref().map(Cgroup::path));
-            command.current_dir(folder).stdin(Stdio::from(OwnedFd::from(theirs)));
-            command.stdout(console.try_clone()?).stderr(console);
-            let child = match &settings.orphans {
-                Some(orphans) => orphans.spawn(&mut command)?,
-                None => command.spawn()?,
-            };
-            Ok((child, control, pipe))
-        };
-        match started() {
-            Ok((child, control, pipe)) => {
-                Ok((Self { settings, program, child, control, report: Vec::new(), _group: group }, pipe))
-            }
-            Err(source) => Err(Error::Supervisor { act: "start", program, source }),
-        }
-    }
-
     /// Sends the console while the job runs; when this comes back, no process of the job is left.
     fn run(
         mut self,
@@ -197,7 +171,7 @@ impl<'a> Supervised<'a> {
         let mut ending = Ending::ByItself;
         let mut until = self.settings.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
-            let mut fds = [self.control.as_fd(), stop.fd(), connection.fd()].map(wait::to_read);
+            let mut fds = [self.supervisor.control.as_fd(), stop.fd(), connection.fd()].map(wait::to_read);
             let is_ending = !matches!(ending, Ending::ByItself);
             let count = if is_ending { 1 } else { 3 };
             let ready = wait::poll_until(&mut fds[..count], until).map_err(|source| system("wait", source))?;
@@ -227,7 +201,7 @@ impl<'a> Supervised<'a> {
     }
 
     fn ask_to_end(&mut self) -> Result<(), Error> {
-        match self.control.write_all(&[supervisor::END]) {
+        match self.supervisor.control.write_all(&[supervisor::END]) {
             // It has ended just now: what it has to say is still to be read.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             result => result.map_err(|source| self.failed("talk to", source)),
@@ -237,7 +211,7 @@ impl<'a> Supervised<'a> {
     /// Takes what the supervisor says; gives whether it is done.
     fn read_report(&mut self) -> Result<bool, Error> {
         let mut buffer = [0; 4096];
-        match self.control.read(&mut buffer) {
+        match self.supervisor.control.read(&mut buffer) {
             Ok(0) => Ok(true),
             Ok(count) => {
                 self.report.extend_from_slice(&buffer[..count]);
@@ -253,7 +227,7 @@ impl<'a> Supervised<'a> {
     /// is possible from outside.
     fn bury(&mut self) -> Result<(Result<Report, ExitStatus>, usize), Error> {
         let report = str::from_utf8(&self.report).ok().and_then(Report::parse);
-        let supervisor = processes::id_of(&self.child);
+        let supervisor = processes::id_of(&self.supervisor.child);
         let mut survived = report.as_ref().map_or(0, |report| report.survived);
         if report.is_none() {
             // As long as it is a zombie, its number, and so that of its session, is nobody else's.
@@ -266,7 +240,7 @@ impl<'a> Supervised<'a> {
             }
             survived = processes::kill_session(supervisor);
         }
-        let status = self.child.wait().map_err(|source| self.failed("wait for", source))?;
+        let status = self.supervisor.child.wait().map_err(|source| self.failed("wait for", source))?;
         if let Some(orphans) = &self.settings.orphans {
             orphans.forget(supervisor);
             if report.is_none() {
@@ -277,18 +251,12 @@ impl<'a> Supervised<'a> {
     }
 
     fn failed(&self, act: &'static str, source: io::Error) -> Error {
-        Error::Supervisor { act, program: self.program.clone(), source }
+        Error::Supervisor { act, program: self.supervisor.program.clone(), source }
     }
 }
 
 fn system(act: &'static str, source: io::Error) -> Error {
     Error::System { act, source }
-}
-
-/// This program, even if its file has been replaced since it was started.
-fn this_program() -> PathBuf {
-    let own = PathBuf::from("/proc/self/exe");
-    if own.exists() { own } else { std::env::current_exe().unwrap_or(own) }
 }
 
 /// What there is to say about the end of a job, besides its outcome.

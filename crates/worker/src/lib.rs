@@ -16,6 +16,7 @@ mod folder;
 mod job;
 pub mod processes;
 pub mod signals;
+mod standby;
 pub mod supervisor;
 mod sys;
 mod wait;

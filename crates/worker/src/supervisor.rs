@@ -1,9 +1,11 @@
 //! The supervisor: a process between worker and job that starts the script, and does not end before all that
 //! descends from the script is dead.
 //!
-//! It is this program once more, executed with a hidden first argument. Its standard input is a socket to the worker:
-//! a byte from there asks for the end of the job, and so does its end, because then the worker is dead. What became
-//! of the job goes back over it as a report. Standard output and error are the console, and belong to the script.
+//! It is this program once more, executed with a hidden first argument, while the worker still waits for the job: to
+//! start it costs more than many a script. Its standard input is a socket to the worker. First an order comes from
+//! there, which says what to run; then a byte asks for the end of the job, and so does the socket's end, because then
+//! the worker is dead. What became of the job goes back over it as a report. Standard output and error are the console,
+//! and belong to the script.
 
 use crate::processes::{self, KILL_ROUND, KILL_TIME_MAX};
 use crate::{cgroup, sys, wait};
@@ -14,9 +16,10 @@ use signal_hook::consts::{SIGCHLD, SIGTERM};
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -32,6 +35,9 @@ const BUSY_TIME_MAX: Duration = Duration::from_secs(5);
 /// What a shell exits with when a program is not there, and when it cannot be executed.
 const STATUS_NOT_FOUND: i32 = 127;
 const STATUS_NOT_EXECUTABLE: i32 = 126;
+
+/// The size of the length in front of an order.
+const ORDER_HEADER_BYTES: usize = 4;
 
 /// What became of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -85,11 +91,47 @@ impl Report {
     }
 }
 
-/// The command that starts a supervisor for this script, but for its streams.
-pub(crate) fn command(program: &Path, script: &Path, grace: Duration, group: Option<&Path>) -> Command {
+/// The command that starts a supervisor, but for its streams.
+pub(crate) fn command(program: &Path, grace: Duration, group: Option<&Path>) -> Command {
     let mut command = Command::new(program);
-    command.arg0("builder-worker").arg(ARGUMENT).arg(grace.as_millis().to_string()).arg(script).args(group);
+    command.arg0("builder-worker").arg(ARGUMENT).arg(grace.as_millis().to_string()).args(group);
     command
+}
+
+/// What a supervisor is to run.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Order {
+    /// Where.
+    pub(crate) folder: PathBuf,
+    /// What.
+    pub(crate) script: PathBuf,
+}
+
+impl Order {
+    /// Sends it to a supervisor.
+    pub(crate) fn write(&self, mut to: impl Write) -> io::Result<()> {
+        let mut order = vec![0; ORDER_HEADER_BYTES];
+        for path in [&self.folder, &self.script] {
+            order.extend_from_slice(path.as_os_str().as_bytes());
+            order.push(0);
+        }
+        let length = u32::try_from(order.len() - ORDER_HEADER_BYTES).map_err(io::Error::other)?;
+        order[..ORDER_HEADER_BYTES].copy_from_slice(&length.to_be_bytes());
+        to.write_all(&order)
+    }
+
+    /// Reads it, and not a byte of what follows.
+    fn read(mut from: impl Read) -> io::Result<Self> {
+        let mut length = [0; ORDER_HEADER_BYTES];
+        from.read_exact(&mut length)?;
+        let mut order = Vec::new();
+        from.take(u64::from(u32::from_be_bytes(length))).read_to_end(&mut order)?;
+        let mut paths = order.split(|&byte| byte == 0).map(|path| PathBuf::from(OsStr::from_bytes(path)));
+        match (paths.next(), paths.next()) {
+            (Some(folder), Some(script)) => Ok(Self { folder, script }),
+            _ => Err(io::ErrorKind::InvalidData.into()),
+        }
+    }
 }
 
 /// Becomes a supervisor, and never comes back, if this program was started as one. Every program that runs workers
@@ -114,7 +156,6 @@ pub fn run_if_asked() {
 fn supervise(mut arguments: impl Iterator<Item = OsString>) -> io::Result<()> {
     let usage = || io::Error::other("this is not how a supervisor is started");
     let grace = arguments.next().and_then(|text| text.to_str()?.parse().ok()).ok_or_else(usage)?;
-    let script = arguments.next().ok_or_else(usage)?;
     if let Some(group) = arguments.next() {
         cgroup::enter(Path::new(&group))?;
     }
@@ -133,7 +174,9 @@ fn supervise(mut arguments: impl Iterator<Item = OsString>) -> io::Result<()> {
     let (asked, asker) = UnixStream::pair()?;
     signal_hook::low_level::pipe::register(SIGTERM, asker)?;
 
-    let report = match start(Path::new(&script)) {
+    let Some(order) = await_order(&control, &asked)? else { return Ok(()) };
+    std::env::set_current_dir(&order.folder)?;
+    let report = match start(&order.script) {
         Ok(main) => Supervision::new(main, Duration::from_millis(grace)).watch(&control, &asked, &woken)?,
         Err(error) => {
             let status = if error.kind() == io::ErrorKind::NotFound { STATUS_NOT_FOUND } else { STATUS_NOT_EXECUTABLE };
@@ -144,6 +187,20 @@ fn supervise(mut arguments: impl Iterator<Item = OsString>) -> io::Result<()> {
         // The worker is dead; nobody wants to know.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => result,
+    }
+}
+
+/// Waits for a job; there is none when the worker ends before, or this process is asked to.
+fn await_order(control: &UnixStream, asked: &UnixStream) -> io::Result<Option<Order>> {
+    let mut fds = [asked, control].map(|stream| wait::to_read(stream.as_fd()));
+    wait::poll_until(&mut fds, None)?;
+    if wait::happened(&fds[0]) {
+        return Ok(None);
+    }
+    match Order::read(control) {
+        Ok(order) => Ok(Some(order)),
+        Err(error) if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -311,6 +368,17 @@ mod tests {
         }
         let signalled = Report { end: Some(End::Signalled(9)), ..Report::default() };
         assert_eq!(Report::parse(&signalled.to_text()), Some(signalled));
+    }
+
+    #[test]
+    fn orders_come_over_whole_and_alone() {
+        let order = Order { folder: "/tmp/a folder".into(), script: OsStr::from_bytes(b"/tmp/\xff/script.sh").into() };
+        let mut sent = Vec::new();
+        order.write(&mut sent).unwrap();
+        sent.push(END);
+        let mut from = &sent[..];
+        assert_eq!((Order::read(&mut from).unwrap(), from), (order, &[END][..]));
+        assert!(Order::read(&sent[..2]).is_err() && Order::read(&b"\0\0\0\x01x"[..]).is_err());
     }
 
     #[test]

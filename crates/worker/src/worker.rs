@@ -6,6 +6,7 @@ use crate::folder::{Folder, random};
 use crate::job;
 use crate::processes::Orphans;
 use crate::signals::Stop;
+use crate::standby::Standby;
 use builder_model::Platform;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -110,13 +111,14 @@ fn one_job(settings: &Settings, stop: &Stop) -> Result<(), Error> {
     Folder::probe(&settings.workdir)?;
     let mut connection = Connection::open(&settings.remote, stop)?;
     tracing::info!("connected to {}, waiting for a job for {}", settings.remote, settings.platform);
+    let standby = Standby::start(settings)?;
     let assignment = connection.request(settings.platform.as_bytes())?;
     let job = &assignment.job;
     tracing::info!("received job uuid {}: name {} on {}", assignment.build, job.name, job.platform);
     if job.platform != settings.platform {
         tracing::warn!("the job is for {}, and we are {}; running it all the same", job.platform, settings.platform);
     }
-    job::run(&connection, settings, stop, &assignment)
+    job::run(&connection, settings, stop, standby, &assignment)
 }
 
 /// Between half of the pause and all of it, so that the workers of a farm do not come back all at once.

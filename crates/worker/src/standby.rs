@@ -1,0 +1,101 @@
+//! A supervisor on standby: started, in a control group of its own, while its worker waits for a job. To get there takes
+//! longer than to run a short script: a program has to be loaded, and to enter a group the kernel waits for all
+//! processors.
+
+use crate::cgroup::Cgroup;
+use crate::error::Error;
+use crate::processes::{self, Orphans};
+use crate::supervisor::{self, Order};
+use crate::worker::Settings;
+use std::io::{self, PipeReader};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+
+/// A supervisor process, from outside.
+#[derive(Debug)]
+pub(crate) struct Supervisor {
+    pub(crate) program: PathBuf,
+    pub(crate) child: Child,
+    /// Where it takes orders and requests, and reports.
+    pub(crate) control: UnixStream,
+    /// Ends what escaped the supervisor, when all is over.
+    _group: Option<Cgroup>,
+}
+
+/// A supervisor that has no job yet, and ends with this value unless it gets one.
+#[derive(Debug)]
+pub(crate) struct Standby {
+    /// With what its job will print.
+    waiting: Option<(Supervisor, PipeReader)>,
+    orphans: Option<Orphans>,
+}
+
+impl Standby {
+    /// Starts one; it may not be ready yet.
+    pub(crate) fn start(settings: &Settings) -> Result<Self, Error> {
+        let program = settings.supervisor_program.clone().unwrap_or_else(this_program);
+        let group = Cgroup::create();
+        let started = || -> io::Result<(Child, UnixStream, PipeReader)> {
+            let (control, theirs) = UnixStream::pair()?;
+            control.set_nonblocking(true)?;
+            let (pipe, console) = io::pipe()?;
+            let mut command = supervisor::command(&program, settings.grace, group.as_ref().map(Cgroup::path));
+            command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(console.try_clone()?).stderr(console);
+            let child = match &settings.orphans {
+                Some(orphans) => orphans.spawn(&mut command)?,
+                None => command.spawn()?,
+            };
+            Ok((child, control, pipe))
+        };
+        match started() {
+            Ok((child, control, console)) => {
+                let supervisor = Supervisor { program, child, control, _group: group };
+                Ok(Self { waiting: Some((supervisor, console)), orphans: settings.orphans.clone() })
+            }
+            Err(source) => Err(Error::Supervisor { act: "start", program, source }),
+        }
+    }
+
+    /// Gives it a job, and gives what that prints. One that ended while it waited is replaced; one that ends now tells so
+    /// by its end.
+    pub(crate) fn begin(mut self, settings: &Settings, order: &Order) -> Result<(Supervisor, PipeReader), Error> {
+        let has_ended = |(waiting, _): &mut (Supervisor, PipeReader)| !matches!(waiting.child.try_wait(), Ok(None));
+        if self.waiting.as_mut().is_none_or(has_ended) {
+            tracing::warn!("the supervisor on standby has ended: starting another one");
+            self = Self::start(settings)?;
+        }
+        if let Some((supervisor, _)) = &self.waiting {
+            match order.write(&supervisor.control) {
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+                result => result.map_err(|source| {
+                    let program = supervisor.program.clone();
+                    Error::Supervisor { act: "talk to", program, source }
+                })?,
+            }
+        }
+        // It is there, as it has just been started or looked at.
+        self.waiting.take().ok_or(Error::Stopped)
+    }
+}
+
+impl Drop for Standby {
+    fn drop(&mut self) {
+        let Some((mut supervisor, _)) = self.waiting.take() else { return };
+        // It runs nothing, so it may be killed; and it must not outlive us as a zombie.
+        let reaped = supervisor.child.kill().and_then(|()| supervisor.child.wait());
+        if let Err(error) = reaped {
+            tracing::debug!("cannot end a supervisor that has no job: {error}");
+        }
+        if let Some(orphans) = &self.orphans {
+            orphans.forget(processes::id_of(&supervisor.child));
+        }
+    }
+}
+
+/// This program, even if its file has been replaced since it was started.
+fn this_program() -> PathBuf {
+    let own = PathBuf::from("/proc/self/exe");
+    if own.exists() { own } else { std::env::current_exe().unwrap_or(own) }
+}
