@@ -143,6 +143,14 @@ impl Farm {
         processes::marked(&self.programs.mark, &self.known())
     }
 
+    /// The same without the supervisors that wait for a job beside a worker that waits, too.
+    pub(crate) fn left_of_jobs(&self) -> Vec<Pid> {
+        let workers: Vec<Pid> = self.workers.iter().map(Program::id).collect();
+        let is_on_standby =
+            |process: Pid| processes::is_supervisor(process) && processes::is_childless_child_of(process, &workers);
+        self.marked().into_iter().filter(|process| !is_on_standby(*process)).collect()
+    }
+
     /// What the server said about a build that a text names, as far as its log tells.
     pub(crate) fn said_about(&self, text: &str) -> String {
         let log = std::fs::read(self.programs.logs.join("server.log")).unwrap_or_default();

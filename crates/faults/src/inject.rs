@@ -83,7 +83,7 @@ pub(crate) fn strike(farm: &mut Farm, blow: Blow) -> Result<Injected> {
 /// each other is beyond what the programs promise, so here the worker has its time.
 fn kill_job_process(victim: Pid) {
     let left = processes::below(&[victim]);
-    let is_supervisor = processes::described(victim).contains("__builder-supervise");
+    let is_supervisor = processes::is_supervisor(victim);
     processes::signal(victim, Signal::SIGKILL);
     if is_supervisor {
         wait::until(CLEAN_LIMIT, || !left.iter().any(|process| processes::lives(*process)));

@@ -63,6 +63,13 @@ pub(crate) fn marked(mark: &str, known: &[Pid]) -> Vec<Pid> {
     all.filter(has_mark).map(|process| process.id).collect()
 }
 
+/// Whether a process is a child of one of these, and has none itself.
+pub(crate) fn is_childless_child_of(id: Pid, parents: &[Pid]) -> bool {
+    let all = list();
+    let is_child = all.iter().any(|process| process.id == id && parents.contains(&process.parent));
+    is_child && !all.iter().any(|process| process.parent == id)
+}
+
 /// Whether a process is there and has not ended.
 pub(crate) fn lives(id: Pid) -> bool {
     list().iter().any(|process| process.id == id && !process.is_zombie)
@@ -73,6 +80,11 @@ pub(crate) fn described(id: Pid) -> String {
     let line = std::fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
     let line = String::from_utf8_lossy(&line).replace('\0', " ");
     format!("{id}: {}", line.trim_end())
+}
+
+/// Whether a process is the supervisor of a job, or of none yet.
+pub(crate) fn is_supervisor(id: Pid) -> bool {
+    described(id).contains("__builder-supervise")
 }
 
 /// Signals a process; whether it was there.

@@ -257,7 +257,7 @@ impl Run {
         let mut left = Vec::new();
         wait::until(AFTER_LIMIT, || {
             processes::reap_strangers(&self.farm.known());
-            left = self.farm.marked();
+            left = self.farm.left_of_jobs();
             left.is_empty()
         });
         for process in left {

@@ -61,7 +61,7 @@ pub(crate) async fn serve(listener: tokio::net::TcpListener, shared: Arc<Shared>
                 if let Err(error) = configure(&stream) {
                     tracing::debug!(%peer, "cannot configure a connection: {error}");
                 }
-                let connection = Connection::new(stream, peer, shared.metrics.clone());
+                let connection = Box::new(Connection::new(stream, peer, shared.metrics.clone()));
                 let connected = shared.metrics.connected();
                 let shared = shared.clone();
                 sessions.spawn(async move {

@@ -31,11 +31,12 @@ enum SessionError {
 }
 
 /// Serves a connection to its end.
-pub(crate) async fn serve(mut connection: Connection, shared: Arc<Shared>) {
+pub(crate) async fn serve(mut connection: Box<Connection>, shared: Arc<Shared>) {
     let peer = connection.peer;
     let mut session = Session::Greeting;
     match within(HELLO_LIMIT, greet(&mut connection, &mut session)).await {
-        Ok(Role::Client) => client::serve(connection, session, shared).await,
+        // What serves a client is large and soon over; a worker waits for days, and by the thousand.
+        Ok(Role::Client) => Box::pin(client::serve(connection, session, shared)).await,
         Ok(Role::Worker) => worker::serve(connection, session, shared).await,
         // A peer that comes and goes without a word is a port check of a supervisor, as a rule.
         Err(SessionError::Connection(ConnectionError::Closed)) => tracing::debug!(%peer, "closed before a hello"),
@@ -65,4 +66,22 @@ async fn next_head(connection: &mut Connection, session: &Session) -> Result<Hea
     let head = connection.head_within(PROGRESS_LIMIT).await?;
     session.admits(head.kind)?;
     Ok(head)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a session takes while its worker waits, in bytes; what is boxed comes when there is a build.
+    const SESSION_BYTES_MAX: usize = 2048;
+
+    fn future_bytes<A, B, F>(_: fn(A, B) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_worker_that_waits_is_small() {
+        let bytes = future_bytes(serve);
+        assert!(bytes <= SESSION_BYTES_MAX, "{bytes}");
+    }
 }

@@ -25,7 +25,7 @@ enum Command {
 /// How long a client may take to give its command, a script of several MiB included.
 const COMMAND_LIMIT: Duration = Duration::from_secs(120);
 
-pub(super) async fn serve(mut connection: Connection, mut session: Session, shared: Arc<Shared>) {
+pub(super) async fn serve(mut connection: Box<Connection>, mut session: Session, shared: Arc<Shared>) {
     let peer = connection.peer;
     let result = match within(COMMAND_LIMIT, command(&mut connection, &mut session)).await {
         Ok(command) => answer(&mut connection, command, &shared).await,

@@ -32,18 +32,29 @@ const SAVE_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// How often a record of a console alone is tried, which with these pauses takes about an hour.
 const RECORD_TRIES_MAX: u32 = 120;
 
-pub(super) async fn serve(mut connection: Connection, mut session: Session, shared: Arc<Shared>) {
+pub(super) async fn serve(mut connection: Box<Connection>, mut session: Session, shared: Arc<Shared>) {
     let peer = connection.peer;
-    let waited = match wait_for_build(&mut connection, &mut session, &shared).await {
-        Ok(Some(assignment)) => assignment,
-        Ok(None) => return connection.close().await,
-        Err(SessionError::Connection(ConnectionError::Closed)) => return tracing::debug!(%peer, "a worker left"),
+    match wait_for_build(&mut connection, &mut session, &shared).await {
+        // On the heap, so that a worker that waits is small.
+        Ok(Some(assignment)) => Box::pin(serve_build(connection, session, shared, assignment)).await,
+        Ok(None) => connection.close().await,
+        Err(SessionError::Connection(ConnectionError::Closed)) => tracing::debug!(%peer, "a worker left"),
         Err(error) => {
             tracing::warn!(%peer, "a worker is sent away: {error}");
-            return connection.close().await;
+            connection.close().await;
         }
-    };
-    let Assignment { running, script, feed, timed_out } = waited;
+    }
+}
+
+/// From the assignment to the end of the build at this worker.
+async fn serve_build(
+    mut connection: Box<Connection>,
+    mut session: Session,
+    shared: Arc<Shared>,
+    assignment: Assignment,
+) {
+    let peer = connection.peer;
+    let Assignment { running, script, feed, timed_out } = assignment;
     tracing::info!(%peer, build = %running.build, attempt = running.attempt, "{} on {} begins", running.job, running.platform);
     let open = || ConsoleWriter::open(&shared.folder.console(&running.build));
     // Only the console of an attempt before has to be read.
