@@ -52,6 +52,13 @@ impl ConsoleFeed {
         self.news.send_modify(|news| news.rest_is_in_record = true);
     }
 
+    /// Waits until the build has its record, and whoever looks for the file finds it.
+    pub async fn ended(&self) {
+        let mut news = self.news.subscribe();
+        // The sender is ours: it does not go.
+        let _known: Result<_, _> = news.wait_for(|news| news.ended.is_some()).await;
+    }
+
     /// How far the log is, and how to wait for more.
     pub fn subscribe(&self) -> watch::Receiver<News> {
         self.news.subscribe()

@@ -12,7 +12,7 @@ pub use disk::{Disk, adopt};
 use crate::clock::Clock;
 use crate::consoles::{ConsoleFeed, Consoles};
 use crate::metrics::Metrics;
-use builder_model::state::RunningBuild;
+use builder_model::state::{FinishedBuild, RunningBuild};
 use builder_model::{BuildId, Platform, ScriptJob};
 use builder_sched::{Counts, Event, Reply, Settings, Snapshot, WorkerId};
 use builder_store::StoreError;
@@ -249,6 +249,8 @@ pub struct Parts {
     pub consoles: Arc<Consoles>,
     /// Where to count.
     pub metrics: Arc<Metrics>,
+    /// Called when a build has ended whose small record was saved: writes the file, and then tells the observers.
+    pub place_record: Box<dyn FnMut(Arc<SmallRecord>, FinishedBuild) + Send>,
     /// Told when an upload may wait.
     pub upload_waits: std::sync::mpsc::SyncSender<()>,
     /// Makes ids that no build had before.

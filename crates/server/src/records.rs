@@ -1,15 +1,17 @@
 //! Small records on their way to disk: their builds have ended, and they are in the database, until their files have
 //! been synced here, many at a time.
 
+use crate::consoles::Consoles;
 use crate::engine::{Engine, Refused};
+use builder_model::state::FinishedBuild;
 use builder_model::{BuildId, JobName};
 use builder_store::database::Store;
 use builder_store::small::{self, SMALL_RECORD_BYTES_MAX, SmallRecord};
 use builder_store::{Folder, StoreError};
+use std::sync::mpsc::{Receiver, SendError, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
 
 /// How long records gather before they are synced.
 const GATHER_PAUSE: Duration = Duration::from_millis(500);
@@ -22,13 +24,13 @@ const OVERHEAD_BYTES: u64 = 256;
 /// How many are restored at once at the start.
 const RESTORED_MAX: usize = 1000;
 
-/// Most records that wait for their files to be written; who has one more waits with it.
+/// Most records that wait for their files to be written; the engine waits with one more.
 const TO_PLACE_MAX: usize = 1024;
 
-/// Where sessions hand in small records that were saved.
+/// The small records of a server.
 #[derive(Debug)]
 pub(crate) struct Records {
-    work: mpsc::Sender<Work>,
+    work: SyncSender<Work>,
     gathering: Arc<Gathering>,
 }
 
@@ -38,8 +40,34 @@ pub(crate) struct Threads([JoinHandle<()>; 2]);
 
 #[derive(Debug)]
 enum Work {
-    Place { record: Arc<SmallRecord>, done: oneshot::Sender<()> },
+    Place { record: Arc<SmallRecord>, ended: FinishedBuild },
     Stop,
+}
+
+/// Where the engine hands in the small records that it saved, before there are threads.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    work: SyncSender<Work>,
+    to_do: Receiver<Work>,
+}
+
+impl Inbox {
+    pub(crate) fn new() -> Self {
+        let (work, to_do) = sync_channel(TO_PLACE_MAX);
+        Self { work, to_do }
+    }
+
+    /// What the engine calls for each: the file is written on a thread of its own, as a file system makes files one
+    /// after the other. Who observes the build hears of its end when the file is there.
+    pub(crate) fn place(&self, consoles: Arc<Consoles>) -> Box<dyn FnMut(Arc<SmallRecord>, FinishedBuild) + Send> {
+        let work = self.work.clone();
+        Box::new(move |record, ended| {
+            if let Err(SendError(Work::Place { ended, .. })) = work.send(Work::Place { record, ended }) {
+                // The server stops: the next one writes the file.
+                consoles.finished(&ended);
+            }
+        })
+    }
 }
 
 /// The small records whose files are not yet known to be on disk.
@@ -79,7 +107,9 @@ impl Waiting {
 impl Records {
     /// Starts the threads; `left` is what [`restore`] left.
     pub(crate) fn start(
+        Inbox { work, to_do }: Inbox,
         folder: &Arc<Folder>,
+        consoles: Arc<Consoles>,
         engine: Engine,
         left: Vec<SmallRecord>,
     ) -> std::io::Result<(Self, Threads)> {
@@ -87,12 +117,11 @@ impl Records {
         let bytes = waiting.iter().map(Waiting::bytes).sum();
         let gathered = Mutex::new(Gathered { waiting, bytes, stopping: false });
         let gathering = Arc::new(Gathering { gathered, news: Condvar::new() });
-        let (work, to_do) = mpsc::channel(TO_PLACE_MAX);
         let (placing, syncing) = (gathering.clone(), gathering.clone());
         let (placing_folder, syncing_folder) = (folder.clone(), folder.clone());
         let thread = |name: &str| thread::Builder::new().name(name.to_owned());
         let threads = [
-            thread("records").spawn(move || placing.place_all(&placing_folder, to_do))?,
+            thread("records").spawn(move || placing.place_all(&placing_folder, &consoles, &to_do))?,
             thread("records-sync").spawn(move || syncing.sync_all(&syncing_folder, &engine))?,
         ];
         Ok((Self { work, gathering }, Threads(threads)))
@@ -103,21 +132,10 @@ impl Records {
         if self.gathering.lock().bytes < GATHERED_BYTES_MAX { SMALL_RECORD_BYTES_MAX } else { 0 }
     }
 
-    /// Writes the file of a record that was saved in the database, on a thread of its own: a file system makes files one
-    /// after the other, and sessions have better things to do than to queue for that. When it fails, it is tried again
-    /// later: the record is safe, and readers find it.
-    pub(crate) async fn place(&self, record: Arc<SmallRecord>) {
-        let (done, placed) = oneshot::channel();
-        if self.work.send(Work::Place { record, done }).await.is_ok() {
-            // Nothing is lost with the thread: the next start writes the file.
-            let _ended: Result<(), _> = placed.await;
-        }
-    }
-
     /// Ends the threads after they have brought to disk what there is. Blocks.
     pub(crate) fn stop(&self, threads: Threads) {
         // A thread that has ended needs no word.
-        let _ended: Result<(), _> = self.work.blocking_send(Work::Stop);
+        let _ended: Result<(), _> = self.work.send(Work::Stop);
         let Threads([placing, syncing]) = threads;
         let placed = placing.join();
         self.gathering.lock().stopping = true;
@@ -149,12 +167,12 @@ pub(crate) fn restore(folder: &Folder, store: &mut Store) -> Result<Vec<SmallRec
 }
 
 impl Gathering {
-    /// Writes files until the server stops.
-    fn place_all(&self, folder: &Folder, mut work: mpsc::Receiver<Work>) {
-        while let Some(Work::Place { record, done }) = work.blocking_recv() {
+    /// Writes files until the server stops. One that cannot be written is tried again later: the record is safe, and
+    /// readers find it.
+    fn place_all(&self, folder: &Folder, consoles: &Consoles, work: &Receiver<Work>) {
+        while let Ok(Work::Place { record, ended }) = work.recv() {
             let waiting = placed(folder, Arc::unwrap_or_clone(record));
-            // Whoever waited may be gone.
-            let _gone: Result<(), ()> = done.send(());
+            consoles.finished(&ended);
             let mut gathered = self.lock();
             gathered.bytes += waiting.bytes();
             gathered.waiting.push(waiting);

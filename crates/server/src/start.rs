@@ -79,6 +79,7 @@ impl Server {
         let history = Arc::new(Mutex::new(history));
         let metrics = Arc::new(Metrics::default());
         let (upload_waits, waits) = std::sync::mpsc::sync_channel(1);
+        let to_place = records::Inbox::new();
         let parts = Parts {
             disk: Box::new(store),
             settings: settings.scheduler(),
@@ -87,6 +88,7 @@ impl Server {
             outbox,
             consoles: consoles.clone(),
             metrics: metrics.clone(),
+            place_record: to_place.place(consoles.clone()),
             upload_waits,
             fresh_build: Box::new(engine::fresh_build),
         };
@@ -95,7 +97,8 @@ impl Server {
             .map(|target| upload::start(target, engine.clone(), &folder, &metrics, settings.keep_uploaded, waits))
             .transpose()
             .map_err(no_thread)?;
-        let (records, record_threads) = Records::start(&folder, engine.clone(), left).map_err(no_thread)?;
+        let (records, record_threads) =
+            Records::start(to_place, &folder, consoles.clone(), engine.clone(), left).map_err(no_thread)?;
         let records = Arc::new(records);
         let (stop, stopping) = watch::channel(false);
         let shared = Shared {

@@ -519,6 +519,7 @@ mod tests {
                 outbox: Outbox::Fill,
                 consoles: Arc::new(Consoles::default()),
                 metrics: metrics.clone(),
+                place_record: Box::new(|_, _| {}),
                 upload_waits,
                 fresh_build: Box::new(engine::fresh_build),
             })

@@ -120,6 +120,7 @@ impl World {
             BuildId::from_random(bytes)
         };
         let (upload_waits, _) = std::sync::mpsc::sync_channel(1);
+        let written = disk.clone();
         let parts = Parts {
             disk: Box::new(disk),
             settings: Settings { retries_max: 2, ..Settings::default() },
@@ -128,6 +129,8 @@ impl World {
             outbox: Outbox::Fill,
             consoles: Arc::new(Consoles::default()),
             metrics: Arc::new(Metrics::default()),
+            // The file is written, and its sync left to others.
+            place_record: Box::new(move |record, _| written.lock().unsynced.extend([record.build])),
             upload_waits,
             fresh_build: Box::new(fresh_build),
         };
@@ -502,11 +505,7 @@ impl World {
                         Peer::Insisting { event, record: None, answer: None, assignment: None }
                     }
                 },
-                Ok(Ok(Reply::Done | Reply::RunAgain)) => {
-                    // The session writes the file, and leaves its sync to others.
-                    self.disk.lock().unsynced.extend(record.map(|record| record.build));
-                    Peer::Gone
-                }
+                Ok(Ok(Reply::Done | Reply::RunAgain)) => Peer::Gone,
                 Ok(Err(Refused::NotSaved(_))) => Peer::Insisting { event, record, answer: None, assignment },
                 Ok(Err(refused)) => panic!("LOST: the engine refuses {event:?}: {refused}"),
                 Err(_) => Peer::Insisting { event, record, answer: Some(answer), assignment },

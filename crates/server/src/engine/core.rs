@@ -79,7 +79,7 @@ impl Core {
             unsaved: Vec::new(),
             undelivered: Vec::new(),
         };
-        changes.iter().for_each(|change| core.note(change));
+        changes.iter().for_each(|change| core.note(change, None));
         Ok(core)
     }
 
@@ -158,7 +158,7 @@ impl Core {
         match saved {
             Ok(()) => {
                 self.scheduler.saved();
-                healed.iter().for_each(|change| self.note(change));
+                healed.iter().for_each(|change| self.note(change, None));
                 self.act(pending);
             }
             Err(error) => self.refuse(pending, &error),
@@ -200,7 +200,7 @@ impl Core {
     }
 
     fn act(&mut self, pending: Vec<Pending>) {
-        for Pending { arrived, decision, record: _, reply, subject } in pending {
+        for Pending { arrived, decision, record, reply, subject } in pending {
             for act in decision.acts {
                 match act {
                     Act::Assign { worker, running, script } => {
@@ -219,7 +219,7 @@ impl Core {
                 }
             }
             for change in &decision.changes {
-                self.note(change);
+                self.note(change, record.as_ref());
             }
             match (&subject, &decision.reply) {
                 (Subject::Waits(worker), Err(_)) | (Subject::Gone(worker), _) => drop(self.waiting.remove(worker)),
@@ -232,15 +232,18 @@ impl Core {
         }
     }
 
-    /// What others are told about a change once it is saved.
-    fn note(&mut self, change: &Change) {
+    /// What others are told about a change once it is saved, with the small record that was saved beside it.
+    fn note(&mut self, change: &Change, record: Option<&Arc<SmallRecord>>) {
         if let Change::Finished(finished) = change {
             self.assigned.remove(&finished.build);
             self.parts.metrics.finished(&finished.outcome);
             if finished.record_bytes.is_none() {
                 tracing::warn!(build = %finished.build, job = %finished.job, outcome = %finished.outcome, "a build ended without a record");
             }
-            self.parts.consoles.finished(finished);
+            match record.filter(|record| record.build == finished.build) {
+                Some(record) => (self.parts.place_record)(record.clone(), finished.clone()),
+                None => self.parts.consoles.finished(finished),
+            }
             if self.parts.outbox == Outbox::Fill {
                 // A full channel means that the uploader knows already.
                 let _knows: Result<(), _> = self.parts.upload_waits.try_send(());

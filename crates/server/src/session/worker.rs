@@ -472,16 +472,15 @@ impl Run {
             self.feed.rest_is_in_record();
         }
         let saved = insist_with_record(&self.shared, event, small.as_ref()).await;
-        let Shared { folder, records, .. } = &*self.shared;
         if saved.is_none() {
             // The server stops, and could not save it: the next one adopts the record, if there is a file.
-            if let Some(Err(error)) = small.map(|record| block_in_place(|| record.store(folder))) {
+            if let Some(Err(error)) = small.map(|record| block_in_place(|| record.store(&self.shared.folder))) {
                 tracing::error!(%build, "{error}");
             }
             return;
         }
-        if let Some(record) = small {
-            records.place(record).await;
+        if small.is_some() {
+            self.feed.ended().await;
         }
         tracing::info!(%build, "{job} on {} ended: {outcome}", self.running.platform);
         if record_bytes.is_some()
