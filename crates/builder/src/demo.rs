@@ -270,7 +270,7 @@ fn compare(first: &Built, second: &Built, out: &mut impl Write) -> anyhow::Resul
 fn artifacts_of(record: &Path) -> anyhow::Result<Vec<Artifact>> {
     let mut artifacts = Vec::new();
     artifacts::list(
-        record,
+        &record.into(),
         || true,
         |artifact| {
             artifacts.push(artifact);
