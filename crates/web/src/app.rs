@@ -1,6 +1,7 @@
 //! What every request has at hand: the open data folder and the settings.
 
 use crate::accounts::gate::Gate;
+use crate::comparison::Comparisons;
 use crate::database::Database;
 use crate::depot::Depot;
 use crate::error::WebError;
@@ -34,6 +35,7 @@ struct Parts {
     making: Arc<Semaphore>,
     /// Told after each upload.
     uploaded: Notify,
+    comparisons: Comparisons,
 }
 
 impl App {
@@ -53,6 +55,7 @@ impl App {
             uploads: Arc::new(Semaphore::new(UPLOADS_AT_ONCE_MAX)),
             making: Arc::new(Semaphore::new(MAKING_AT_ONCE_MAX)),
             uploaded: Notify::new(),
+            comparisons: Comparisons::default(),
         })))
     }
 
@@ -109,6 +112,11 @@ impl App {
     /// The time of this machine.
     pub(crate) fn now(&self) -> SystemTime {
         SystemTime::now()
+    }
+
+    /// Comparisons of what builds were made from.
+    pub(crate) fn comparisons(&self) -> &Comparisons {
+        &self.0.comparisons
     }
 
     /// Reads rows in one snapshot; for code that may block.

@@ -3,10 +3,12 @@
 //! WAL with `synchronous=FULL`: what [`Database::write`] has committed, a power cut cannot take back. Another process,
 //! such as `builder-db` or the original's, may use the file at the same time.
 
+pub mod build;
 pub mod columns;
 pub(crate) mod jobs;
 pub(crate) mod listed;
 pub(crate) mod lists;
+pub mod related;
 pub mod schema;
 pub(crate) mod search;
 pub mod stored;

@@ -11,6 +11,10 @@
 //! Whoever removes artifacts holds [`Depot::lock_removal`]; whoever counts on one that is there holds
 //! [`Depot::lock_sharing`] until its row is committed. The locks hold across processes.
 
+mod read;
+
+pub use read::Unreadable;
+
 use crate::digest::Digest;
 use crate::error::{Tried, WebError};
 use crate::name::Name;

@@ -1,7 +1,7 @@
 //! HTTP: the routes, and what all answers have in common. What a route shows lies in the module of its name.
 
 pub(crate) mod address;
-mod body;
+pub(crate) mod body;
 mod conditional;
 mod content_type;
 mod dress;

@@ -8,6 +8,7 @@ pub mod admin;
 pub mod app;
 pub mod archive;
 pub mod cli;
+mod comparison;
 pub mod config;
 pub mod console;
 pub mod database;

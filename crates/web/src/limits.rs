@@ -93,3 +93,29 @@ pub const SEARCH_BUILDS_MAX: u32 = 5000;
 pub const SEARCH_INVENTORY_BUILDS_MAX: u32 = 2000;
 /// Jobs, platforms and versions that a search for a package shows.
 pub const SEARCH_PACKAGES_MAX: usize = 200;
+/// Builds that are counted as related to one build; a page says "more than" beyond.
+pub const RELATED_COUNTED_MAX: u64 = 1000;
+/// Folders within folders that the tree of artifacts shows.
+pub const TREE_DEPTH_MAX: usize = 16;
+/// Artifacts of one side of a comparison; those behind are left out, and the page says so.
+pub const COMPARED_ARTIFACTS_MAX: u32 = 100_000;
+/// Comparisons that are kept in memory, in bytes.
+pub const COMPARISONS_BYTES_MAX: usize = 32 << 20;
+/// Rows of one list that a page of a comparison shows; the rest is in its JSON.
+pub const COMPARED_ROWS_SHOWN_MAX: usize = 1000;
+/// Artifacts that one page of a build shows, unless told otherwise; the others are on further ones.
+pub const ARTIFACTS_SHOWN: u32 = 1000;
+/// Artifacts that one page of a build may be asked for.
+pub const ARTIFACTS_SHOWN_MAX: u32 = 10_000;
+/// Related builds of one kind that a page shows.
+pub const RELATED_SHOWN_MAX: usize = 10;
+/// Platforms whose latest build a page offers to compare with.
+pub const PLATFORMS_SHOWN_MAX: usize = 20;
+/// Packages of one list that a page of a build shows.
+pub const PACKAGES_SHOWN_MAX: usize = 2000;
+/// Lines of an environment that a page of a build shows.
+pub const ENVIRONMENT_SHOWN_MAX: usize = 1000;
+/// Runs of hooks that a page of a build shows.
+pub const HOOK_RUNS_SHOWN_MAX: usize = 50;
+/// How much of a console without an index is read for one request, in bytes.
+pub const CONSOLE_INDEXED_BYTES_MAX: u64 = 256 << 20;

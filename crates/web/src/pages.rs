@@ -1,7 +1,10 @@
 //! Pages for people. Each module gathers what one page shows and names its template; [`layout`] puts the frame around
 //! it. What rows say comes from `database`; the JSON of the same addresses is in `json`.
 
+pub(crate) mod build;
 pub(crate) mod chart;
+pub(crate) mod compare;
+pub(crate) mod console;
 pub(crate) mod failed;
 pub(crate) mod front;
 pub(crate) mod inline;
@@ -29,4 +32,7 @@ pub(crate) fn routes() -> Router<App> {
         .route("/job/{job}", get(job::good))
         .route("/job/{job}/failed", get(job::with_failed))
         .route("/search", get(search::show))
+        .merge(build::routes())
+        .merge(compare::routes())
+        .merge(console::routes())
 }

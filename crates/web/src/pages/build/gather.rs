@@ -1,0 +1,169 @@
+//! Gathers what the page of a build shows: rows in one snapshot, then two small files.
+
+use super::Hooks;
+use crate::app::App;
+use crate::database::build::{self, Artifact, BinaryNotes, Build, HookRun, Inventory};
+use crate::database::related::{self, Neighbours, Reproduction};
+use crate::digest::Digest;
+use crate::http::Refusal;
+use crate::http::paging::Paging;
+use crate::json::build::Shown;
+use crate::limits::{HOOK_RUNS_SHOWN_MAX, PACKAGES_SHOWN_MAX, PLATFORMS_SHOWN_MAX, RELATED_SHOWN_MAX};
+use builder_facts::artifact_role::base_name;
+use builder_facts::solo5::{Abi, Manifest};
+use builder_facts::{KeyValues, environment, system_packages};
+use builder_model::BuildId;
+use rusqlite::Connection;
+
+/// All that the page of a build shows.
+#[derive(Debug)]
+pub(super) struct Gathered {
+    pub(super) build: Build,
+    pub(super) main_binary: Option<Artifact>,
+    pub(super) manifest: Option<Manifest>,
+    pub(super) abi: Option<Abi>,
+    /// One page of them.
+    pub(super) artifacts: Vec<Artifact>,
+    pub(super) paging: Paging,
+    pub(super) artifact_count: u64,
+    pub(super) artifact_bytes: u64,
+    pub(super) reproduction: Reproduction,
+    pub(super) neighbours: Neighbours,
+    /// The packages of the opam switch, if there is one that was looked at.
+    pub(super) opam: Option<Inventory>,
+    pub(super) system_packages: Option<KeyValues>,
+    pub(super) environment: Option<KeyValues>,
+    pub(super) has_dependencies: bool,
+    pub(super) has_treemap: bool,
+    pub(super) has_hook_runs: bool,
+    /// None when they are not shown.
+    pub(super) hook_runs: Option<Vec<HookRun>>,
+    /// What could not be read.
+    pub(super) notes: Vec<String>,
+}
+
+struct Rows {
+    build: Build,
+    main_binary: Option<Artifact>,
+    binary_notes: BinaryNotes,
+    artifacts: Vec<Artifact>,
+    sums: (u64, u64),
+    reproduction: Reproduction,
+    neighbours: Neighbours,
+    opam: Option<Inventory>,
+    switch: Option<Digest>,
+    system_packages: Option<Digest>,
+    environment: Option<Digest>,
+    debug: Option<Digest>,
+    has_hook_runs: bool,
+    hook_runs: Option<Vec<HookRun>>,
+}
+
+/// Gathers all about a build, and a part of its artifacts.
+pub(super) fn gather(app: &App, uuid: &BuildId, paging: Paging, hooks: Hooks) -> Result<Option<Gathered>, Refusal> {
+    let read = |connection: &Connection| match build::by_uuid(connection, uuid)? {
+        Some(build) => rows(connection, build, paging, hooks).map(Some),
+        None => Ok(None),
+    };
+    let Some(rows) = app.read(read)? else { return Ok(None) };
+    let mut notes = rows.build.derived.as_ref().map(|derived| derived.notes.clone()).unwrap_or_default();
+    let mut file = |digest: Option<Digest>, name: &str| {
+        let read = digest.map(|digest| app.depot().read_artifact(&digest)).transpose();
+        read.unwrap_or_else(|error| {
+            notes.push(format!("{name} is not shown: {error}."));
+            None
+        })
+    };
+    let system_packages = file(rows.system_packages, "system-packages").map(|bytes| system_packages::parse(&bytes));
+    let environment = file(rows.environment, "build-environment").map(|bytes| environment::parse(&bytes));
+    if rows.main_binary.as_ref().is_some_and(|artifact| !app.depot().artifact(&artifact.sha256).is_file()) {
+        notes.push("The file of the main binary is missing on this server.".into());
+    }
+    let manifest = rows.binary_notes.solo5_manifest.and_then(|json| serde_json::from_str(&json).ok());
+    let abi = rows.binary_notes.solo5_abi.and_then(|json| serde_json::from_str(&json).ok());
+    let is_there = |kind, of: Option<Digest>| of.is_some_and(|of| app.depot().has_visualization(kind, &of));
+    Ok(Some(Gathered {
+        has_dependencies: is_there("dependencies", rows.switch),
+        has_treemap: is_there("treemap", rows.debug),
+        build: rows.build,
+        main_binary: rows.main_binary,
+        manifest,
+        abi,
+        artifacts: rows.artifacts,
+        paging,
+        artifact_count: rows.sums.0,
+        artifact_bytes: rows.sums.1,
+        reproduction: rows.reproduction,
+        neighbours: rows.neighbours,
+        opam: rows.opam,
+        system_packages,
+        environment,
+        has_hook_runs: rows.has_hook_runs,
+        hook_runs: rows.hook_runs,
+        notes,
+    }))
+}
+
+fn rows(connection: &Connection, build: Build, paging: Paging, hooks: Hooks) -> rusqlite::Result<Rows> {
+    let main_binary = build.main_binary.map(|id| build::artifact(connection, id)).transpose()?.flatten();
+    let at = |path: &str| Ok::<_, rusqlite::Error>(build::artifact_at(connection, build.id, path)?.map(|a| a.sha256));
+    let debug = match &main_binary {
+        Some(binary) => at(&format!("{}.debug", base_name(&binary.path)))?,
+        None => None,
+    };
+    let binary_notes = match &main_binary {
+        Some(binary) => build::binary_notes(connection, &binary.sha256)?,
+        None => BinaryNotes::default(),
+    };
+    let switch = at("opam-switch")?;
+    let opam = match &switch {
+        Some(switch) => build::inventory(connection, switch, "opam", PACKAGES_SHOWN_MAX)?,
+        None => None,
+    };
+    let sums = match &build.derived {
+        Some(derived) => (derived.artifact_count, derived.artifact_bytes),
+        None => build::artifact_sums(connection, build.id)?,
+    };
+    let reproduction = if build.outcome.is_success() {
+        related::reproduction(connection, &build, RELATED_SHOWN_MAX)?
+    } else {
+        Reproduction::default()
+    };
+    Ok(Rows {
+        artifacts: build::artifacts(connection, build.id, paging.start, paging.count)?,
+        neighbours: related::neighbours(connection, &build, PLATFORMS_SHOWN_MAX)?,
+        system_packages: at("system-packages")?,
+        environment: at("build-environment")?,
+        has_hook_runs: build::has_hook_runs(connection, build.id)?,
+        hook_runs: match hooks {
+            Hooks::Shown => Some(build::hook_runs(connection, build.id, HOOK_RUNS_SHOWN_MAX)?),
+            Hooks::Hidden => None,
+        },
+        build,
+        main_binary,
+        binary_notes,
+        sums,
+        reproduction,
+        opam,
+        switch,
+        debug,
+    })
+}
+
+impl Gathered {
+    /// What the JSON is made of.
+    pub(super) fn shown(&self) -> Shown<'_> {
+        Shown {
+            build: &self.build,
+            main_binary: self.main_binary.as_ref(),
+            manifest: self.manifest.clone(),
+            abi: self.abi.clone(),
+            artifacts: &self.artifacts,
+            artifacts_from: self.paging.start.into(),
+            artifact_count: self.artifact_count,
+            reproduction: &self.reproduction,
+            neighbours: &self.neighbours,
+            notes: &self.notes,
+        }
+    }
+}
