@@ -3,6 +3,8 @@
 
 mod admin;
 mod crashes;
+mod feeds;
 mod files;
+mod operation;
 mod site;
 mod uploads;
