@@ -6,9 +6,16 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// What is installed into `bin/`.
-const PROGRAMS: [&str; 5] = ["builder", "builder-server", "builder-worker", "builder-client", "builder-inspect"];
-/// What has completions.
-const COMPLETED: [&str; 2] = ["builder-client", "builder-inspect"];
+const PROGRAMS: [&str; 7] =
+    ["builder", "builder-server", "builder-worker", "builder-client", "builder-inspect", "builder-web", "builder-db"];
+/// What writes completions and man pages, and what else it is told for that.
+const COMPLETED: [(&str, &[&str]); 5] = [
+    ("builder-client", &["--program", "builder-client"]),
+    ("builder-client", &["--program", "builder-inspect"]),
+    ("builder-server", &[]),
+    ("builder-web", &[]),
+    ("builder-db", &[]),
+];
 /// What goes into `share/doc/builder/`, with the links between the pages intact.
 const DOCS: [&str; 6] = ["LICENSE", "README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs"];
 
@@ -88,20 +95,22 @@ fn gather(binaries: &Path, stage: &Path) -> Result<()> {
     for program in PROGRAMS {
         copy(&binaries.join(program), &stage.join("bin").join(program))?;
     }
-    let client =
-        binaries.join("builder-client").to_str().context("the path of the target folder is not UTF-8")?.to_owned();
-    for completed in COMPLETED {
-        for (shell, place) in completion_places(completed) {
-            let text = output(&mut program(&client, &["completions", shell, "--program", completed]))?;
+    let man = stage.join("share/man/man1");
+    std::fs::create_dir_all(&man).with_context(|| format!("make {}", man.display()))?;
+    for (documented, arguments) in COMPLETED {
+        let path = binaries.join(documented);
+        let path = path.to_str().context("the path of the target folder is not UTF-8")?;
+        for (shell, place) in completion_places(arguments.last().unwrap_or(&documented)) {
+            let text = output(program(path, &["completions", shell]).args(arguments))?;
             if text.is_empty() {
-                bail!("`builder-client completions {shell} --program {completed}` printed nothing");
+                bail!("`{documented} completions {shell}` printed nothing");
             }
             write(&stage.join(place), &text)?;
         }
+        if arguments.is_empty() || arguments.last() == Some(&documented) {
+            run(program(path, &["man"]).arg(&man))?;
+        }
     }
-    let man = stage.join("share/man/man1");
-    std::fs::create_dir_all(&man).with_context(|| format!("make {}", man.display()))?;
-    run(program(&client, &["man"]).arg(&man))?;
     for document in DOCS {
         copy(&root().join(document), &stage.join("share/doc/builder").join(document))?;
     }

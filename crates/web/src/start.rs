@@ -88,7 +88,18 @@ pub(crate) async fn stopped(mut stopping: watch::Receiver<bool>) {
     }
 }
 
-/// Derives what is not known yet of builds that are there: those that the original stored.
+/// Derives what is not known yet of builds that are there: those that the original stored. Gives how many.
+pub fn derive_facts(app: &App) -> Result<usize, WebError> {
+    let mut count = 0;
+    loop {
+        match derive_missing(app, DERIVED_AT_ONCE_MAX)? {
+            0 => return Ok(count),
+            derived => count += derived,
+        }
+    }
+}
+
+/// The same in the background, as long as the repository is not asked to stop.
 async fn derive_all(app: App, stopping: watch::Receiver<bool>) {
     let mut count = 0;
     while !*stopping.borrow() {

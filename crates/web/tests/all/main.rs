@@ -3,8 +3,7 @@
 
 mod admin;
 mod crashes;
-mod feeds;
 mod files;
-mod operation;
+mod original;
 mod site;
 mod uploads;
