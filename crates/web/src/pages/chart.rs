@@ -87,7 +87,7 @@ fn chart(title: &'static str, points: &[Point], lines: usize, shown: &dyn Fn(i64
     let most = points.iter().map(|point| point.value).max()?;
     let least = points.iter().map(|point| point.value).min()?;
     // Small differences of large values are what one looks for: then the foot is not zero.
-    let foot = if least > most / 2 { least - (most - least).max(least / 50) } else { 0 };
+    let foot = if least > most / 2 { least - ((most - least) / 6).max(least / 50) } else { 0 };
     let range = (most - foot).max(1);
     let y = |value: i64| {
         let height = i128::from(value - foot) * i128::from(HEIGHT) / i128::from(range);
@@ -103,8 +103,8 @@ fn chart(title: &'static str, points: &[Point], lines: usize, shown: &dyn Fn(i64
         if point.good {
             put(&mut good, 'M', x, y, "h0");
         } else {
-            // A cross of three by six units: about square where the chart is three times as wide as it is high.
-            put(&mut bad, 'M', x - 5, y - 4, "l10 8m0-8l-10 8");
+            // About square where the chart is five times as wide as it is high.
+            put(&mut bad, 'M', x - 7, y - 4, "l14 8m0-8l-14 8");
         }
     }
     let summary = format!(

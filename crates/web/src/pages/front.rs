@@ -102,7 +102,8 @@ impl PlatformState {
     }
 
     fn failing_title(&self) -> String {
-        let title = |failing: &jobs::Failing| format!("{} at {}", failing.outcome, text::time(failing.start));
+        let title =
+            |failing: &jobs::Failing| format!("{} at {}", text::outcome(&failing.outcome), text::time(failing.start));
         self.failing.as_ref().map(title).unwrap_or_default()
     }
 }

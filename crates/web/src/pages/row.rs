@@ -34,6 +34,11 @@ impl Listed {
         text::span(self.duration())
     }
 
+    /// How it ended.
+    pub(crate) fn result(&self) -> String {
+        text::outcome(&self.outcome)
+    }
+
     /// The size that stands for it.
     pub(crate) fn size_text(&self) -> String {
         self.size().map(text::bytes).unwrap_or_default()

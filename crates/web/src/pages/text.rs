@@ -1,6 +1,6 @@
 //! How values read in a page: times, spans, sizes, counts.
 
-use builder_model::Timestamp;
+use builder_model::{Outcome, Timestamp};
 
 const MINUTE_SECONDS: i64 = 60;
 const HOUR_SECONDS: i64 = 60 * MINUTE_SECONDS;
@@ -70,6 +70,17 @@ pub(crate) fn number_text(number: u64) -> String {
     text
 }
 
+/// How a build ended; a signal also by its name, for nobody knows OCaml's numbers.
+pub(crate) fn outcome(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Signalled(number) | Outcome::Stopped(number) => match Outcome::signal_name(*number) {
+            Some(name) => format!("{outcome} (SIG{name})"),
+            None => outcome.to_string(),
+        },
+        Outcome::Exited(_) | Outcome::Aborted(_) => outcome.to_string(),
+    }
+}
+
 /// The first twelve digits of a digest, enough for the eye.
 pub(crate) fn short(digest: &crate::Digest) -> String {
     let mut text = digest.to_string();
@@ -110,6 +121,7 @@ mod tests {
         );
         assert_eq!(bytes(u64::MAX), "18.4 EB");
         assert_eq!((count(1, "build", "builds"), number_text(12_345)), ("1 build".into(), "12\u{202f}345".into()));
+        assert_eq!(outcome(&Outcome::Signalled(-7)), "signalled -7 (SIGKILL)");
         assert_eq!(escape("<a href='\"'>&"), "&lt;a href=&#39;&quot;&#39;&gt;&amp;");
     }
 }

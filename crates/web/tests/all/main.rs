@@ -5,5 +5,7 @@ mod admin;
 mod crashes;
 mod files;
 mod original;
+mod operation;
+mod pages;
 mod site;
 mod uploads;

@@ -1,0 +1,8 @@
+//! Pages and JSON, through the router.
+
+mod fill;
+mod frame;
+mod front;
+mod job;
+mod search;
+mod site;
