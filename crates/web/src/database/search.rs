@@ -204,8 +204,9 @@ pub(crate) fn texts(connection: &Connection, text: &str) -> rusqlite::Result<Hit
 fn excerpt(value: &str, text: &str) -> String {
     const AROUND: usize = 80;
     let at = value.to_ascii_lowercase().find(&text.to_ascii_lowercase()).unwrap_or(0);
-    let from = value.floor_char_boundary(at.saturating_sub(AROUND));
-    let to = value.ceil_char_boundary((at + text.len() + AROUND).min(value.len()));
+    let is_boundary = |index: &usize| value.is_char_boundary(*index);
+    let from = (0..=at.saturating_sub(AROUND)).rev().find(is_boundary).unwrap_or(0);
+    let to = (at + text.len() + AROUND..value.len()).find(is_boundary).unwrap_or(value.len());
     let words = value.get(from..to).unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
     format!("{}{words}{}", if from > 0 { "… " } else { "" }, if to < value.len() { " …" } else { "" })
 }

@@ -60,11 +60,6 @@ impl Page {
         self.0.body.len() + self.0.body.len() / 4 + 512
     }
 
-    /// Its content.
-    pub(crate) fn body(&self) -> Bytes {
-        self.0.body.clone()
-    }
-
     /// The body in gzip, made at the first use; none where that does not pay.
     fn compressed(&self) -> Option<Bytes> {
         let make = || {
