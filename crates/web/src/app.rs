@@ -7,6 +7,7 @@ use crate::depot::Depot;
 use crate::error::WebError;
 use crate::http::page_cache::PageCache;
 use crate::limits::{MAKING_AT_ONCE_MAX, UPLOADS_AT_ONCE_MAX};
+use crate::metrics::Metrics;
 use crate::pages::look::Look;
 use crate::settings::Settings;
 use axum::response::Response;
@@ -29,6 +30,7 @@ struct Parts {
     /// Held while the files and rows of one build become durable.
     commit: Mutex<()>,
     gate: Gate,
+    metrics: Metrics,
     /// Places for uploads.
     uploads: Arc<Semaphore>,
     /// Places for files that are put together while they are sent.
@@ -52,6 +54,7 @@ impl App {
             page_cache: PageCache::default(),
             commit: Mutex::new(()),
             gate: Gate::default(),
+            metrics: Metrics::default(),
             uploads: Arc::new(Semaphore::new(UPLOADS_AT_ONCE_MAX)),
             making: Arc::new(Semaphore::new(MAKING_AT_ONCE_MAX)),
             uploaded: Notify::new(),
@@ -92,6 +95,11 @@ impl App {
     /// Who may come in.
     pub(crate) fn gate(&self) -> &Gate {
         &self.0.gate
+    }
+
+    /// What is counted.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.0.metrics
     }
 
     /// A place for an upload; none when too many are under way.

@@ -12,6 +12,7 @@ pub mod related;
 pub mod schema;
 pub(crate) mod search;
 pub mod stored;
+pub(crate) mod totals;
 
 use crate::error::WebError;
 use crate::limits::{DATABASE_WAIT, READERS_MAX};

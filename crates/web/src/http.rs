@@ -7,6 +7,7 @@ mod content_type;
 mod dress;
 mod files;
 pub(crate) mod negotiate;
+mod operation;
 pub(crate) mod page;
 pub(crate) mod page_cache;
 pub(crate) mod paging;
@@ -22,7 +23,7 @@ pub(crate) use refusal::Refusal;
 pub use serve::serve;
 
 use crate::app::App;
-use crate::pages;
+use crate::{feeds, pages};
 use axum::extract::Request;
 use axum::{Router, middleware};
 use http::Uri;
@@ -35,8 +36,11 @@ pub fn router(app: App) -> Router {
         .merge(files::routes())
         .merge(upload::routes())
         .merge(pages::routes())
+        .merge(feeds::routes())
+        .merge(operation::routes())
         .fallback(async || Refusal::NotFound)
         .layer(middleware::from_fn_with_state(app.clone(), dress::dress))
+        .layer(middleware::from_fn_with_state(app.clone(), operation::observe))
         .with_state(app);
     Router::new().fallback_service(MapRequest::new(routes, without_slash))
 }

@@ -119,3 +119,9 @@ pub const ENVIRONMENT_SHOWN_MAX: usize = 1000;
 pub const HOOK_RUNS_SHOWN_MAX: usize = 50;
 /// How much of a console without an index is read for one request, in bytes.
 pub const CONSOLE_INDEXED_BYTES_MAX: u64 = 256 << 20;
+/// Builds that a feed tells of.
+pub const FEED_BUILDS: u32 = 50;
+/// How old the numbers of what is stored may be in metrics, however much was committed since.
+pub const TOTALS_AGE_MAX: Duration = Duration::from_secs(60);
+/// Hooks of one state that metrics count.
+pub const METRICS_HOOKS_MAX: u32 = 100_000;

@@ -81,13 +81,17 @@ impl Default for Gate {
 impl Gate {
     /// Who sends this request; a refusal for anybody unknown.
     pub(crate) async fn sender(&self, app: &App, headers: &HeaderMap, peer: Option<IpAddr>) -> Result<Sender, Refusal> {
-        match Credentials::of(headers).ok_or(Refusal::Unauthorized)? {
+        let result = match Credentials::of(headers).ok_or(Refusal::Unauthorized)? {
             Credentials::Token(secret) => {
                 let app = app.clone();
                 blocking(move || sender_of_token(&app, &secret)).await
             }
             Credentials::Password { user, password } => self.sender_of_password(app, user, password, peer).await,
+        };
+        if matches!(result, Err(Refusal::Unauthorized)) {
+            app.metrics().wrong_password();
         }
+        result
     }
 
     async fn sender_of_password(

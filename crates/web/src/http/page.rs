@@ -47,6 +47,11 @@ impl Page {
         }
     }
 
+    /// A document of another type, without script and style.
+    pub(crate) fn of(content_type: HeaderValue, body: impl Into<Bytes>) -> Self {
+        Self::new(content_type, None, body.into())
+    }
+
     fn new(content_type: HeaderValue, policy: Option<HeaderValue>, body: Bytes) -> Self {
         let digest = Sha256::digest(&body);
         let tag = URL_SAFE_NO_PAD.encode(digest.get(..18).unwrap_or_default());

@@ -7,6 +7,7 @@ use crate::ingest::receive::{Incoming, receive};
 use crate::ingest::store::{may_upload, store};
 use crate::ingest::{ReceiveError, Sender, Stored};
 use crate::limits::{BODY_PAUSE_MAX, BODY_PIECES_QUEUED_MAX, REFUSED_BODY_BYTES_MAX, REFUSED_BODY_WAIT};
+use crate::metrics::Metrics;
 use crate::name::Name;
 use axum::Router;
 use axum::body::Body;
@@ -100,8 +101,9 @@ async fn upload(
     }
     let Some(_place) = app.upload_place() else { return refuse(Refusal::Busy(5), body).await };
     let (to, from) = mpsc::channel(BODY_PIECES_QUEUED_MAX);
+    let counting = app.clone();
     let done = tokio::task::spawn_blocking(move || work(&app, &mut Pieces { from, left: limit, limit }));
-    let body = feed(body, to).await;
+    let body = feed(body, to, counting.metrics()).await;
     let result = match done.await {
         Ok(result) => result.map_err(Refusal::from),
         Err(error) => {
@@ -118,14 +120,17 @@ async fn upload(
 }
 
 /// Gives the body to the one who works on it; gives back what is left of one that is not wanted any more.
-async fn feed(mut body: Body, to: mpsc::Sender<Result<Bytes, String>>) -> Option<Body> {
+async fn feed(mut body: Body, to: mpsc::Sender<Result<Bytes, String>>, metrics: &Metrics) -> Option<Body> {
     loop {
         let piece = match tokio::time::timeout(BODY_PAUSE_MAX, body.frame()).await {
             Err(_) => Some(Err(format!("nothing came for {} seconds", BODY_PAUSE_MAX.as_secs()))),
             Ok(None) => None,
             Ok(Some(Err(error))) => Some(Err(error.to_string())),
             Ok(Some(Ok(frame))) => match frame.into_data() {
-                Ok(data) => Some(Ok(data)),
+                Ok(data) => {
+                    metrics.received(data.len());
+                    Some(Ok(data))
+                }
                 Err(_trailers) => continue,
             },
         };

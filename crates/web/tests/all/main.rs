@@ -3,9 +3,10 @@
 
 mod admin;
 mod crashes;
+mod feeds;
 mod files;
-mod original;
 mod operation;
+mod original;
 mod pages;
 mod site;
 mod uploads;
