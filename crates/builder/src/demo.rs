@@ -6,6 +6,7 @@ use crate::farm::{Farm, Parts};
 use crate::{example, up};
 use anyhow::Context;
 use builder_client::{Client, ConsoleEvent, nanoseconds_text};
+use builder_daemon::StopSignals;
 use builder_model::{BuildId, JobName, Outcome, Period, Platform, Shown};
 use builder_server::Settings;
 use builder_store::history::artifacts::{self, Artifact};
@@ -18,7 +19,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
 const JOB: &str = "hello";
@@ -30,7 +30,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 const STATUS_INTERRUPTED: u8 = 130;
 
 pub(crate) fn run(flags: &Demo) -> anyhow::Result<ExitCode> {
-    up::start_logging("warn");
+    builder_daemon::start_logging(None, "warn", builder_daemon::Colours::Auto);
     // Before there is anything that a signal could leave behind.
     let mut signals = Signals::handle()?;
     let folder = tempfile::Builder::new().prefix("builder-demo-").tempdir()?;
@@ -84,44 +84,36 @@ pub(crate) fn run(flags: &Demo) -> anyhow::Result<ExitCode> {
     Ok(status(result?))
 }
 
-/// SIGTERM and SIGINT of this process, from the moment that they are handled.
+/// The signals of this process, waited for where nothing else is async.
 struct Signals {
     runtime: Runtime,
-    terminate: Signal,
-    interrupt: Signal,
+    signals: StopSignals,
 }
 
 impl Signals {
     fn handle() -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (terminate, interrupt) = {
+        let signals = {
             let _context = runtime.enter();
-            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
+            StopSignals::handle()?
         };
-        Ok(Self { runtime, terminate, interrupt })
+        Ok(Self { runtime, signals })
     }
 
     /// Waits for a signal.
     fn come(&mut self) {
-        self.runtime.block_on(either(&mut self.terminate, &mut self.interrupt));
+        self.runtime.block_on(self.signals.come());
     }
 
     /// Waits for a signal or for the end of the builds; gives whether it was a signal.
     fn come_before(&mut self, finished: oneshot::Receiver<()>) -> bool {
         self.runtime.block_on(async {
             tokio::select! {
-                () = either(&mut self.terminate, &mut self.interrupt) => true,
+                () = self.signals.come() => true,
                 // That the other end was dropped is how the end is told.
                 Ok(()) | Err(_) = finished => false,
             }
         })
-    }
-}
-
-async fn either(one: &mut Signal, other: &mut Signal) {
-    tokio::select! {
-        _ = one.recv() => {}
-        _ = other.recv() => {}
     }
 }
 

@@ -1,11 +1,12 @@
 //! A server, its workers and a repository in this process.
 
 use anyhow::Context;
+use builder_daemon::{Ipv6, StopSignals, listen_at};
 use builder_model::Platform;
 use builder_server::{Server, Settings};
 use builder_web::Repository;
 use builder_worker::{GRACE_DEFAULT, Orphans, Remote, Stop};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::thread::JoinHandle;
 
@@ -43,7 +44,7 @@ impl Farm {
             }
             None => None,
         };
-        let (listeners, metrics) = (bind(parts.listen)?, bind(parts.metrics)?);
+        let (listeners, metrics) = (listen_at(parts.listen, Ipv6::Only)?, listen_at(parts.metrics, Ipv6::Only)?);
         let server = runtime.block_on(Server::start(parts.settings, listeners, metrics))?;
         let stop = Stop::new()?;
         let remote: Remote = local(server.addresses())?.to_string().parse()?;
@@ -97,13 +98,8 @@ impl Farm {
 
     /// Waits until somebody asks this process to stop.
     pub(crate) fn wait_for_signal(&self) -> anyhow::Result<()> {
-        use tokio::signal::unix::{SignalKind, signal};
         self.runtime.block_on(async {
-            let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
+            StopSignals::handle()?.come().await;
             Ok(())
         })
     }
@@ -116,14 +112,7 @@ async fn start_repository(settings: builder_web::Settings, address: SocketAddr) 
     if !builder_web::Database::path_of(datadir).exists() {
         drop(builder_web::Database::create(datadir)?);
     }
-    let listener = builder_web::cli::listen(address).with_context(|| format!("cannot listen at {address}"))?;
-    Ok(Repository::start(settings, vec![listener]).await?)
-}
-
-fn bind(addresses: &[SocketAddr]) -> anyhow::Result<Vec<TcpListener>> {
-    let listen =
-        |address: &SocketAddr| builder_server::listen(*address).with_context(|| format!("cannot listen at {address}"));
-    addresses.iter().map(listen).collect()
+    Ok(Repository::start(settings, listen_at(&[address], Ipv6::AndIpv4)?).await?)
 }
 
 /// The first address, as it can be reached from this machine.

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 pub(crate) fn run(flags: Up) -> anyhow::Result<ExitCode> {
-    start_logging("info");
+    builder_daemon::start_logging(None, "info", builder_daemon::Colours::Auto);
+    builder_daemon::raise_descriptor_limit();
     let dir = flags.dir.map_or_else(data_folder, Ok)?;
     let config_dir = flags.config_dir.unwrap_or_else(|| dir.join("builder-server.config"));
     for folder in [&dir, &config_dir] {
@@ -51,18 +52,6 @@ fn repository_settings(dir: &Path, config_dir: &Path) -> anyhow::Result<builder_
     settings.webhooks = config.webhooks();
     settings.retention = config.retention();
     Ok(settings)
-}
-
-/// Logs go to standard error; `RUST_LOG` says which.
-pub(crate) fn start_logging(default: &str) {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| default.to_owned().into());
-    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_target(false)
-        .with_writer(std::io::stderr)
-        .with_ansi(colours)
-        .init();
 }
 
 /// `builder` in the user's data folder, as the XDG base directory specification has it.

@@ -2,8 +2,8 @@
 
 use crate::settings::{KEEP_UPLOADED, Settings};
 use crate::start::Server;
-use crate::{listener, settings};
 use anyhow::{Context, bail};
+use builder_daemon::{Colours, Ipv6, StopSignals};
 use builder_model::limits;
 use builder_store::database::Store;
 use builder_store::{Folder, StoreError, state_file};
@@ -13,12 +13,11 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::hash::Hash;
 use std::io::Write;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -365,76 +364,39 @@ fn export_state(dir: &Path, file: &Path) -> anyhow::Result<()> {
 }
 
 fn serve(flags: Flags) -> anyhow::Result<()> {
-    start_logging(flags.log_level.as_deref())?;
-    settings::raise_descriptor_limit();
+    let level = match flags.log_level.as_deref() {
+        Some(other) if !["error", "warn", "info", "debug", "trace"].contains(&other) => {
+            bail!("{other:?} is no log level: expected error, warn, info, debug or trace")
+        }
+        level => level,
+    };
+    builder_daemon::start_logging(level, "info", Colours::Auto);
+    builder_daemon::raise_descriptor_limit();
     let addresses = flags.addresses();
     let metrics_addresses = flags.metrics.clone();
     let settings = flags.settings()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(async {
-        let listeners = listeners(&addresses)?;
-        let metrics = bind(&metrics_addresses)?;
+        let listeners = builder_daemon::passed_or_listen_at(&addresses, Ipv6::Only)?;
+        let metrics = builder_daemon::listen_at(&metrics_addresses, Ipv6::Only)?;
         for listener in &metrics {
             tracing::info!("metrics at http://{}/metrics", listener.local_addr()?);
         }
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut signals = StopSignals::handle()?;
         let server = Server::start(settings, listeners, metrics).await?;
         for address in server.addresses() {
             tracing::info!("listening at {address}");
         }
-        notify(&[sd_notify::NotifyState::Ready]);
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+        builder_daemon::tell_ready();
+        signals.come().await;
         tracing::info!("stopping");
-        notify(&[sd_notify::NotifyState::Stopping]);
+        builder_daemon::tell_stopping();
         server.stop().await;
         anyhow::Ok(())
     });
     // An upload that is under way is not waited for: it is in the outbox.
     runtime.shutdown_timeout(Duration::from_secs(1));
     served
-}
-
-fn notify(state: &[sd_notify::NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(state) {
-        tracing::warn!("cannot tell the service manager: {error}");
-    }
-}
-
-/// The sockets that the service manager passed, or new ones.
-fn listeners(addresses: &[SocketAddr]) -> anyhow::Result<Vec<TcpListener>> {
-    let mut passed = listenfd::ListenFd::from_env();
-    let mut listeners = Vec::new();
-    for index in 0..passed.len() {
-        listeners.extend(passed.take_tcp_listener(index).context("the service manager passed a strange socket")?);
-    }
-    if listeners.is_empty() { bind(addresses) } else { Ok(listeners) }
-}
-
-fn bind(addresses: &[SocketAddr]) -> anyhow::Result<Vec<TcpListener>> {
-    addresses
-        .iter()
-        .map(|address| listener::listen(*address).with_context(|| format!("cannot listen at {address}")))
-        .collect()
-}
-
-fn start_logging(level: Option<&str>) -> anyhow::Result<()> {
-    let filter = match level {
-        None => tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()),
-        Some(level @ ("error" | "warn" | "info" | "debug" | "trace")) => level.into(),
-        Some(other) => bail!("{other:?} is no log level: expected error, warn, info, debug or trace"),
-    };
-    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_target(false)
-        .with_writer(std::io::stderr)
-        .with_ansi(colours)
-        .init();
-    Ok(())
 }
 
 #[cfg(test)]

@@ -17,7 +17,6 @@ pub mod settings;
 mod start;
 mod upload;
 
-pub use listener::listen;
 pub use settings::Settings;
 pub use start::{Server, StartError};
 

@@ -3,17 +3,15 @@
 use crate::Shared;
 use crate::connection::Connection;
 use crate::session;
-use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use socket2::{SockRef, TcpKeepalive};
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
-/// How many connections may wait to be accepted.
-const BACKLOG: i32 = 4096;
 /// How long accepting pauses when it fails, as it does when there is no descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// A silent peer is asked whether it lives after this long, and then this often; after three silences it is gone.
@@ -27,19 +25,6 @@ const UNACKNOWLEDGED_LIMIT: Duration = Duration::from_secs(120);
 const DESCRIPTORS_RESERVED: u64 = 8;
 /// How long sessions may take to end in order when the server stops.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
-
-/// A socket that listens at an address.
-pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    if address.is_ipv6() {
-        // Several addresses may be given: an IPv6 one does not take the IPv4 port beside it.
-        socket.set_only_v6(true)?;
-    }
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
-}
 
 /// Accepts connections until the server stops, and then waits for their sessions.
 pub(crate) async fn serve(listener: tokio::net::TcpListener, shared: Arc<Shared>) {

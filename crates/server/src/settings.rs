@@ -64,14 +64,3 @@ impl Settings {
         }
     }
 }
-
-/// Takes as many descriptors as the system allows: one for each connection, and a few for each build.
-pub(crate) fn raise_descriptor_limit() {
-    use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    let raised = getrlimit(Resource::RLIMIT_NOFILE)
-        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map(|()| hard));
-    match raised {
-        Ok(limit) => tracing::debug!("{limit} descriptors"),
-        Err(error) => tracing::warn!("cannot raise the limit on descriptors: {error}"),
-    }
-}

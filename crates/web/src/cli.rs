@@ -3,15 +3,13 @@
 use crate::config::Config;
 use crate::settings::{EXPIRED_DAYS, Settings};
 use crate::start::Repository;
-use anyhow::Context;
+use builder_daemon::{Colours, Ipv6, StopSignals};
 use clap::{CommandFactory, Parser, Subcommand};
 use std::ffi::OsString;
-use std::io::IsTerminal;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -121,7 +119,13 @@ fn run(cli: Cli) -> anyhow::Result<()> {
 }
 
 fn serve(cli: Cli) -> anyhow::Result<()> {
-    start_logging(cli.logging_levels.as_deref(), cli.color);
+    let colours = match cli.color {
+        clap::ColorChoice::Auto => Colours::Auto,
+        clap::ColorChoice::Always => Colours::Always,
+        clap::ColorChoice::Never => Colours::Never,
+    };
+    builder_daemon::start_logging(cli.logging_levels.as_deref(), "info", colours);
+    builder_daemon::raise_descriptor_limit();
     let configdir = cli.configdir.unwrap_or_else(|| FOLDERS.1.into());
     anyhow::ensure!(
         configdir.is_dir(),
@@ -140,76 +144,21 @@ fn serve(cli: Cli) -> anyhow::Result<()> {
     let address = SocketAddr::new(ip, cli.port.or(config.port).unwrap_or(PORT));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(async {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let repository = Repository::start(settings, listeners(address)?).await?;
+        let mut signals = StopSignals::handle()?;
+        let listeners = builder_daemon::passed_or_listen_at(&[address], Ipv6::AndIpv4)?;
+        let repository = Repository::start(settings, listeners).await?;
         for address in repository.addresses() {
             tracing::info!("serving at http://{address}/");
         }
-        notify(&[sd_notify::NotifyState::Ready]);
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+        builder_daemon::tell_ready();
+        signals.come().await;
         tracing::info!("stopping");
-        notify(&[sd_notify::NotifyState::Stopping]);
+        builder_daemon::tell_stopping();
         repository.stop().await;
         anyhow::Ok(())
     });
     runtime.shutdown_timeout(Duration::from_secs(1));
     served
-}
-
-fn notify(state: &[sd_notify::NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(state) {
-        tracing::warn!("cannot tell the service manager: {error}");
-    }
-}
-
-/// The sockets that the service manager passed, or a new one.
-fn listeners(address: SocketAddr) -> anyhow::Result<Vec<TcpListener>> {
-    let mut passed = listenfd::ListenFd::from_env();
-    let mut listeners = Vec::new();
-    for index in 0..passed.len() {
-        listeners.extend(passed.take_tcp_listener(index).context("the service manager passed a strange socket")?);
-    }
-    if listeners.is_empty() {
-        listeners.push(listen(address).with_context(|| format!("cannot listen at {address}"))?);
-    }
-    Ok(listeners)
-}
-
-/// A socket that listens at an address; one for all addresses of IPv6 takes IPv4 as well.
-pub fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
-    /// How many connections may wait to be accepted.
-    const BACKLOG: i32 = 1024;
-    use socket2::{Domain, Protocol, Socket, Type};
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    if address.is_ipv6() {
-        socket.set_only_v6(false)?;
-    }
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
-}
-
-fn start_logging(levels: Option<&str>, color: clap::ColorChoice) {
-    let filter = match levels {
-        Some(levels) => levels.into(),
-        None => tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()),
-    };
-    let colours = match color {
-        clap::ColorChoice::Always => true,
-        clap::ColorChoice::Never => false,
-        clap::ColorChoice::Auto => std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
-    };
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_target(false)
-        .with_writer(std::io::stderr)
-        .with_ansi(colours)
-        .init();
 }
 
 #[cfg(test)]
