@@ -182,6 +182,40 @@ async fn a_state_is_imported_only_once() {
     }
 }
 
+/// People edit these files. What is overdue runs once, and its next time is in the future; that also goes for a job
+/// that never runs again, which must not stand in the way of those behind it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_made_overdue_by_hand_runs_once() {
+    use builder_model::Period;
+    let item = |name: &'static [u8], period, next: &str| {
+        let job = Job::Script(builder_wire::ScriptJob { name, platform: b"p", script: b"true" });
+        StateItem::Schedule(builder_wire::ScheduleEntry { next: next.parse().unwrap(), period, job })
+    };
+    let items = [
+        item(b"n", Period::Never, "2019-01-01T00:00:00Z"),
+        item(b"h", Period::Hourly, "2020-01-01T00:00:00Z"),
+        item(b"d", Period::Daily, "2020-01-01T00:00:00Z"),
+    ];
+    let grounds = Grounds::new().at("2026-01-01T12:00:00Z");
+    std::fs::write(grounds.data().join("state"), state::encode(&items).to_vec()).unwrap();
+    let farm = grounds.start().await;
+    farm.queues_become(&["p: d h n"]).await;
+    let schedule =
+        ["d daily 2026-01-02T12:00:00Z", "h hourly 2026-01-01T13:00:00Z", "n never 9999-12-31T23:59:59.999Z"];
+    assert_eq!(sorted(farm.info().await).schedule, schedule);
+}
+
+/// The original writes its state under another name first; half of such a file is of no consequence.
+#[tokio::test(flavor = "multi_thread")]
+async fn half_a_new_state_beside_the_state_is_ignored() {
+    let grounds = grounds(&unhex(CANONICAL));
+    let half = grounds.data().join("state.tmp");
+    std::fs::write(&half, "half").unwrap();
+    let farm = grounds.start().await;
+    assert_eq!(farm.info().await.queues, ["p: j"]);
+    assert_eq!(std::fs::read(half).unwrap(), b"half");
+}
+
 /// The same data folder, for one more server.
 fn grounds_again(grounds: &Grounds) -> Grounds {
     let data = grounds.data().to_owned();
