@@ -20,6 +20,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
 use std::path::PathBuf;
+use tower_http::compression::CompressionLayer;
 
 /// For what has its content in its address, or never changes: a year.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
@@ -33,8 +34,8 @@ const SANDBOX_WITH_SCRIPT: &str = "sandbox allow-scripts; default-src 'none'; sc
 pub(crate) fn routes() -> Router<App> {
     Router::new()
         .route("/job/{job}/build/{uuid}/f/{*path}", get(artifact))
-        .route("/job/{job}/build/{uuid}/script", get(script))
-        .route("/job/{job}/build/{uuid}/console", get(console))
+        .route("/job/{job}/build/{uuid}/script", get(script).layer(CompressionLayer::new()))
+        .route("/job/{job}/build/{uuid}/console", get(console).layer(CompressionLayer::new()))
         .route("/job/{job}/build/{uuid}/vizdependencies", get(dependencies))
         .route("/job/{job}/build/{uuid}/viztreemap", get(treemap))
         .route("/job/{job}/build/{uuid}/exec", get(exec))
@@ -189,8 +190,8 @@ async fn console(State(app): State<App>, path: BuildPath, headers: HeaderMap) ->
 fn text(app: &App, build: &StoredBuild, row: &str, what: &str, headers: &HeaderMap) -> Result<Response, Refusal> {
     let sent = Sent {
         file: app.depot().file_of_row(row).ok_or(Refusal::NotFound)?,
-        // A build has one console and one script for ever.
-        etag: format!("\"{}-{what}\"", build.uuid),
+        // A build has one console and one script for ever. A weak tag, as they are sent compressed and as they are.
+        etag: format!("W/\"{}-{what}\"", build.uuid),
         content_type: "text/plain; charset=utf-8".into(),
         disposition: None,
         policy: SANDBOX,

@@ -25,14 +25,19 @@ pub(crate) struct Intent<'a> {
 }
 
 impl Intent<'_> {
-    /// Writes it down, durably.
-    pub(crate) fn write(&self, staging: &Path) -> Result<(), WebError> {
-        let path = staging.join(INTENT);
+    /// The UUID, the job and the digests, a line each.
+    pub(crate) fn text(&self) -> String {
         let mut text = format!("{}\n{}\n", self.build, self.job);
         for digest in self.artifacts {
             text.push_str(&digest.to_string());
             text.push('\n');
         }
+        text
+    }
+
+    /// Writes it down, durably.
+    pub(crate) fn write(&self, staging: &Path) -> Result<(), WebError> {
+        let (path, text) = (staging.join(INTENT), self.text());
         let mut file = File::create_new(&path).tried("create", &path)?;
         file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).tried("write", &path)?;
         crate::depot::sync_folder(staging)
@@ -57,7 +62,8 @@ pub(crate) fn reconcile(app: &App) -> Result<usize, WebError> {
     Ok(count)
 }
 
-fn take_back(app: &App, intent: &str) -> Result<(), WebError> {
+/// Takes back what an upload moved, unless its build has rows.
+pub(crate) fn take_back(app: &App, intent: &str) -> Result<(), WebError> {
     let mut lines = intent.lines();
     let build = lines.next().and_then(|text| text.parse::<BuildId>().ok());
     let job = lines.next().and_then(|text| Name::job(text.as_bytes()).ok());

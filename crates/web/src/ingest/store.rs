@@ -3,7 +3,7 @@
 
 use super::facts::{Candidate, Facts, Subject, derive};
 use super::receive::{Incoming, IncomingArtifact, ReceiveError};
-use super::reconcile::Intent;
+use super::reconcile::{Intent, take_back};
 use crate::app::App;
 use crate::database::columns::{outcome_from_columns, outcome_to_columns, time_to_columns, uuid_from_column};
 use crate::depot::{Depot, make_folder, sync_folder};
@@ -69,28 +69,27 @@ pub(crate) fn store(app: &App, sender: &Sender, incoming: Incoming) -> Result<St
     sync_staging(&incoming)?;
     // From here on nothing that is counted on may be removed, and no other upload may move files of the same build.
     let _turn = app.commit_turn();
-    let _sharing = depot.lock_sharing()?;
+    let sharing = depot.lock_sharing()?;
     if let Some(stored) = known(app, &incoming)? {
         return Ok(stored);
     }
     let fresh = fresh_artifacts(depot, &incoming.artifacts);
     let digests: Vec<Digest> = fresh.iter().map(|artifact| artifact.digest).collect();
-    Intent { job: &incoming.job, build: incoming.build, artifacts: &digests }.write(incoming.staging.path())?;
+    let intent = Intent { job: &incoming.job, build: incoming.build, artifacts: &digests };
+    intent.write(incoming.staging.path())?;
     move_files(depot, &incoming, &fresh)?;
     let row = app.database().write(|transaction| {
         let failed = |error| ReceiveError::Own(app.database().failed(error));
         insert(transaction, app, sender, &incoming, main, &facts).map_err(failed)
     });
-    match row {
-        Ok(row) => Ok(Stored::New { row }),
-        Err(error) => {
-            let folder = depot.root().join(Depot::build_folder(&incoming.job, &incoming.build));
-            if let Err(error) = Depot::remove(&folder) {
-                tracing::warn!("an upload that could not be stored leaves files behind: {error}");
-            }
-            Err(error)
+    if row.is_err() {
+        // Nobody else moves files in this turn, and what is taken back no build has.
+        drop(sharing);
+        if let Err(error) = take_back(app, &intent.text()) {
+            tracing::warn!("an upload that could not be stored leaves files behind: {error}");
         }
     }
+    row.map(|row| Stored::New { row })
 }
 
 /// What to say of an upload whose UUID is taken: the same build again, or another one.

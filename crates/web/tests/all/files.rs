@@ -62,6 +62,24 @@ async fn what_was_uploaded_does_not_run_here() {
 }
 
 #[tokio::test]
+async fn texts_are_compressed_for_those_who_can_read_it() {
+    let site = Site::new();
+    let mut told = Told::new(1);
+    told.console = (0..1000).map(|line| (line, b"the same again".to_vec())).collect();
+    site.upload(&told).await;
+    let target = format!("{}/console", told.page());
+    let plain = site.get(&target).await;
+    let small = site.get_with(&target, &[("accept-encoding", "gzip")]).await;
+    assert_eq!((plain.header("content-encoding"), small.header("content-encoding")), (None, Some("gzip")));
+    assert!(small.body.len() * 10 < plain.body.len());
+    let mut text = Vec::new();
+    GzDecoder::new(small.body.as_slice()).read_to_end(&mut text).unwrap();
+    assert!(text == plain.body);
+    let part = site.get_with(&target, &[("accept-encoding", "gzip"), ("range", "bytes=0-6")]).await;
+    assert_eq!(part.text(), "0.000s:", "a part is sent as it is");
+}
+
+#[tokio::test]
 async fn a_build_has_one_address() {
     let site = Site::new();
     let told = Told::new(1);
