@@ -11,6 +11,7 @@ pub(crate) mod lists;
 pub mod related;
 pub mod schema;
 pub(crate) mod search;
+pub(crate) mod selected;
 pub mod stored;
 pub(crate) mod totals;
 

@@ -23,7 +23,7 @@ pub(crate) use refusal::Refusal;
 pub use serve::serve;
 
 use crate::app::App;
-use crate::{feeds, pages};
+use crate::{api, feeds, pages};
 use axum::extract::Request;
 use axum::{Router, middleware};
 use http::Uri;
@@ -36,11 +36,13 @@ pub fn router(app: App) -> Router {
         .merge(files::routes())
         .merge(upload::routes())
         .merge(pages::routes())
+        .merge(api::routes())
         .merge(feeds::routes())
         .merge(operation::routes())
         .fallback(async || Refusal::NotFound)
         .layer(middleware::from_fn_with_state(app.clone(), dress::dress))
         .layer(middleware::from_fn_with_state(app.clone(), operation::observe))
+        .layer(middleware::from_fn(api::open))
         .with_state(app);
     Router::new().fallback_service(MapRequest::new(routes, without_slash))
 }

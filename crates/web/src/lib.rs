@@ -5,6 +5,7 @@
 
 pub mod accounts;
 pub mod admin;
+pub(crate) mod api;
 pub mod app;
 pub mod archive;
 pub mod cli;

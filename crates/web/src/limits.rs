@@ -125,3 +125,17 @@ pub const FEED_BUILDS: u32 = 50;
 pub const TOTALS_AGE_MAX: Duration = Duration::from_secs(60);
 /// Hooks of one state that metrics count.
 pub const METRICS_HOOKS_MAX: u32 = 100_000;
+/// Jobs on one part of the list for programs, unless told otherwise.
+pub const API_JOBS: u32 = 1000;
+/// Jobs that one part of the list for programs may be asked for.
+pub const API_JOBS_MAX: u32 = 5000;
+/// Builds on one part of a list for programs, unless told otherwise.
+pub const API_BUILDS: u32 = 100;
+/// Builds that one part of a list for programs may be asked for.
+pub const API_BUILDS_MAX: u32 = 1000;
+/// Artifacts on one part of a list for programs, unless told otherwise.
+pub const API_ARTIFACTS: u32 = 1000;
+/// Artifacts that one part of a list for programs may be asked for.
+pub const API_ARTIFACTS_MAX: u32 = 10_000;
+/// Longest cursor, in bytes.
+pub const CURSOR_BYTES_MAX: usize = 1024;

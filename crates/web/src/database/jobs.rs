@@ -77,11 +77,13 @@ macro_rules! tag {
 
 const JOBS: &str = concat!("SELECT j.id, j.name, ", tag!("section"), ", ", tag!("synopsis"), " FROM job j");
 
+const ONE_JOB: &str = "job WHERE job.id = ?1";
+
 /// Each step of the recursion is one look into an index: from a platform of a job to its next one.
-fn states_statement() -> String {
+fn states_statement(jobs: &str) -> String {
     format!(
         "WITH RECURSIVE pair(job, platform) AS (
-             SELECT id, (SELECT min(platform) FROM build WHERE result_code = 0 AND build.job = job.id) FROM job
+             SELECT id, (SELECT min(platform) FROM build WHERE result_code = 0 AND build.job = job.id) FROM {jobs}
              UNION ALL
              SELECT job, (SELECT min(platform) FROM build
                           WHERE result_code = 0 AND build.job = pair.job AND build.platform > pair.platform)
@@ -121,7 +123,7 @@ pub(crate) fn states(connection: &Connection) -> rusqlite::Result<Vec<JobState>>
             Ok((row.get(0)?, state))
         })?
         .collect::<rusqlite::Result<_>>()?;
-    let mut statement = connection.prepare_cached(&states_statement())?;
+    let mut statement = connection.prepare_cached(&states_statement("job"))?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         if let Some(job) = by_id.get_mut(&row.get(COLUMN_COUNT)?) {
@@ -137,6 +139,14 @@ pub(crate) fn states(connection: &Connection) -> rusqlite::Result<Vec<JobState>>
         key(one).cmp(&key(other))
     });
     Ok(jobs)
+}
+
+/// What one job built last, by platform.
+pub(crate) fn states_of(connection: &Connection, job: &Job) -> rusqlite::Result<Vec<PlatformState>> {
+    let mut statement = connection.prepare_cached(&states_statement(ONE_JOB))?;
+    let mut states = statement.query_map([job.id], platform_state)?.collect::<rusqlite::Result<Vec<_>>>()?;
+    states.sort_by(|one, other| one.latest.platform.cmp(&other.latest.platform));
+    Ok(states)
 }
 
 fn platform_state(row: &Row<'_>) -> rusqlite::Result<PlatformState> {
@@ -225,7 +235,8 @@ pub(crate) mod tests {
         let folder = tempfile::tempdir().unwrap();
         let database = crate::Database::create(folder.path()).unwrap();
         let plans = |connection: &Connection| {
-            Ok([&states_statement(), PLATFORMS, JOB].map(|statement| plan(connection, statement)))
+            Ok([&states_statement("job"), &states_statement(ONE_JOB), PLATFORMS, JOB]
+                .map(|statement| plan(connection, statement)))
         };
         for plan in database.read(plans).unwrap() {
             for scanned in ["SCAN build", "SCAN b\n", "SCAN a\n", "SCAN n\n", "SCAN job_tag", "TEMP B-TREE"] {

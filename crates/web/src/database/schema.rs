@@ -194,6 +194,7 @@ CREATE INDEX repository_failed ON build(start_d DESC, start_ps DESC) WHERE resul
 CREATE INDEX repository_job_failed ON build(job, start_d DESC, start_ps DESC) WHERE result_code <> 0;
 CREATE INDEX repository_newest ON build(start_d DESC, start_ps DESC);
 CREATE INDEX repository_failed_platform ON build(platform, start_d DESC, start_ps DESC) WHERE result_code <> 0;
+CREATE INDEX repository_platform ON build(platform, start_d DESC, start_ps DESC);
 CREATE INDEX repository_job_platform ON build(job, platform, start_d DESC, start_ps DESC);
 CREATE INDEX repository_finish ON build(finish_d, finish_ps);
 ";

@@ -44,7 +44,8 @@ pub(crate) async fn show(State(app): State<App>, form: Form, uri: Uri, query: Qu
     .await
 }
 
-fn find(connection: &Connection, asked: &str) -> rusqlite::Result<Found> {
+/// Searches for what was asked, whatever it may be.
+pub(crate) fn find(connection: &Connection, asked: &str) -> rusqlite::Result<Found> {
     let mut found = Found {
         builds: Hits::default(),
         artifacts: Hits::default(),

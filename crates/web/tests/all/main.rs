@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where it fails")]
 
 mod admin;
+mod api;
 mod crashes;
 mod feeds;
 mod files;

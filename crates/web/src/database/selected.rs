@@ -1,0 +1,190 @@
+//! Builds of any job by what they have in common, the newest first, in parts that follow each other: a part begins
+//! after a place, not after a number of builds, so that builds that arrive meanwhile shift nothing.
+
+use crate::database::columns::time_to_columns;
+use crate::database::listed::{COLUMN_COUNT, COLUMNS, Listed, TABLES};
+use builder_model::Timestamp;
+use rusqlite::{Connection, OptionalExtension, ToSql};
+use std::fmt;
+
+/// What builds have in common.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Selection<'a> {
+    /// The row of their job.
+    pub(crate) job: Option<i64>,
+    pub(crate) platform: Option<&'a str>,
+    pub(crate) kind: Option<Kind>,
+    /// They started then or later.
+    pub(crate) since: Option<Timestamp>,
+    /// They started before.
+    pub(crate) until: Option<Timestamp>,
+    /// They come after this place.
+    pub(crate) after: Option<Place>,
+}
+
+/// How builds ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Their script exited with 0.
+    Good,
+    /// It did not.
+    Failed,
+}
+
+/// The place of a build in the order of all: when it started, and its row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    days: i64,
+    picoseconds: i64,
+    row: i64,
+}
+
+impl Place {
+    /// Reads what [`fmt::Display`] writes.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let mut numbers = text.split('.').map(|number| number.parse().ok());
+        let place = Self { days: numbers.next()??, picoseconds: numbers.next()??, row: numbers.next()?? };
+        numbers.next().is_none().then_some(place)
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.days, self.picoseconds, self.row)
+    }
+}
+
+/// A part of the builds.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) builds: Vec<Listed>,
+    /// Where the next part goes on; none when these are the last.
+    pub(crate) next: Option<Place>,
+}
+
+/// The row of a job.
+pub(crate) fn job_row(connection: &Connection, name: &str) -> rusqlite::Result<Option<i64>> {
+    connection.prepare_cached("SELECT id FROM job WHERE name = ?1")?.query_row([name], |row| row.get(0)).optional()
+}
+
+/// The builds are chosen in an index alone; what is told of them is read after that.
+fn statement(selection: &Selection<'_>) -> String {
+    let mut conditions = vec!["1"];
+    if selection.job.is_some() {
+        conditions.push("job = :job");
+    }
+    // A plus keeps SQLite from an index that does not have the order, or has too much that does not fit.
+    match (selection.platform, selection.kind) {
+        (Some(_), Some(Kind::Failed)) if selection.job.is_some() => conditions.push("+platform = :platform"),
+        (Some(_), _) => conditions.push("platform = :platform"),
+        (None, _) => {}
+    }
+    match selection.kind {
+        Some(Kind::Good) if selection.job.is_none() || selection.platform.is_none() => {
+            conditions.push("+result_code = 0");
+        }
+        Some(Kind::Good) => conditions.push("result_code = 0"),
+        Some(Kind::Failed) => conditions.push("result_code <> 0"),
+        None => {}
+    }
+    if selection.since.is_some() {
+        conditions.push("(start_d, start_ps) >= (:since_days, :since_picoseconds)");
+    }
+    if selection.until.is_some() {
+        conditions.push("(start_d, start_ps) < (:until_days, :until_picoseconds)");
+    }
+    if selection.after.is_some() {
+        conditions.push("(start_d, start_ps, id) < (:days, :picoseconds, :row)");
+    }
+    let conditions = conditions.join(" AND ");
+    format!(
+        "SELECT {COLUMNS}, b.id, b.start_d, b.start_ps FROM
+             (SELECT id FROM build WHERE {conditions} ORDER BY start_d DESC, start_ps DESC, id DESC LIMIT :limit)
+             AS chosen
+         CROSS JOIN build b ON b.id = chosen.id {TABLES}
+         ORDER BY b.start_d DESC, b.start_ps DESC, b.id DESC"
+    )
+}
+
+/// So many of the builds that are selected.
+pub(crate) fn builds(connection: &Connection, selection: &Selection<'_>, count: u32) -> rusqlite::Result<Part> {
+    let limit = i64::from(count) + 1;
+    let (since, until) = (selection.since.map(time_to_columns), selection.until.map(time_to_columns));
+    let mut parameters: Vec<(&str, &dyn ToSql)> = vec![(":limit", &limit)];
+    if let Some(job) = &selection.job {
+        parameters.push((":job", job));
+    }
+    if let Some(platform) = &selection.platform {
+        parameters.push((":platform", platform));
+    }
+    if let Some((days, picoseconds)) = &since {
+        parameters.extend([(":since_days", days as &dyn ToSql), (":since_picoseconds", picoseconds)]);
+    }
+    if let Some((days, picoseconds)) = &until {
+        parameters.extend([(":until_days", days as &dyn ToSql), (":until_picoseconds", picoseconds)]);
+    }
+    if let Some(Place { days, picoseconds, row }) = &selection.after {
+        parameters.extend([(":days", days as &dyn ToSql), (":picoseconds", picoseconds), (":row", row)]);
+    }
+    let mut found = connection
+        .prepare_cached(&statement(selection))?
+        .query_map(parameters.as_slice(), |row| {
+            let (days, picoseconds) = (row.get(COLUMN_COUNT + 1)?, row.get(COLUMN_COUNT + 2)?);
+            Ok((Place { row: row.get(COLUMN_COUNT)?, days, picoseconds }, Listed::of(row)?))
+        })?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    let most = usize::try_from(count).unwrap_or(usize::MAX);
+    let more = found.len() > most;
+    found.truncate(most);
+    let next = found.last().filter(|_| more).map(|(place, _)| *place);
+    Ok(Part { builds: found.into_iter().map(|(_, build)| build).collect(), next })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database::jobs::tests::plan;
+
+    #[test]
+    fn places_are_read_as_they_are_written() {
+        let place = Place { days: 19971, picoseconds: 45_296_000_000_000_000, row: 7 };
+        assert_eq!(Place::parse(&place.to_string()), Some(place));
+        for bad in ["", "1", "1.2", "1.2.3.4", "1.2.x", "1.2.99999999999999999999"] {
+            assert_eq!(Place::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn builds_are_chosen_in_the_order_of_an_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = crate::Database::create(folder.path()).unwrap();
+        let place = Place { days: 1, picoseconds: 1, row: 1 };
+        let selections = [
+            (None, None, None, "repository_newest"),
+            (Some(1), None, None, "idx_build_job_start"),
+            (Some(1), Some("p"), None, "repository_job_platform"),
+            (None, Some("p"), None, "repository_platform"),
+            (None, None, Some(Kind::Good), "repository_newest"),
+            (Some(1), None, Some(Kind::Good), "idx_build_job_start"),
+            (Some(1), Some("p"), Some(Kind::Good), "repository_good"),
+            (None, Some("p"), Some(Kind::Good), "repository_platform"),
+            (None, None, Some(Kind::Failed), "repository_failed"),
+            (Some(1), None, Some(Kind::Failed), "repository_job_failed"),
+            (None, Some("p"), Some(Kind::Failed), "repository_failed_platform"),
+            // Of those that failed on another platform there are few.
+            (Some(1), Some("p"), Some(Kind::Failed), "repository_job_failed"),
+        ];
+        for (job, platform, kind, index) in selections {
+            for after in [None, Some(place)] {
+                let since = after.map(|_| Timestamp::from_milliseconds(0).unwrap());
+                let selection = Selection { job, platform, kind, after, since, until: since };
+                let plan = database.read(|connection| Ok(plan(connection, &statement(&selection)))).unwrap();
+                assert!(plan.split_whitespace().any(|word| word == index), "{selection:?}:\n{plan}");
+                // Those that started at the same instant are put in the order of their rows, and the few that were
+                // chosen are sorted once more; the choice itself is not.
+                let sorted = plan.matches("TEMP B-TREE FOR ORDER BY").count();
+                assert!(sorted <= 1, "{selection:?}:\n{plan}");
+            }
+        }
+    }
+}
