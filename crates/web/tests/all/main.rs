@@ -3,6 +3,9 @@
 
 mod admin;
 mod api;
+mod build_page;
+mod compare_page;
+mod console_page;
 mod crashes;
 mod feeds;
 mod files;

@@ -35,6 +35,8 @@ struct Side<'a> {
 
 /// One kind of difference.
 struct Category<'a> {
+    /// What it is a difference of, where the one before is of something else.
+    group: Option<&'static str>,
     anchor: &'static str,
     title: &'static str,
     count: usize,
@@ -118,6 +120,7 @@ impl<'a> ComparePage<'a> {
             key_value_categories(diff, SYSTEM_PACKAGES, &mut categories);
         }
         artifact_categories(&compared.artifacts, &left.build, &right.build, &mut categories);
+        head_groups(&mut categories);
         Self {
             sides: [side("left", left), side("right", right)],
             is_same: left.build.id == right.build.id,
@@ -127,6 +130,23 @@ impl<'a> ComparePage<'a> {
             notes,
             json: link::compare(left.build.uuid, right.build.uuid),
         }
+    }
+}
+
+/// Gives the first category of each group its heading.
+fn head_groups(categories: &mut [Category<'_>]) {
+    let mut last = "";
+    for category in categories {
+        let group = match category.anchor.split('-').next() {
+            Some("opam") if category.anchor.ends_with("opam-diff") => "Opam files",
+            Some("opam") => "Opam packages",
+            Some("duniverse") => "Vendored sources",
+            Some("env") => "Environment",
+            Some("pkgs") => "System packages",
+            Some(_) | None => "Artifacts",
+        };
+        category.group = (group != last).then_some(group);
+        last = group;
     }
 }
 
@@ -165,7 +185,7 @@ fn category<'a>(anchor: &'static str, title: &'static str, count: usize, body: B
     let more = (left_out > 0).then(|| {
         format!("and {} more, which are in the JSON", text::number_text(u64::try_from(left_out).unwrap_or(u64::MAX)))
     });
-    (count > 0).then_some(Category { anchor, title, count, body, more })
+    (count > 0).then_some(Category { group: None, anchor, title, count, body, more })
 }
 
 fn single<'a>(
