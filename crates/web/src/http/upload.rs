@@ -75,10 +75,11 @@ fn permit(app: &App, sender: &Sender, job: &Name) -> Result<(), ReceiveError> {
 
 fn finish(app: &App, sender: &Sender, incoming: Incoming) -> Result<Stored, ReceiveError> {
     let (job, build, artifacts) = (incoming.job.clone(), incoming.build, incoming.artifacts.len());
+    let lines = incoming.console.lines;
     let stored = store(app, sender, incoming)?;
     match stored {
         Stored::New { .. } => {
-            tracing::info!("{} uploaded build {build} of {job}, {artifacts} artifacts", sender.name);
+            tracing::info!("{} uploaded build {build} of {job}: {lines} lines, {artifacts} artifacts", sender.name);
             app.uploaded();
         }
         Stored::Again => tracing::info!("{} uploaded build {build} of {job} again; it is here already", sender.name),
@@ -134,7 +135,7 @@ async fn feed(mut body: Body, to: mpsc::Sender<Result<Bytes, String>>, metrics: 
                 Err(_trailers) => continue,
             },
         };
-        let Some(piece) = piece else { return None };
+        let piece = piece?;
         let is_last = piece.is_err();
         if to.send(piece).await.is_err() {
             return Some(body);

@@ -71,7 +71,9 @@ impl Document {
         }
         let kinds: Vec<&str> = match &schema["type"] {
             Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).collect(),
-            kind => kind.as_str().into_iter().collect(),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+                schema["type"].as_str().into_iter().collect()
+            }
         };
         let kind = match value {
             Value::Null => "null",

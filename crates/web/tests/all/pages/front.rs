@@ -126,7 +126,7 @@ async fn a_large_front_page_comes_in_parts() {
     let app = site.app();
     let first = ask(&app, "/", &[]).await.text();
     assert!(first.contains("href=\"/?start=100\""));
-    assert_eq!(site.json("/").await["jobs"].as_array().unwrap().len() > 100, true, "programs get all of it");
+    assert!(site.json("/").await["jobs"].as_array().unwrap().len() > 100, "programs get all of it");
     let second = ask(&app, "/?start=100", &[]).await.text();
     assert!(second.contains("rel=\"prev\" href=\"/\"") && !second.contains("rel=\"next\""));
     let sent = ask(&app, "/", &[("accept-encoding", "gzip")]).await;
