@@ -51,8 +51,9 @@ impl PlainText {
 impl Line {
     fn piece(&mut self, piece: Piece<'_>, out: &mut Vec<u8>) {
         match piece {
-            Piece::Time(milliseconds) if self.times == Times::Kept => {
-                out.extend(format!("{}.{:03}s:", milliseconds / 1000, milliseconds % 1000).bytes());
+            Piece::Time(time) if self.times == Times::Kept => {
+                out.extend(time.as_bytes());
+                out.push(b':');
             }
             Piece::Time(_) => {}
             Piece::Text(text, _) => self.text(text, out),

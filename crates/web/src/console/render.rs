@@ -60,7 +60,8 @@ pub fn render_part(file: &File, index: &ConsoleIndex, part: usize) -> io::Result
 /// The line that is being read.
 #[derive(Default)]
 struct Line {
-    time: Option<u64>,
+    /// Empty if it has none.
+    time: String,
     text: Vec<u8>,
     /// Where in the text another style begins.
     styles: Vec<(usize, Style)>,
@@ -142,7 +143,7 @@ impl Lines {
 
     fn piece(&mut self, piece: Piece<'_>) {
         match piece {
-            Piece::Time(time) => self.line.time = Some(time),
+            Piece::Time(time) => self.line.time.push_str(time),
             Piece::Text(text, style) => self.line.text(text, style),
             Piece::Control(byte, style) => self.line.control(byte, style),
             Piece::LineEnd => {
@@ -166,11 +167,9 @@ impl Lines {
         self.number += 1;
         self.run_length += 1;
         let number = self.number;
-        self.html.push_str(&format!("<div id=\"L{number}\"><a href=\"#L{number}\">{number}</a><span>"));
-        if let Some(time) = line.time {
-            self.html.push_str(&format!("{}.{:03}s", time / 1000, time % 1000));
-        }
-        self.html.push_str(&format!("</span><code>{}</code></div>\n", self.content));
+        let (time, content) = (&line.time, &self.content);
+        self.html.push_str(&format!("<div id=\"L{number}\"><a href=\"#L{number}\">{number}</a><span>{time}</span>"));
+        self.html.push_str(&format!("<code>{content}</code></div>\n"));
         if is_first {
             self.run_first_end = self.html.len();
         }
