@@ -1,17 +1,38 @@
-//! `cargo xtask fuzz`: the fuzz targets, one for each decoder, each for a while, from the golden bytes on.
+//! `cargo xtask fuzz`: the fuzz targets, one for each decoder, each for a while, from the golden bytes or a few written
+//! ones on.
 
 use crate::command::{cargo, output, program, root, succeeds, works};
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 
-/// The targets, and which of the golden bytes each begins with.
-const TARGETS: [(&str, Seeds); 6] = [
-    ("frame", Seeds { kind: "cmd", first: None, dress: Dress::Frame }),
-    ("message", Seeds { kind: "cmd", first: None, dress: Dress::Bare }),
-    ("finished", Seeds { kind: "cmd", first: Some(0xa3), dress: Dress::Piece }),
-    ("record", Seeds { kind: "exec", first: None, dress: Dress::Piece }),
-    ("state", Seeds { kind: "state", first: None, dress: Dress::Bare }),
-    ("console", Seeds { kind: "exec", first: None, dress: Dress::Log }),
+/// The targets, and what each begins with.
+const TARGETS: [(&str, Seeds); 9] = [
+    ("frame", golden("cmd", Dress::Frame)),
+    ("message", golden("cmd", Dress::Bare)),
+    ("finished", Seeds::Golden { kind: "cmd", first: Some(0xa3), dress: Dress::Piece }),
+    ("record", golden("exec", Dress::Piece)),
+    ("state", golden("state", Dress::Bare)),
+    ("console", golden("exec", Dress::Log)),
+    ("switch", Seeds::Written(SWITCHES)),
+    ("solo5", Seeds::Written(UNIKERNELS)),
+    ("page", Seeds::Written(CONSOLES)),
+];
+/// Exports of opam.
+const SWITCHES: &[&[u8]] = &[
+    b"opam-version: \"2.0\"\ncompiler: [\"ocaml.5.2.0\"]\nroots: [\"a.1\"]\ninstalled: [\"a.1\" \"ocaml.5.2.0\"]\n\
+      package \"a\" {\n  synopsis: \"\"\"text\"\"\"\n  depends: [\"ocaml\" {>= \"4.08\" & build}]\n  x-commit: (1 | -2)\n}\n",
+    b"# comment\npinned: []\nurl { src: \"git+https://x\" checksum: [ \"md5=0\" ] }\na++: [x = \"y\" ?z !w]\n",
+];
+/// The start of an ELF file, and the notes that are looked for.
+const UNIKERNELS: &[&[u8]] = &[
+    b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x3e\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x40\0\0\0\0\0\0\0\
+      \0\0\0\0\x40\0\0\0\0\0\x40\0\x03\0\x02\0",
+    b".note.solo5.manifest\0.note.solo5.abi\0\x06\0\0\0\x10\0\0\0ABI1Solo5\0\0\0\x01\0\0\0\x02\0\0\0\0\0\0\0\0\0\0\0",
+];
+/// The size of the pieces, and a console as the repository stores it.
+const CONSOLES: &[&[u8]] = &[
+    b"\x070.000s:a\n1.500s:\x1b[1;31mred\x1b[38;5;200m\x1b[48;2;1;2;3m <b>&\x1b[0m\n2.000s:10%\r20%\r\n\xff\xc3\n",
+    b"\x03\x1b]8;;http://x\x1b\\link\x1b]0;title\x07\n.\n.\n.\n.\n.\n0.1s:no time\x1b[?25l\x1bPx\x1b\\",
 ];
 /// How long each target runs unless told otherwise.
 const SECONDS: u64 = 60;
@@ -19,11 +40,20 @@ const SECONDS: u64 = 60;
 const PIECE: u8 = 7;
 
 #[derive(Clone, Copy)]
-struct Seeds {
-    kind: &'static str,
-    /// The first byte, where only one message is wanted.
-    first: Option<u8>,
-    dress: Dress,
+enum Seeds {
+    /// Some of the golden bytes.
+    Golden {
+        kind: &'static str,
+        /// The first byte, where only one message is wanted.
+        first: Option<u8>,
+        dress: Dress,
+    },
+    /// Written down here.
+    Written(&'static [&'static [u8]]),
+}
+
+const fn golden(kind: &'static str, dress: Dress) -> Seeds {
+    Seeds::Golden { kind, first: None, dress }
 }
 
 /// What a target's input is made of.
@@ -86,18 +116,32 @@ fn is_installed() -> Result<bool> {
 
 fn write_seeds(folder: &Path, seeds: Seeds) -> Result<()> {
     std::fs::create_dir_all(folder).context("make the folder of a corpus")?;
+    for (name, bytes) in seeds_of(seeds)? {
+        std::fs::write(folder.join(name), bytes).context("write a seed")?;
+    }
+    Ok(())
+}
+
+/// The names and bytes of the seeds.
+fn seeds_of(seeds: Seeds) -> Result<Vec<(String, Vec<u8>)>> {
+    let (kind, first, dress) = match seeds {
+        Seeds::Golden { kind, first, dress } => (kind, first, dress),
+        Seeds::Written(texts) => {
+            let named = (1..).zip(texts).map(|(index, text)| (format!("written-{index}"), text.to_vec()));
+            return Ok(named.collect());
+        }
+    };
     let path = root().join("crates/testkit/vectors/wire.jsonl");
     let text = std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+    let mut found = Vec::new();
     for (index, line) in text.lines().enumerate() {
         let value: serde_json::Value = serde_json::from_str(line).context("read the golden bytes")?;
         let bytes = unhex(value["hex"].as_str().unwrap_or_default());
-        let is_wanted = value["type"] == seeds.kind && seeds.first.is_none_or(|first| bytes.first() == Some(&first));
-        if is_wanted {
-            let name = format!("vector-{}", index + 1);
-            std::fs::write(folder.join(name), dressed(&bytes, seeds.dress)).context("write a seed")?;
+        if value["type"] == kind && first.is_none_or(|first| bytes.first() == Some(&first)) {
+            found.push((format!("vector-{}", index + 1), dressed(&bytes, dress)));
         }
     }
-    Ok(())
+    Ok(found)
 }
 
 fn dressed(bytes: &[u8], dress: Dress) -> Vec<u8> {
@@ -124,6 +168,13 @@ fn unhex(text: &str) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_target_has_seeds() {
+        for (target, seeds) in TARGETS {
+            assert!(!seeds_of(seeds).unwrap().is_empty(), "{target}");
+        }
+    }
 
     #[test]
     fn seeds_are_dressed_for_their_targets() {
