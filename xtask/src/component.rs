@@ -1,7 +1,8 @@
 //! Real components that tests run against: found, installed where that is allowed, or their tests skipped by name.
 
-use crate::command::{program, succeeds, works};
-use anyhow::Result;
+use crate::command::{program, root, succeeds, works};
+use anyhow::{Context, Result};
+use std::path::{Path, PathBuf};
 
 /// Something that is not ours and that some tests need.
 pub(crate) struct Component {
@@ -9,17 +10,48 @@ pub(crate) struct Component {
     pub(crate) name: &'static str,
     /// Whether this machine has it.
     found: fn() -> bool,
-    /// The Debian package that brings it.
-    package: &'static str,
+    source: Source,
     /// The tests that need it: each whose name contains one of these.
     pub(crate) tests: &'static [&'static str],
 }
 
-/// All of them. A new one is a line here, and tests named after it.
+/// What brings a component.
+enum Source {
+    /// A package of Debian.
+    Debian(&'static str),
+    /// `npm ci`, out of the lock file of the browser tests, into the target folder: no rights are needed.
+    Npm,
+}
+
+/// Where the packages are listed that drive the browser.
+const BROWSER_TESTS: &str = "crates/web/tests/browser";
+
+/// All of them, each after what it needs itself. A new one is a line here, and tests named after it.
 const COMPONENTS: &[Component] = &[
     // The demo compiles, tests and packs a C program, and notes are read from what gcc and objcopy make. The C parts of
     // our dependencies need it, too.
-    Component { name: "C compiler", found: || in_path("cc"), package: "build-essential", tests: &["demo", "gcc"] },
+    Component {
+        name: "C compiler",
+        found: || in_path("cc"),
+        source: Source::Debian("build-essential"),
+        tests: &["demo", "gcc"],
+    },
+    Component {
+        name: "Chromium",
+        found: || in_path("chromium"),
+        source: Source::Debian("chromium"),
+        tests: &["chromium"],
+    },
+    // Without any, a page is a row of empty boxes; and its width depends on which.
+    Component {
+        name: "DejaVu fonts",
+        found: || Path::new("/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf").is_file(),
+        source: Source::Debian("fonts-dejavu-core"),
+        tests: &["chromium"],
+    },
+    Component { name: "Node.js", found: || in_path("node"), source: Source::Debian("nodejs"), tests: &["chromium"] },
+    Component { name: "npm", found: || in_path("npm"), source: Source::Debian("npm"), tests: &["chromium"] },
+    Component { name: "browser packages", found: has_packages, source: Source::Npm, tests: &["chromium"] },
 ];
 
 fn in_path(name: &str) -> bool {
@@ -34,12 +66,24 @@ pub(crate) fn strict() -> bool {
 
 /// The components that are missing after all that could be done about it.
 pub(crate) fn missing() -> Result<Vec<&'static Component>> {
-    let absent: Vec<&Component> = COMPONENTS.iter().filter(|component| !(component.found)()).collect();
-    let packages: Vec<&str> = absent.iter().map(|component| component.package).collect();
+    let absent = || COMPONENTS.iter().filter(|component| !(component.found)());
+    let packages: Vec<&str> = absent().filter_map(Component::debian_package).collect();
     if !packages.is_empty() && may_install() {
         install(&packages)?;
     }
-    Ok(absent.into_iter().filter(|component| !(component.found)()).collect())
+    if absent().any(|component| matches!(component.source, Source::Npm)) && in_path("npm") {
+        install_packages()?;
+    }
+    Ok(absent().collect())
+}
+
+impl Component {
+    fn debian_package(&self) -> Option<&'static str> {
+        match self.source {
+            Source::Debian(package) => Some(package),
+            Source::Npm => None,
+        }
+    }
 }
 
 fn may_install() -> bool {
@@ -62,6 +106,39 @@ fn install(packages: &[&str]) -> Result<()> {
     Ok(())
 }
 
+/// Where the packages lie that drive the browser: `CARGO_TARGET_TMPDIR` of the tests, below the target folder that we
+/// were built in.
+fn packages_folder() -> Result<PathBuf> {
+    let program = std::env::current_exe().context("find the target folder")?;
+    let target = program.parent().and_then(Path::parent).context("find the target folder")?;
+    Ok(target.join("tmp/browser"))
+}
+
+/// Whether the packages are there that the lock file names: npm has taken it along, and is through.
+fn has_packages() -> bool {
+    let wanted = std::fs::read(root().join(BROWSER_TESTS).join("package-lock.json"));
+    let Ok(folder) = packages_folder() else { return false };
+    let found = std::fs::read(folder.join("installed-package-lock.json"));
+    folder.join("node_modules").is_dir() && wanted.is_ok_and(|wanted| found.is_ok_and(|found| found == wanted))
+}
+
+fn install_packages() -> Result<()> {
+    let folder = packages_folder()?;
+    std::fs::create_dir_all(&folder).context("make the folder of the browser packages")?;
+    for name in ["package.json", "package-lock.json"] {
+        let from = root().join(BROWSER_TESTS).join(name);
+        std::fs::copy(&from, folder.join(name)).with_context(|| format!("copy {}", from.display()))?;
+    }
+    let mut command = program("npm", &["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
+    if succeeds(command.current_dir(&folder))? {
+        let lock = folder.join("package-lock.json");
+        std::fs::copy(lock, folder.join("installed-package-lock.json")).context("note the browser packages")?;
+    } else {
+        eprintln!("xtask: npm could not bring the browser packages");
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,7 +152,7 @@ mod tests {
     #[test]
     fn every_component_says_which_tests_need_it() {
         for component in COMPONENTS {
-            assert!(!component.tests.is_empty() && !component.package.is_empty(), "{}", component.name);
+            assert!(!component.tests.is_empty() && component.debian_package() != Some(""), "{}", component.name);
         }
     }
 }

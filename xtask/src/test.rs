@@ -5,6 +5,7 @@ use crate::component::{self, Component};
 use crate::count::Counts;
 use crate::tidy;
 use anyhow::Result;
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 /// Everything: formatting, tidy, clippy, tests. A step that fails does not hide what later steps find.
@@ -78,7 +79,8 @@ fn run_tests(arguments: &[&str], missing: &[&Component], counts: &mut Counts) ->
         return Ok(false);
     }
     let nextest = works(cargo(&["nextest", "--version"]));
-    let skips: Vec<&str> = missing.iter().flat_map(|component| component.tests).copied().collect();
+    let skips: BTreeSet<&str> = missing.iter().flat_map(|component| component.tests).copied().collect();
+    let skips: Vec<&str> = skips.into_iter().collect();
     let mut runner = cargo(if nextest { &["nextest", "run"] } else { &["test"] });
     let mut passed = watch(runner.args(runner_arguments(arguments, &skips)), |line| counts.add(line))?;
     if arguments.is_empty() {
