@@ -3,6 +3,7 @@
 
 mod admin;
 mod api;
+mod browser;
 mod build_page;
 mod compare_page;
 mod console_page;

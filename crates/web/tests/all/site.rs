@@ -22,6 +22,7 @@ pub(crate) const RESTRICTED: &str = "guest";
 pub(crate) const PASSWORD: &str = "a:b c";
 
 /// A repository that is open.
+#[derive(Debug)]
 pub(crate) struct Site {
     folder: TempDir,
     pub(crate) app: App,
