@@ -50,26 +50,46 @@ pub fn readme<'a>(paths: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
 /// The main binary among the artifacts of a build of `job`.
 ///
 /// It is the single artifact below `bin/`. If there are several, it is the single one of them that is named after the
-/// job: exactly, or up to a dot. If there are none, it is the single package. Artifacts that are dropped do not count.
+/// job: exactly, or up to a dot. If there are none, it is the single package, or of several the single one that is named
+/// after the job. Artifacts that are dropped, and packages of debugging symbols, do not count.
 pub fn main_binary<'a>(job: &str, paths: impl IntoIterator<Item = &'a str>) -> Result<&'a str, NoMainBinary> {
-    let (mut binaries, mut named, mut packages) = (Single::default(), Single::default(), Single::default());
+    let (mut binaries, mut named) = (Single::default(), Single::default());
+    let (mut packages, mut named_packages) = (Single::default(), Single::default());
     for path in paths.into_iter().filter(|path| !is_dropped(path)) {
         if path.starts_with("bin/") {
             binaries.see(path);
             if is_named_after(path, job) {
                 named.see(path);
             }
-        } else if extension(path).is_some_and(|extension| PACKAGE_EXTENSIONS.contains(&extension)) {
+        } else if is_package(path) {
             packages.see(path);
+            if is_package_of(path, job) {
+                named_packages.see(path);
+            }
         }
     }
-    match (binaries, named, packages) {
-        (Single::One(path), _, _) | (Single::Many(_), Single::One(path), _) => Ok(path),
-        (Single::Many(count), Single::None | Single::Many(_), _) => Err(NoMainBinary::Several(count)),
-        (Single::None, _, Single::One(path)) => Ok(path),
-        (Single::None, _, Single::Many(count)) => Err(NoMainBinary::SeveralPackages(count)),
-        (Single::None, _, Single::None) => Err(NoMainBinary::None),
+    match (binaries, named, packages, named_packages) {
+        (Single::One(path), ..) | (Single::Many(_), Single::One(path), ..) => Ok(path),
+        (Single::Many(count), Single::None | Single::Many(_), ..) => Err(NoMainBinary::Several(count)),
+        (Single::None, _, Single::One(path), _) | (Single::None, _, Single::Many(_), Single::One(path)) => Ok(path),
+        (Single::None, _, Single::Many(count), Single::None | Single::Many(_)) => {
+            Err(NoMainBinary::SeveralPackages(count))
+        }
+        (Single::None, _, Single::None, _) => Err(NoMainBinary::None),
     }
+}
+
+/// Whether this is a package that people install; one of debugging symbols is none.
+fn is_package(path: &str) -> bool {
+    let is_for_debugging = ["-dbgsym_", "-dbg_", "-debuginfo-"].iter().any(|mark| base_name(path).contains(mark));
+    !is_for_debugging && extension(path).is_some_and(|extension| PACKAGE_EXTENSIONS.contains(&extension))
+}
+
+/// `hello_2.10-3_amd64.deb` and `hello-2.10.pkg` are packages of the job `hello`; `hello-doc_2.10-3_all.deb` is not.
+fn is_package_of(path: &str, job: &str) -> bool {
+    let Some(rest) = base_name(path).strip_prefix(job) else { return false };
+    let version = rest.strip_prefix(['_', '-']).unwrap_or_default();
+    rest.starts_with('.') || version.starts_with(|character: char| character.is_ascii_digit())
 }
 
 /// `hello`, `hello.hvt` and `hello.hvt.bin` are named after the job `hello`.
@@ -126,6 +146,15 @@ mod tests {
         assert_eq!(choose(&["bin/tool", "bin/hello", "bin/hello-debug"]), Ok("bin/hello"));
         assert_eq!(choose(&["bin/tool", "bin/hello.hvt", "bin/hello.spt"]), Err(NoMainBinary::Several(3)));
         assert_eq!(choose(&["bin/a", "bin/b", "hello.deb"]), Err(NoMainBinary::Several(2)));
+    }
+
+    #[test]
+    fn of_several_packages_the_one_of_the_job_is_taken() {
+        let debs = ["hello-dbgsym_2.10-3_amd64.deb", "hello-doc_2.10-3_all.deb", "hello_2.10-3_amd64.deb"];
+        assert_eq!(main_binary("hello", debs), Ok(debs[2]));
+        assert_eq!(main_binary("other", debs), Err(NoMainBinary::SeveralPackages(2)));
+        assert_eq!(main_binary("other", [debs[0], debs[1]]), Ok(debs[1]));
+        assert_eq!(main_binary("hello", ["hello-2.10.pkg", "hello-data-2.10.pkg"]), Ok("hello-2.10.pkg"));
     }
 
     #[test]

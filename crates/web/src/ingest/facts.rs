@@ -9,7 +9,8 @@ use builder_facts::identity::{
     ArtifactDigest, InputIdentity, Inputs, OutputIdentity, buildinfo_path, input_identity, output_identity,
 };
 use builder_facts::opam::Switch;
-use builder_facts::{artifact_role, solo5, system_packages};
+use builder_facts::solo5::{self, Solo5Error};
+use builder_facts::{artifact_role, system_packages};
 use builder_model::Platform;
 use rusqlite::{OptionalExtension, Transaction, params};
 use std::fs::File;
@@ -182,11 +183,18 @@ impl Subject<'_> {
                 return None;
             }
         };
-        // Most binaries are no unikernels: that they have no notes is nothing to tell.
-        let solo5 = solo5::read(&mut file).ok().and_then(|solo5| {
-            let json = |value: serde_json::Result<String>| value.ok();
-            Some((json(serde_json::to_string(&solo5.manifest))?, json(serde_json::to_string(&solo5.abi))?))
-        });
+        let solo5 = match solo5::read(&mut file) {
+            Ok(solo5) => {
+                let json = |value: serde_json::Result<String>| value.ok();
+                json(serde_json::to_string(&solo5.manifest)).zip(json(serde_json::to_string(&solo5.abi)))
+            }
+            Err(Solo5Error::Read(error)) => {
+                notes.push(format!("{} cannot be read: {error}", artifact.path));
+                return None;
+            }
+            // Most binaries are no unikernels: that they have no notes is nothing to tell.
+            Err(Solo5Error::Elf(_) | Solo5Error::Missing(_) | Solo5Error::Note { .. }) => None,
+        };
         Some(Binary { digest: artifact.digest, solo5 })
     }
 
