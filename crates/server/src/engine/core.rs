@@ -8,9 +8,10 @@ use crate::clock::Clock;
 use builder_model::state::{Change, RunningBuild};
 use builder_model::{BuildId, Platform, ScriptJob};
 use builder_sched::{Act, Decision, Event, LostWhy, Now, Reply, Scheduler, Template, WorkerId};
+use builder_store::StoreError;
 use builder_store::database::{NextUpload, Outbox};
 use builder_store::small::SmallRecord;
-use builder_store::{StoreError, templates};
+use builder_store::templates::{Found, Reading};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,7 +28,7 @@ pub struct Core {
     /// Builds that workers have, with how they are told that their time is over.
     assigned: HashMap<BuildId, oneshot::Sender<()>>,
     /// What was read of templates last.
-    templates: HashMap<Platform, templates::Found>,
+    templates: HashMap<Platform, Reading>,
     /// After a failed save: when time may pass again.
     paused_until: Option<Duration>,
     /// What a scheduler that was built anew wants saved with the next batch.
@@ -370,19 +371,26 @@ impl Core {
     }
 
     fn read_template(&mut self, platform: Platform, pending: &mut Vec<Pending>) {
-        let found = templates::read(&self.parts.config, &platform);
-        if self.templates.get(&platform) == Some(&found) && !self.scheduler.wants_template(&platform) {
+        let known = self.templates.get(&platform);
+        let is_wanted = self.scheduler.wants_template(&platform);
+        if !is_wanted && known.is_some_and(|known| known.is_fresh(&self.parts.config, &platform)) {
             return;
         }
-        let template = match found.clone() {
-            templates::Found::Missing => Template::Missing,
-            templates::Found::Unreadable(why) => {
+        let reading = Reading::of(&self.parts.config, &platform, self.now().wall);
+        let is_known = known.is_some_and(|known| known.found == reading.found);
+        let found = reading.found.clone();
+        self.templates.insert(platform.clone(), reading);
+        if is_known && !is_wanted {
+            return;
+        }
+        let template = match found {
+            Found::Missing => Template::Missing,
+            Found::Unreadable(why) => {
                 tracing::warn!(%platform, "{why}");
                 Template::Unreadable(why)
             }
-            templates::Found::Present(text) => Template::Present(text),
+            Found::Present(text) => Template::Present(text),
         };
-        self.templates.insert(platform.clone(), found);
         let event = Event::TemplateRead { platform, template };
         pending.push(self.decide(Instant::now(), event, None, Subject::Other));
     }
