@@ -83,7 +83,7 @@ pub(crate) fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("builder: {error:#}");
+            eprintln!("builder: {}", builder_daemon::last_words(&error));
             ExitCode::FAILURE
         }
     }

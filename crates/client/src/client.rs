@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::farm::{Farm, Wait};
 use crate::inspect::Artifact;
 use crate::observe::{ConsoleEvent, observe};
-use crate::remote::Remote;
+use builder_model::Remote;
 use builder_model::{BuildId, Outcome, Period, Shown, Timestamp};
 use builder_wire::message::ArtifactRow;
 use builder_wire::session::client::Step;

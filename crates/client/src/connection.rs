@@ -2,7 +2,7 @@
 //! it may come, is the wire crate's session; here are only the bytes and the waiting.
 
 use crate::error::Error;
-use crate::remote::Remote;
+use builder_model::Remote;
 use builder_wire::session::client::{Session, Step};
 use builder_wire::{ClientVersion, Inbox, Message, MessageKind};
 use socket2::{SockRef, TcpKeepalive};

@@ -1,7 +1,7 @@
 //! What can go wrong between a client and its server.
 
-use crate::remote::Remote;
 use builder_model::BuildId;
+use builder_model::Remote;
 use builder_wire::session::client::Violation;
 use builder_wire::{ClientVersion, DecodeError, FrameError};
 use std::io;

@@ -15,8 +15,8 @@ mod error;
 mod farm;
 pub mod inspect;
 mod observe;
-mod remote;
 
+pub use builder_model::{Remote, RemoteError};
 pub use builds::{BuildFilter, EndedBuild, WaitingUpload};
 pub use client::Client;
 pub use connection::{ANSWER_SECONDS_MAX, ARTIFACTS_SECONDS_MAX, CONNECT_SECONDS_MAX, HELLO_SECONDS_MAX};
@@ -24,4 +24,3 @@ pub use console_text::nanoseconds_text;
 pub use error::Error;
 pub use farm::{Farm, Queue, Running};
 pub use observe::ConsoleEvent;
-pub use remote::{Remote, RemoteError};

@@ -40,6 +40,16 @@ pub fn start_logging(filter: Option<&str>, default: &str, colours: Colours) {
         .init();
 }
 
+/// An error as it shows itself, behind its context where it has one. What lies below is part of its text already, before
+/// the hint.
+pub fn last_words(error: &anyhow::Error) -> String {
+    let is_context = error.is::<String>() || error.is::<&str>();
+    match error.chain().nth(1) {
+        Some(cause) if is_context => format!("{error}: {cause}"),
+        Some(_) | None => error.to_string(),
+    }
+}
+
 /// Whether a socket for all addresses of IPv6 takes those of IPv4 as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ipv6 {
@@ -140,5 +150,17 @@ mod tests {
         let only = listen(anywhere, Ipv6::Only).unwrap();
         let port = only.local_addr().unwrap().port();
         assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_err());
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot read /x: {0}\nhint: look at its owner")]
+    struct Told(#[from] io::Error);
+
+    #[test]
+    fn last_words_repeat_nothing() {
+        let missing = || io::Error::from(io::ErrorKind::PermissionDenied);
+        assert_eq!(last_words(&Told(missing()).into()), "cannot read /x: permission denied\nhint: look at its owner");
+        let error = Err::<(), _>(missing()).context("cannot read /x").unwrap_err();
+        assert_eq!(last_words(&error), "cannot read /x: permission denied");
     }
 }

@@ -5,18 +5,22 @@
 
 pub mod artifact;
 pub mod build;
+pub mod duration;
 pub mod job;
 pub mod limits;
 pub mod name;
 pub mod outcome;
+pub mod remote;
 pub mod shown;
 pub mod state;
 pub mod time;
 
 pub use artifact::{ArtifactPath, ArtifactPathError};
 pub use build::{BuildId, BuildIdError};
+pub use duration::{DurationError, parse_duration};
 pub use job::{Job, Period, ScriptJob, TemplatedJob};
 pub use name::{JobName, NameError, PackageName, Platform};
 pub use outcome::Outcome;
+pub use remote::{Remote, RemoteError};
 pub use shown::Shown;
 pub use time::{Timestamp, TimestampError};

@@ -4,7 +4,7 @@ use crate::settings::{KEEP_UPLOADED, Settings};
 use crate::start::Server;
 use anyhow::{Context, bail};
 use builder_daemon::{Colours, Ipv6, StopSignals};
-use builder_model::limits;
+use builder_model::{limits, parse_duration};
 use builder_store::database::Store;
 use builder_store::{Folder, StoreError, state_file};
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -235,10 +235,10 @@ impl FromStr for Span {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        scaled(text, &[("s", 1), ("m", 60), ("h", 3600), ("d", 86_400), ("w", 604_800)])
-            .filter(|seconds| *seconds > 0)
-            .map(|seconds| Self(Duration::from_secs(seconds)))
-            .ok_or_else(|| format!("{text:?} is not a duration such as 90s, 30m, 2h or 7d"))
+        let is_bare = text.bytes().all(|byte| byte.is_ascii_digit());
+        let parsed = if is_bare { parse_duration(&format!("{text}s")) } else { parse_duration(text) };
+        let positive = parsed.ok().filter(|span| !span.is_zero());
+        positive.map(Self).ok_or_else(|| format!("{text:?} is not a duration such as 90s, 30m, 2h or 7d"))
     }
 }
 
@@ -291,19 +291,9 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("builder-server: {}", last_words(&error));
+            eprintln!("builder-server: {}", builder_daemon::last_words(&error));
             ExitCode::FAILURE
         }
-    }
-}
-
-/// An error as it shows itself, behind its context where it has one. What lies below is part of its text already, before
-/// the hint.
-fn last_words(error: &anyhow::Error) -> String {
-    let is_context = error.is::<String>() || error.is::<&str>();
-    match error.chain().nth(1) {
-        Some(cause) if is_context => format!("{error}: {cause}"),
-        Some(_) | None => error.to_string(),
     }
 }
 
@@ -427,17 +417,6 @@ mod tests {
             let flags = cli.flags.or(toml::from_str(file).unwrap());
             assert_eq!(flags.addresses(), [expected.parse().unwrap()], "{file}");
         }
-    }
-
-    #[test]
-    fn last_words_repeat_nothing() {
-        let missing = || std::io::Error::from(std::io::ErrorKind::PermissionDenied);
-        let cause = StoreError::Io { action: "read", path: "/x".into(), source: missing() };
-        let expected = cause.to_string();
-        assert_eq!(last_words(&cause.into()), expected);
-        assert!(expected.ends_with("\nhint: it must belong to the user that runs builder-server"), "{expected}");
-        let error = Err::<(), _>(missing()).context("cannot read /x").unwrap_err();
-        assert_eq!(last_words(&error), "cannot read /x: permission denied");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::signals;
 use crate::worker::{GRACE_DEFAULT, Settings, run};
 use crate::{Remote, supervisor};
 use anyhow::Context;
-use builder_model::Platform;
+use builder_model::{Platform, parse_duration};
 use clap::{CommandFactory, FromArgMatches, Parser};
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -123,42 +123,9 @@ fn work(arguments: &Arguments) -> anyhow::Result<()> {
     run(&settings, &stop).map(drop).map_err(|error| anyhow::Error::msg(error.to_string()))
 }
 
-/// A whole number and its unit: `500ms`, `90s`, `30m`, `2h` or `1d`.
-///
-/// # Errors
-///
-/// A sentence that says what is expected.
-pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    let error = || "expected a whole number with a unit, such as 500ms, 90s, 30m, 2h or 1d".to_owned();
-    let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(error)?;
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().map_err(|_| error())?;
-    let milliseconds = match unit {
-        "ms" => 1,
-        "s" => 1000,
-        "m" | "min" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => return Err(error()),
-    };
-    number.checked_mul(milliseconds).map(Duration::from_millis).ok_or_else(error)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn durations_need_a_unit() {
-        for (text, milliseconds) in
-            [("500ms", 500), ("90s", 90_000), ("30m", 1_800_000), ("2h", 7_200_000), ("1d", 86_400_000), ("0s", 0)]
-        {
-            assert_eq!(parse_duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
-        }
-        for bad in ["", "90", "s", "-1s", "1.5h", "1 h", "1w", "99999999999999999999s", "18446744073709551615d"] {
-            assert!(parse_duration(bad).is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn the_command_line_is_consistent() {

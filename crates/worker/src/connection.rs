@@ -5,17 +5,15 @@
 use crate::error::Error;
 use crate::signals::Stop;
 use crate::wait;
-use builder_model::{BuildId, ScriptJob};
+use builder_model::{BuildId, Remote, ScriptJob};
 use builder_wire::session::client::WORKER_HELLO;
 use builder_wire::session::worker::{Session, Step};
 use builder_wire::{Inbox, Message};
 use nix::errno::Errno;
 use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
-use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 /// How long one address may take to accept a connection.
@@ -32,45 +30,6 @@ const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 /// and after this many questions without an answer it is gone.
 const KEEPALIVE_PROBES: u32 = 4;
-
-/// Where the server is: a name or an address, and a port.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Remote {
-    host: String,
-    port: u16,
-}
-
-/// A text that is no place of a server.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a server: expected HOST:PORT such as 127.0.0.1:1234, farm.example.org:1234 or [::1]:1234")]
-pub struct RemoteError(String);
-
-impl FromStr for Remote {
-    type Err = RemoteError;
-
-    fn from_str(text: &str) -> Result<Self, RemoteError> {
-        let error = || RemoteError(text.to_owned());
-        let (host, port) = text.rsplit_once(':').ok_or_else(error)?;
-        let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-        let host = bare.unwrap_or(host);
-        let port = port.parse().map_err(|_| error())?;
-        let is_bare_ipv6 = bare.is_none() && host.contains(':');
-        if host.is_empty() || port == 0 || is_bare_ipv6 || host.contains(['[', ']', '/', ' ']) {
-            return Err(error());
-        }
-        Ok(Self { host: host.to_owned(), port })
-    }
-}
-
-impl fmt::Display for Remote {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{}:{}", self.host, self.port)
-        }
-    }
-}
 
 /// A connection on which a job is requested, run and handed in.
 pub(crate) struct Connection<'a> {
@@ -98,7 +57,7 @@ enum Next {
 impl<'a> Connection<'a> {
     /// Connects and says hello; the server has answered when this comes back.
     pub(crate) fn open(remote: &Remote, stop: &'a Stop) -> Result<Self, Error> {
-        let resolved = (remote.host.as_str(), remote.port).to_socket_addrs();
+        let resolved = (remote.host(), remote.port()).to_socket_addrs();
         let addresses = resolved.map_err(|source| Error::Resolve { remote: remote.clone(), source })?;
         let mut failure = io::Error::new(io::ErrorKind::NotFound, "it has no address");
         for address in addresses {
@@ -271,26 +230,5 @@ fn connect(address: SocketAddr, stop: &Stop) -> io::Result<TcpStream> {
     match socket.take_error()? {
         Some(error) => Err(error),
         None => Ok(socket.into()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn servers_as_people_write_them() {
-        for (text, host, port) in [
-            ("127.0.0.1:1234", "127.0.0.1", 1234),
-            ("farm.example.org:1", "farm.example.org", 1),
-            ("[::1]:65535", "::1", 65535),
-        ] {
-            let remote: Remote = text.parse().unwrap();
-            assert_eq!(remote, Remote { host: host.to_owned(), port });
-            assert_eq!(remote.to_string(), text);
-        }
-        for bad in ["", "host", ":1234", "host:", "host:0", "host:65536", "::1:1234", "[::1]", "[::1:1234", "a b:1"] {
-            assert!(bad.parse::<Remote>().is_err(), "{bad}");
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! What can end a worker.
 
-use crate::connection::Remote;
+use builder_model::Remote;
 use builder_wire::session::worker::Violation;
 use builder_wire::{DecodeError, FrameError};
 use std::io;

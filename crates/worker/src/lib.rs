@@ -22,7 +22,7 @@ mod sys;
 mod wait;
 mod worker;
 
-pub use connection::Remote;
+pub use builder_model::Remote;
 pub use error::Error;
 pub use processes::Orphans;
 pub use signals::Stop;

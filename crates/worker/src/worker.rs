@@ -1,13 +1,13 @@
 //! The life of a worker: connect, take a job, run it; with a loop, again and again, patient with a server that is away.
 
-use crate::connection::{Connection, Remote};
+use crate::connection::Connection;
 use crate::error::Error;
 use crate::folder::{Folder, random};
 use crate::job;
 use crate::processes::Orphans;
 use crate::signals::Stop;
 use crate::standby::Standby;
-use builder_model::Platform;
+use builder_model::{Platform, Remote};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 

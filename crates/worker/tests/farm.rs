@@ -80,7 +80,7 @@ fn mistakes_on_the_command_line_are_errors_like_others() {
     }
     let ended = Worker::start_at("nowhere", "test-1", &[]).end();
     assert_eq!(ended.status, Some(124));
-    assert!(ended.stderr.contains("\"nowhere\" is not a server: expected HOST:PORT"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("\"nowhere\" is not HOST:PORT: the port is missing"), "{}", ended.stderr);
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! The command lines, from which help, man pages and completions are made.
 
 use crate::commands;
-use crate::remote::{DEFAULT, Remote};
+use builder_model::Remote;
+use builder_model::remote::DEFAULT;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 
 /// How results are printed.

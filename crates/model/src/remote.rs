@@ -21,7 +21,7 @@ pub struct RemoteError {
 }
 
 /// Where a server listens unless told otherwise.
-pub(crate) const DEFAULT: &str = "127.0.0.1:1234";
+pub const DEFAULT: &str = "127.0.0.1:1234";
 
 impl Remote {
     /// The host: a name, an IPv4 address, or an IPv6 address without its brackets.
