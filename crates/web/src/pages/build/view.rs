@@ -169,6 +169,9 @@ impl<'a> BuildPage<'a> {
     }
 }
 
+/// Characters of a reason that stand in the headline; the whole is among the facts.
+const REASON_SHOWN_MAX: usize = 200;
+
 /// How the build ended, in words.
 fn result(outcome: &Outcome) -> String {
     match outcome {
@@ -179,7 +182,11 @@ fn result(outcome: &Outcome) -> String {
             None => format!("failed: ended by signal {number}"),
         },
         Outcome::Stopped(number) => format!("failed: stopped by signal {number}"),
-        Outcome::Aborted(reason) => format!("failed: aborted, {}", String::from_utf8_lossy(reason)),
+        Outcome::Aborted(reason) => {
+            let reason = String::from_utf8_lossy(reason);
+            let more = if reason.chars().nth(REASON_SHOWN_MAX).is_some() { "…" } else { "" };
+            format!("failed: aborted, {}{more}", reason.chars().take(REASON_SHOWN_MAX).collect::<String>())
+        }
     }
 }
 
