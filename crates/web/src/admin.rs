@@ -9,6 +9,8 @@ mod check;
 mod extract_build;
 mod folder;
 mod gc;
+mod hook_retry;
+mod hooks;
 mod job_remove;
 mod man;
 mod migrate;
@@ -99,6 +101,8 @@ fn run(cli: Cli, screen: &mut Screen) -> anyhow::Result<Exit> {
         Command::ExtractBuild(command) => command.run(common, screen),
         Command::Backup(command) => command.run(common, screen),
         Command::CheckBackup(command) => command.run(screen),
+        Command::Hooks(command) => command.run(common, screen),
+        Command::HookRetry(command) => command.run(common, screen),
         Command::Completions(command) => command.run(screen),
         Command::Man(command) => command.run(),
     }

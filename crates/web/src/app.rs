@@ -117,6 +117,11 @@ impl App {
         self.0.uploaded.notify_one();
     }
 
+    /// Tells of builds that were stored; for the one task that runs hooks.
+    pub(crate) fn uploads(&self) -> &Notify {
+        &self.0.uploaded
+    }
+
     /// The time of this machine.
     pub(crate) fn now(&self) -> SystemTime {
         SystemTime::now()

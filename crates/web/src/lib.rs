@@ -17,6 +17,7 @@ pub mod depot;
 pub mod digest;
 pub mod error;
 pub(crate) mod feeds;
+pub(crate) mod hooks;
 pub mod http;
 pub mod ingest;
 pub(crate) mod json;

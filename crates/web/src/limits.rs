@@ -59,6 +59,32 @@ pub const REFUSED_BODY_BYTES_MAX: usize = 4 << 20;
 pub const REFUSED_BODY_WAIT: Duration = Duration::from_secs(5);
 /// How long open requests may go on when the server is asked to stop.
 pub const STOP_WAIT: Duration = Duration::from_secs(10);
+/// Hooks and webhooks that run at once; those of one target run one after the other.
+pub const HOOKS_AT_ONCE_MAX: usize = 4;
+/// Scripts in the folder of hooks; further ones, by name, are passed over.
+pub const HOOK_SCRIPTS_MAX: usize = 64;
+/// How often a hook that fails is tried before it is given up.
+pub const HOOK_TRIES_MAX: i64 = 5;
+/// The pause after the first failure of a hook; it grows fourfold with each further one.
+pub const HOOK_PAUSE_MIN: Duration = Duration::from_secs(30);
+/// The longest pause between two tries of a hook.
+pub const HOOK_PAUSE_MAX: Duration = Duration::from_secs(3600);
+/// How long a hook that has to end may take to do so by itself.
+pub const HOOK_END_WAIT: Duration = Duration::from_secs(5);
+/// How much of what a hook prints is kept, in bytes: the end of it.
+pub const HOOK_LOG_BYTES_MAX: usize = 64 << 10;
+/// How long a webhook may take, from the name of its host to the answer.
+pub const WEBHOOK_DURATION_MAX: Duration = Duration::from_secs(10);
+/// How much of the answer to a webhook is kept, in bytes.
+pub const WEBHOOK_ANSWER_BYTES_MAX: u64 = 1 << 10;
+/// How often the hooks that are due are looked for when nothing tells of them.
+pub const HOOKS_LOOK_INTERVAL: Duration = Duration::from_secs(2);
+/// How long the runs of hooks that went well are kept.
+pub const HOOK_RUNS_KEPT: Duration = Duration::from_secs(30 * 86_400);
+/// How long the runs of hooks that were given up are kept.
+pub const HOOK_FAILURES_KEPT: Duration = Duration::from_secs(365 * 86_400);
+/// Runs of hooks that are forgotten in one transaction.
+pub const HOOK_RUNS_FORGOTTEN_AT_ONCE_MAX: i64 = 1_000;
 /// Files that are put together while they are sent, such as archives, at once.
 pub const MAKING_AT_ONCE_MAX: usize = 16;
 /// Faults that `builder-db check` shows; further ones are counted.

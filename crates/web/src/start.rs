@@ -54,7 +54,8 @@ impl Repository {
         let router = crate::http::router(app.clone());
         let tasks = vec![
             tokio::spawn(crate::http::serve(sockets, router, stopped(stopping.clone()))),
-            tokio::spawn(derive_all(app.clone(), stopping)),
+            tokio::spawn(derive_all(app.clone(), stopping.clone())),
+            tokio::spawn(crate::hooks::run(app.clone(), stopping)),
         ];
         Ok(Self { app, addresses, stop, tasks, _lock: lock })
     }

@@ -1,8 +1,9 @@
 //! The command line of `builder-db`.
 
 use crate::admin::{
-    access, backup, check, extract_build, gc, job_remove, man, migrate, pins, token_add, token_list, token_remove,
-    user_add, user_disable, user_list, user_remove, user_update, vacuum, verify_cache_dir, verify_input_id,
+    access, backup, check, extract_build, gc, hook_retry, hooks, job_remove, man, migrate, pins, token_add, token_list,
+    token_remove, user_add, user_disable, user_list, user_remove, user_update, vacuum, verify_cache_dir,
+    verify_input_id,
 };
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -104,6 +105,8 @@ pub(crate) enum Command {
     ExtractBuild(extract_build::ExtractBuild),
     Backup(backup::Backup),
     CheckBackup(backup::CheckBackup),
+    Hooks(hooks::Hooks),
+    HookRetry(hook_retry::HookRetry),
     Completions(man::Completions),
     Man(man::Man),
 }

@@ -168,8 +168,10 @@ CREATE TABLE repository_pin (
 ) WITHOUT ROWID;
 
 -- Hooks and webhooks, as they are due and as they went. Times are milliseconds since 1970.
---   event: 'upload', 'failure' or 'output-changed'; state: 'waiting', 'running', 'done', 'failed'
---   target: the file name of a hook, or the address of a webhook
+--   kind: 'hook' or 'webhook'; event: 'upload', 'failure' or 'output-changed'
+--   target: the file name of a hook, or the address of a webhook without user and password
+--   state: 'waiting', 'running', 'done', 'failed'
+--   tries, started, finished, status, log: of the last try; the exit status, as a shell has it, or that of HTTP
 CREATE TABLE repository_hook_run (
     id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
     build INTEGER NOT NULL REFERENCES build(id) ON DELETE CASCADE,

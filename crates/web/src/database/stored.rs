@@ -64,6 +64,12 @@ pub fn by_uuid(connection: &Connection, uuid: &BuildId) -> rusqlite::Result<Opti
     connection.prepare_cached(&text)?.query_row([uuid.to_string()], build).optional()
 }
 
+/// The build in this row.
+pub fn by_row(connection: &Connection, row: i64) -> rusqlite::Result<Option<StoredBuild>> {
+    let text = format!("SELECT {BUILD} WHERE b.id = ?1");
+    connection.prepare_cached(&text)?.query_row([row], build).optional()
+}
+
 /// The newest good build of a job with a main binary, or, where the job has none such, the newest good one; of one
 /// platform where that is given.
 pub fn latest(connection: &Connection, job: &str, platform: Option<&str>) -> rusqlite::Result<Option<StoredBuild>> {

@@ -9,6 +9,7 @@ use crate::database::columns::{outcome_from_columns, outcome_to_columns, time_to
 use crate::depot::{Depot, make_folder, sync_folder};
 use crate::digest::Digest;
 use crate::error::{Tried, WebError};
+use crate::hooks::{Fresh, Scripts, enqueue};
 use crate::name::Name;
 use builder_facts::artifact_role;
 use builder_model::{BuildId, Outcome, Timestamp};
@@ -66,6 +67,7 @@ pub(crate) fn store(app: &App, sender: &Sender, incoming: Incoming) -> Result<St
     }
     let main = main_binary(&incoming);
     let facts = derive_facts(&incoming, main);
+    let scripts = Scripts::list(app.settings());
     sync_staging(&incoming)?;
     // From here on nothing that is counted on may be removed, and no other upload may move files of the same build.
     let _turn = app.commit_turn();
@@ -80,7 +82,7 @@ pub(crate) fn store(app: &App, sender: &Sender, incoming: Incoming) -> Result<St
     move_files(depot, &incoming, &fresh)?;
     let row = app.database().write(|transaction| {
         let failed = |error| ReceiveError::Own(app.database().failed(error));
-        insert(transaction, app, sender, &incoming, main, &facts).map_err(failed)
+        insert(transaction, app, sender, &incoming, main, &facts, &scripts).map_err(failed)
     });
     if row.is_err() {
         // Nobody else moves files in this turn, and what is taken back no build has.
@@ -226,6 +228,7 @@ fn insert(
     incoming: &Incoming,
     main_binary: Option<usize>,
     facts: &Facts,
+    scripts: &Scripts,
 ) -> rusqlite::Result<i64> {
     let job = job_row(transaction, &incoming.job)?;
     let build = insert_build(transaction, sender, incoming, job, facts)?;
@@ -243,9 +246,12 @@ fn insert(
             insert_artifact(artifact)?;
         }
     }
-    let received = Timestamp::from(app.now()).milliseconds();
-    facts.insert(transaction, build, Some((incoming.record, received)))?;
-    if incoming.outcome == Outcome::Exited(0) && is_newest_good(transaction, job, build)? {
+    let now = Timestamp::from(app.now());
+    facts.insert(transaction, build, Some((incoming.record, now.milliseconds())))?;
+    let is_good = incoming.outcome == Outcome::Exited(0);
+    let fresh = Fresh { row: build, job: &incoming.job, is_good, has_main_binary: main_binary.is_some(), now };
+    enqueue(transaction, app.settings(), scripts, fresh)?;
+    if is_good && is_newest_good(transaction, job, build)? {
         describe_job(transaction, job, incoming.readme.as_deref(), facts)?;
     }
     Ok(build)

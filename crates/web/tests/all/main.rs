@@ -10,6 +10,7 @@ mod console_page;
 mod crashes;
 mod feeds;
 mod files;
+mod hooks;
 mod operation;
 mod original;
 mod pages;
