@@ -52,6 +52,16 @@ const COMPONENTS: &[Component] = &[
     Component { name: "Node.js", found: || in_path("node"), source: Source::Debian("nodejs"), tests: &["chromium"] },
     Component { name: "npm", found: || in_path("npm"), source: Source::Debian("npm"), tests: &["chromium"] },
     Component { name: "browser packages", found: has_packages, source: Source::Npm, tests: &["chromium"] },
+    // The hook scripts that are shipped read the database with the one and make packages with the others.
+    Component { name: "sqlite3", found: || in_path("sqlite3"), source: Source::Debian("sqlite3"), tests: &["sqlite3"] },
+    Component { name: "dpkg-deb", found: || in_path("dpkg-deb"), source: Source::Debian("dpkg"), tests: &["dpkg_deb"] },
+    Component { name: "jq", found: || in_path("jq"), source: Source::Debian("jq"), tests: &["jq"] },
+    Component {
+        name: "shellcheck",
+        found: || in_path("shellcheck"),
+        source: Source::Debian("shellcheck"),
+        tests: &["shellcheck"],
+    },
 ];
 
 fn in_path(name: &str) -> bool {

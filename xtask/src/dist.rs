@@ -114,6 +114,7 @@ fn gather(binaries: &Path, stage: &Path) -> Result<()> {
     for document in DOCS {
         copy(&root().join(document), &stage.join("share/doc/builder").join(document))?;
     }
+    copy(&root().join("packaging/hooks"), &stage.join("share/builder-web/hooks"))?;
     copy(&root().join("packaging/systemd"), &stage.join("lib/systemd/system"))
 }
 

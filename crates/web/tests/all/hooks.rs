@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tower::ServiceExt as _;
 
+mod shipped;
 mod told;
 
 /// A repository that runs, and the data folder under it.
