@@ -41,7 +41,8 @@ pub fn treemap(app: &App, build: &StoredBuild) -> Result<Option<Visualization>, 
     }
 }
 
-fn newest(app: &App, kind: &str, of: Digest) -> Result<Option<Visualization>, WebError> {
+/// The visualization of this kind of this content, made by the newest tool.
+pub fn newest(app: &App, kind: &str, of: Digest) -> Result<Option<Visualization>, WebError> {
     let cache = app.depot().cache();
     let entries = match std::fs::read_dir(&cache) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),

@@ -3,7 +3,8 @@
 //! A build is good when its script exited with 0; only good builds are shown as related, and only a good build is
 //! judged. The output of a build of which nothing was derived yet is that of its main binary.
 
-use crate::database::build::{Build, COLUMNS, Derived, TABLES, from_row};
+use crate::database::build::{Build, COLUMNS, Derived, TABLES, by_id, from_row};
+use crate::database::stored;
 use crate::digest::Digest;
 use crate::limits::RELATED_COUNTED_MAX;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -97,7 +98,7 @@ fn some(connection: &Connection, ids: Vec<i64>, shown: usize) -> rusqlite::Resul
 
 /// Builds of the same job to compare with; those on other platforms are at most `platforms`.
 pub(crate) fn neighbours(connection: &Connection, build: &Build, platforms: usize) -> rusqlite::Result<Neighbours> {
-    let latest = latest(connection, build.job_id, &build.platform)?.filter(|latest| latest.id != build.id);
+    let latest = latest(connection, build, &build.platform)?.filter(|latest| latest.id != build.id);
     let (later_different, earlier_different) = match output_of(connection, build)? {
         Some(output) if build.outcome.is_success() => (
             different(connection, build, &output, Direction::Later)?,
@@ -110,26 +111,15 @@ pub(crate) fn neighbours(connection: &Connection, build: &Build, platforms: usiz
     let names = statement
         .query_map(params![build.job_id, build.platform, platforms], |row| crate::database::build::text(row, 0))?
         .collect::<rusqlite::Result<Vec<_>>>()?;
-    let others = names.iter().map(|platform| self::latest(connection, build.job_id, platform));
+    let others = names.iter().map(|platform| self::latest(connection, build, platform));
     let other_platforms = others.filter_map(Result::transpose).collect::<rusqlite::Result<_>>()?;
     Ok(Neighbours { latest, later_different, earlier_different, other_platforms })
 }
 
 /// The newest good build of a job on a platform that has a main binary; if none has one, the newest good build.
-fn latest(connection: &Connection, job: i64, platform: &str) -> rusqlite::Result<Option<Build>> {
-    let with_binary = format!(
-        "SELECT {COLUMNS} FROM {TABLES} WHERE b.job = ?1 AND b.platform = ?2 AND b.result_code = 0 \
-         AND b.main_binary IS NOT NULL ORDER BY b.start_d DESC, b.start_ps DESC LIMIT 1"
-    );
-    let any = format!(
-        "SELECT {COLUMNS} FROM {TABLES} WHERE b.job = ?1 AND b.platform = ?2 AND b.result_code = 0 \
-         ORDER BY b.start_d DESC, b.start_ps DESC LIMIT 1"
-    );
-    let find = |query: &str| connection.prepare_cached(query)?.query_row(params![job, platform], from_row).optional();
-    match find(&with_binary)? {
-        Some(build) => Ok(Some(build)),
-        None => find(&any),
-    }
+fn latest(connection: &Connection, build: &Build, platform: &str) -> rusqlite::Result<Option<Build>> {
+    let found = stored::latest(connection, &build.job, Some(platform))?;
+    found.map(|found| by_id(connection, found.row)).transpose()
 }
 
 fn output_of(connection: &Connection, build: &Build) -> rusqlite::Result<Option<Digest>> {

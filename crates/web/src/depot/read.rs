@@ -4,7 +4,7 @@
 use crate::depot::Depot;
 use crate::digest::Digest;
 use crate::limits::FACTS_BYTES_MAX;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read};
 
 /// Why an artifact could not be read into memory.
@@ -35,16 +35,5 @@ impl Depot {
                 Err(if error.kind() == io::ErrorKind::NotFound { Unreadable::Missing } else { Unreadable::Io(error) })
             }
         }
-    }
-
-    /// Whether a hook made a visualization of this kind of the artifact, with any version of its tool.
-    pub(crate) fn has_visualization(&self, kind: &str, of: &Digest) -> bool {
-        let Ok(folders) = fs::read_dir(self.cache()) else { return false };
-        let file = format!("{of}.html");
-        folders.filter_map(Result::ok).any(|folder| {
-            let name = folder.file_name();
-            let version = name.to_str().and_then(|name| name.strip_prefix(kind)?.strip_prefix('_'));
-            version.is_some_and(|version| version.parse::<u64>().is_ok()) && folder.path().join(&file).is_file()
-        })
     }
 }

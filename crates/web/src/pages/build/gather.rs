@@ -9,6 +9,7 @@ use crate::http::Refusal;
 use crate::http::paging::Paging;
 use crate::json::build::Shown;
 use crate::limits::{HOOK_RUNS_SHOWN_MAX, PACKAGES_SHOWN_MAX, PLATFORMS_SHOWN_MAX, RELATED_SHOWN_MAX};
+use crate::visualization::newest;
 use builder_facts::artifact_role::base_name;
 use builder_facts::solo5::{Abi, Manifest};
 use builder_facts::{KeyValues, environment, system_packages};
@@ -81,7 +82,8 @@ pub(super) fn gather(app: &App, uuid: &BuildId, paging: Paging, hooks: Hooks) ->
     }
     let manifest = rows.binary_notes.solo5_manifest.and_then(|json| serde_json::from_str(&json).ok());
     let abi = rows.binary_notes.solo5_abi.and_then(|json| serde_json::from_str(&json).ok());
-    let is_there = |kind, of: Option<Digest>| of.is_some_and(|of| app.depot().has_visualization(kind, &of));
+    // A cache that cannot be read is no reason to show less than there is; the log of the route says more.
+    let is_there = |kind, of: Option<Digest>| of.is_some_and(|of| matches!(newest(app, kind, of), Ok(Some(_))));
     Ok(Some(Gathered {
         has_dependencies: is_there("dependencies", rows.switch),
         has_treemap: is_there("treemap", rows.debug),
