@@ -92,7 +92,7 @@ fn newest_of_each(
 }
 
 fn some(connection: &Connection, ids: Vec<i64>, shown: usize) -> rusqlite::Result<Related> {
-    let builds = ids.iter().take(shown).map(|id| crate::database::build::by_id(connection, *id));
+    let builds = ids.iter().take(shown).map(|id| by_id(connection, *id));
     Ok(Related { builds: builds.collect::<rusqlite::Result<_>>()?, count: ids.len().try_into().unwrap_or(u64::MAX) })
 }
 
