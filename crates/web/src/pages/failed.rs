@@ -16,6 +16,9 @@ use axum::extract::State;
 use axum::response::Response;
 use http::Uri;
 
+/// The feed of the same.
+const FEED: &str = "/failed-builds/feed.atom";
+
 #[derive(Template)]
 #[template(path = "failed.html")]
 struct FailedPage<'a> {
@@ -60,7 +63,7 @@ fn html(app: &App, part: &Part, platform: Option<&str>, paging: Paging) -> Resul
             words: ["Newer failures", "Older failures"],
         },
     };
-    render(app, &Layout::new(title).here("Failed builds"), &page)
+    render(app, &Layout::new(title).here("Failed builds").feed("Failed builds", FEED), &page)
 }
 
 impl Listed {

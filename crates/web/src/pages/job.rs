@@ -149,6 +149,7 @@ struct JobPage<'a> {
     other_address: String,
     latest_address: String,
     latest_binary_address: String,
+    feed_address: String,
     readme: Option<String>,
     pager: Pager,
 }
@@ -209,6 +210,7 @@ impl View<'_> {
             },
             latest_address: latest(""),
             latest_binary_address: latest("/main-binary"),
+            feed_address: link::job_feed(&job.name),
             readme: job.readme.as_deref().map(markdown::readme_html),
             pager: Pager {
                 before: self.paging.before().map(|it| format!("{}{}", self.here(), it.query(JOB_BUILDS, platform))),
@@ -226,6 +228,7 @@ impl View<'_> {
             }
             None => layout.here(format!("Job {}", job.name)),
         };
+        layout = layout.feed(format!("Builds of {}", job.name), link::job_feed(&job.name));
         render(app, &layout, &page)
     }
 }

@@ -18,7 +18,6 @@ pub(crate) struct Layout {
     query: String,
     wide: bool,
     styles: Vec<&'static Inline>,
-    scripts: Vec<&'static Inline>,
 }
 
 #[derive(Debug)]
@@ -58,30 +57,20 @@ impl Layout {
     }
 
     /// A feed that readers find by themselves.
-    #[allow(dead_code, reason = "pages that use it are on their way")]
     pub(crate) fn feed(mut self, label: impl Into<String>, address: impl Into<String>) -> Self {
         self.feeds.push(Feed { label: label.into(), address: address.into() });
         self
     }
 
     /// Uses the whole width of the window, as a console does.
-    #[allow(dead_code, reason = "pages that use it are on their way")]
     pub(crate) fn wide(mut self) -> Self {
         self.wide = true;
         self
     }
 
     /// A further style.
-    #[allow(dead_code, reason = "pages that use it are on their way")]
     pub(crate) fn style(mut self, style: &'static Inline) -> Self {
         self.styles.push(style);
-        self
-    }
-
-    /// A further script, at the end of the document.
-    #[allow(dead_code, reason = "pages that use it are on their way")]
-    pub(crate) fn script(mut self, script: &'static Inline) -> Self {
-        self.scripts.push(script);
         self
     }
 }
@@ -111,7 +100,7 @@ pub(crate) fn render(app: &App, layout: &Layout, content: &impl Template) -> Res
         document.render()
     });
     match rendered {
-        Ok(html) => Ok(Page::html(html, policy(&layout.styles, &layout.scripts))),
+        Ok(html) => Ok(Page::html(html, policy(&layout.styles))),
         Err(error) => {
             tracing::error!("cannot render the page {:?}: {error}", layout.title);
             Err(Refusal::Broken)

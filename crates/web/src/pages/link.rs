@@ -34,6 +34,11 @@ pub(crate) fn job_failed(name: &str, platform: Option<&str>) -> String {
     format!("/job/{}/failed{}", segment(name), query(platform))
 }
 
+/// The feed of a job.
+pub(crate) fn job_feed(name: &str) -> String {
+    format!("/job/{}/feed.atom", segment(name))
+}
+
 /// The page of a build.
 pub(crate) fn build(job: &str, uuid: impl Display) -> String {
     format!("/job/{}/build/{uuid}", segment(job))
