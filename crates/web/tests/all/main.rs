@@ -8,6 +8,7 @@ mod build_page;
 mod compare_page;
 mod console_page;
 mod crashes;
+mod documented;
 mod feeds;
 mod files;
 mod hooks;
