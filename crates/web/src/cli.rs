@@ -1,6 +1,8 @@
 //! The command line of builder-web.
 
+use crate::app::App;
 use crate::config::Config;
+use crate::mirror::{self, Options, Report, Step};
 use crate::settings::{EXPIRED_DAYS, Settings};
 use crate::start::Repository;
 use builder_daemon::{Colours, Ipv6, StopSignals};
@@ -16,6 +18,7 @@ Examples:
   builder-db migrate --datadir /var/lib/builder-web      make an empty repository
   builder-web --datadir /var/lib/builder-web --configdir /etc/builder-web
   builder-web --host :: --port 8080
+  builder-web mirror https://builds.robur.coop --datadir /var/lib/builder-web --job hello
 
 Configuration: CONFIGDIR/builder-web.toml may hold
   host = \"::\"                    port = 8080
@@ -69,6 +72,10 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Copy builds from another instance, the original's or ours, into a data folder that no server uses
+    ///
+    /// Builds that are here already are not fetched again: run it as often as you like.
+    Mirror(MirrorArguments),
     /// Write a completion script for a shell to standard output
     #[command(hide = true)]
     Completions {
@@ -81,6 +88,21 @@ enum Command {
         /// Which folder
         dir: PathBuf,
     },
+}
+
+#[derive(Debug, clap::Args)]
+struct MirrorArguments {
+    /// The address of the other instance, such as https://builds.robur.coop
+    url: String,
+    /// The data folder; it must exist and have a database
+    #[arg(short, long, value_name = "DIR", env = "BUILDER_WEB_DATADIR")]
+    datadir: Option<PathBuf>,
+    /// Only builds of this job; may be given several times
+    #[arg(long = "job", value_name = "JOB")]
+    jobs: Vec<String>,
+    /// Only builds on this platform
+    #[arg(long, value_name = "PLATFORM")]
+    platform: Option<String>,
 }
 
 /// Runs builder-web with these arguments, the first of which is the program's name.
@@ -114,17 +136,49 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Ok(())
         }
         Some(Command::Man { dir }) => Ok(clap_mangen::generate_to(Cli::command(), dir)?),
+        Some(Command::Mirror(arguments)) => {
+            builder_daemon::start_logging(cli.logging_levels.as_deref(), "info", colours(cli.color));
+            mirror(arguments)
+        }
         None => serve(cli),
     }
 }
 
-fn serve(cli: Cli) -> anyhow::Result<()> {
-    let colours = match cli.color {
+fn colours(choice: clap::ColorChoice) -> Colours {
+    match choice {
         clap::ColorChoice::Auto => Colours::Auto,
         clap::ColorChoice::Always => Colours::Always,
         clap::ColorChoice::Never => Colours::Never,
-    };
-    builder_daemon::start_logging(cli.logging_levels.as_deref(), "info", colours);
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "what became of it is what the command is for")]
+fn mirror(arguments: MirrorArguments) -> anyhow::Result<()> {
+    let datadir = arguments.datadir.unwrap_or_else(|| FOLDERS.0.into());
+    let app = App::open(Settings::new(datadir, FOLDERS.1.into()))?;
+    let options = Options { url: arguments.url, jobs: arguments.jobs, platform: arguments.platform };
+    // Shown only where there is a terminal.
+    let bar = indicatif::ProgressBar::new(0);
+    let style = "{msg} {pos} of {len} builds {wide_bar} {elapsed}";
+    bar.set_style(indicatif::ProgressStyle::with_template(style)?);
+    let report = mirror::mirror(&app, &options, &mut |step| match step {
+        Step::Job(job, builds) => {
+            bar.inc_length(builds);
+            bar.set_message(builder_model::Shown(job.as_bytes()).to_string());
+        }
+        Step::Received(_) => bar.tick(),
+        Step::Done => bar.inc(1),
+    });
+    bar.finish_and_clear();
+    let Report { copied, bytes, known, other, failed } = report?;
+    let others = if other > 0 { format!(", {other} are of other platforms") } else { String::new() };
+    println!("copied {copied} builds ({bytes} bytes), {known} were here already{others}, {failed} failed");
+    anyhow::ensure!(failed == 0, "{failed} builds were not copied\nhint: the log says why; run it again");
+    Ok(())
+}
+
+fn serve(cli: Cli) -> anyhow::Result<()> {
+    builder_daemon::start_logging(cli.logging_levels.as_deref(), "info", colours(cli.color));
     builder_daemon::raise_descriptor_limit();
     let configdir = cli.configdir.unwrap_or_else(|| FOLDERS.1.into());
     anyhow::ensure!(

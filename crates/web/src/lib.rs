@@ -24,6 +24,7 @@ pub(crate) mod json;
 pub mod limits;
 pub mod markdown;
 pub(crate) mod metrics;
+pub mod mirror;
 pub mod name;
 pub mod outline;
 pub(crate) mod pages;

@@ -165,3 +165,19 @@ pub const API_ARTIFACTS: u32 = 1000;
 pub const API_ARTIFACTS_MAX: u32 = 10_000;
 /// Longest cursor, in bytes.
 pub const CURSOR_BYTES_MAX: usize = 1024;
+/// How long a mirror waits for a connection to the instance that it copies.
+pub const MIRROR_CONNECT_WAIT: Duration = Duration::from_secs(30);
+/// How long a mirror waits for the head of an answer; the original puts a record together before it sends any of it.
+pub const MIRROR_ANSWER_WAIT: Duration = Duration::from_secs(300);
+/// How long a list may take to come.
+pub const MIRROR_LIST_DURATION_MAX: Duration = Duration::from_secs(300);
+/// How long one record may take to come.
+pub const MIRROR_RECORD_DURATION_MAX: Duration = Duration::from_secs(6 * 3600);
+/// Largest list that a mirror reads, in bytes.
+pub const MIRROR_LIST_BYTES_MAX: u64 = 64 << 20;
+/// Parts of one list that a mirror reads.
+pub const MIRROR_PARTS_MAX: u32 = 10_000;
+/// How much of a record a mirror reads at once, in bytes.
+pub const MIRROR_PIECE_BYTES: usize = 128 << 10;
+/// Builds in a row that may fail before a mirror gives up.
+pub const MIRROR_FAILURES_MAX: u32 = 5;

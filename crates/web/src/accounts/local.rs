@@ -1,14 +1,19 @@
-//! The account of a server that runs in the same process as the repository: `builder up` and `builder demo`.
+//! Accounts of programs on the same machine: the server in the process of the repository (`builder up` and `builder
+//! demo`), and `builder-web mirror`.
 
 use super::password::{Password, PasswordError, ScryptParams, StoredPassword};
 use super::token::TokenSecret;
 use crate::app::App;
 use crate::error::WebError;
+use crate::ingest::Sender;
 use builder_model::Timestamp;
 use rusqlite::params;
 
 /// The name of the user, and of its token.
 const USER: &str = "builder-up";
+
+/// The user whose builds a mirror copied.
+const MIRROR: &str = "mirror";
 
 /// Why there is no account.
 #[derive(Debug, thiserror::Error)]
@@ -42,4 +47,17 @@ pub fn upload_url(app: &App, address: std::net::SocketAddr) -> Result<String, Lo
         transaction.execute(token_row, params![USER, token.digest(), now]).map_err(failed)
     })?;
     Ok(format!("http://{USER}:{token}@{address}/upload"))
+}
+
+/// The sender of builds that are copied from elsewhere: a user without a password, who cannot come in by any other way.
+pub(crate) fn mirror_sender(app: &App) -> Result<Sender, WebError> {
+    let user = app.database().write(|transaction| {
+        let insert = "INSERT OR IGNORE INTO user(username, password_hash, password_salt, scrypt_n, scrypt_r, scrypt_p,
+            restricted) VALUES (?1, x'', x'', 16384, 8, 1, 1)";
+        let id = transaction
+            .execute(insert, [MIRROR])
+            .and_then(|_| transaction.query_row("SELECT id FROM user WHERE username = ?1", [MIRROR], |row| row.get(0)));
+        id.map_err(|error| app.database().failed(error))
+    })?;
+    Ok(Sender { user, name: MIRROR.into(), restricted: false, only_job: None })
 }

@@ -12,6 +12,7 @@ mod documented;
 mod feeds;
 mod files;
 mod hooks;
+mod mirror;
 mod operation;
 mod original;
 mod pages;

@@ -5,7 +5,7 @@ use axum::body::Body;
 use base64::Engine as _;
 use builder_model::{BuildId, Outcome, Timestamp};
 use builder_web::accounts::password::{Password, ScryptParams};
-use builder_web::{App, Database, Settings};
+use builder_web::{App, Database, Repository, Settings};
 use builder_wire::message::File;
 use builder_wire::record::ConsoleLine;
 use builder_wire::{Record, ScriptJob};
@@ -91,6 +91,12 @@ impl Site {
         Connection::open(Database::path_of(&self.data())).unwrap()
     }
 
+    /// The repository at work on a socket of its own, as a program outside sees it.
+    pub(crate) async fn serve(&self) -> Served {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        Served(Repository::start(self.app.settings().clone(), vec![listener]).await.unwrap())
+    }
+
     /// A number out of the database.
     pub(crate) fn count(&self, sql: &str) -> i64 {
         self.connection().query_row(sql, [], |row| row.get(0)).unwrap()
@@ -141,6 +147,19 @@ impl Site {
     pub(crate) async fn upload(&self, told: &Told) {
         let answer = self.post(USER, "/upload", told.encode()).await;
         assert_eq!((answer.status, answer.text().as_str()), (StatusCode::CREATED, ""));
+    }
+}
+
+/// A repository at work; it ends with the test.
+pub(crate) struct Served(Repository);
+
+impl Served {
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.0.addresses()[0])
+    }
+
+    pub(crate) async fn stop(self) {
+        self.0.stop().await;
     }
 }
 

@@ -1,0 +1,217 @@
+//! Copies builds from another instance, the original's or ours, into a data folder that no server uses.
+//!
+//! What is here already is not fetched, so that a run that was cut off goes on with the next one; what it left half done
+//! is removed first. Builds come one at a time, the oldest first, through the very path that uploads take, and each is
+//! held against what the source says of its main binary. The other side's protocol is in `source`.
+
+mod source;
+
+use crate::accounts::local;
+use crate::app::App;
+use crate::database::stored;
+use crate::error::WebError;
+use crate::ingest::receive::{Incoming, ReceiveError, receive};
+use crate::ingest::reconcile::reconcile;
+use crate::ingest::store::store;
+use crate::ingest::{Sender, Stored};
+use crate::limits::{MIRROR_FAILURES_MAX, MIRROR_PIECE_BYTES};
+use builder_model::BuildId;
+use bytes::Bytes;
+pub use source::SourceError;
+use source::{Listed, Source};
+use std::cell::Cell;
+use std::io::Read;
+
+/// What to copy.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Options {
+    /// The address of the other instance, such as `https://builds.robur.coop`.
+    pub url: String,
+    /// The jobs whose builds are copied; all of them when empty.
+    pub jobs: Vec<String>,
+    /// The platform whose builds are copied; all of them when none.
+    pub platform: Option<String>,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Report {
+    /// Builds that are here now and were not before.
+    pub copied: u64,
+    /// The bytes of their records.
+    pub bytes: u64,
+    /// Builds that were here already.
+    pub known: u64,
+    /// Builds that turned out to be of another platform.
+    pub other: u64,
+    /// Builds that could not be copied; the log says why.
+    pub failed: u64,
+}
+
+/// What happens, for somebody who watches.
+#[derive(Debug)]
+pub enum Step<'a> {
+    /// A job has so many builds that are not here yet.
+    Job(&'a str, u64),
+    /// So many bytes of a record came.
+    Received(u64),
+    /// A build is done, however that went.
+    Done,
+}
+
+/// Why nothing is copied any more.
+#[derive(Debug, thiserror::Error)]
+pub enum MirrorError {
+    /// The other side.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// Our side.
+    #[error(transparent)]
+    Own(#[from] WebError),
+    /// One build after another failed.
+    #[error(
+        "{MIRROR_FAILURES_MAX} builds in a row could not be copied, the last one because: {0}\nhint: run it again; what came so far is kept"
+    )]
+    Failing(String),
+}
+
+/// Why one build is not copied.
+#[derive(Debug, thiserror::Error)]
+enum BuildError {
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    #[error(transparent)]
+    Receive(#[from] ReceiveError),
+    #[error("its record is of build {0}")]
+    OtherBuild(BuildId),
+    #[error("none of its artifacts is {0}, which the source says its main binary is")]
+    OtherBinary(crate::digest::Digest),
+}
+
+/// Copies what is not here yet. For code that may block; the data folder must have no server.
+pub fn mirror(app: &App, options: &Options, watch: &mut dyn FnMut(Step<'_>)) -> Result<Report, MirrorError> {
+    let source = Source::new(&options.url)?;
+    let _lock = app.depot().lock_server()?;
+    reconcile(app)?;
+    let sender = local::mirror_sender(app)?;
+    let jobs = if options.jobs.is_empty() { source.jobs()? } else { options.jobs.clone() };
+    let mut copying = Copying { app, source: &source, sender, options, report: Report::default(), failures: 0 };
+    for job in jobs {
+        let mut missing = Vec::new();
+        for build in source.builds(&job, options.platform.as_deref())? {
+            match app.read(|connection| stored::by_uuid(connection, &build.uuid))? {
+                Some(_) => copying.report.known += 1,
+                None => missing.push(build),
+            }
+        }
+        watch(Step::Job(&job, missing.len() as u64));
+        for build in missing {
+            copying.copy(&job, &build, watch)?;
+            watch(Step::Done);
+        }
+    }
+    Ok(copying.report)
+}
+
+/// A run.
+struct Copying<'a> {
+    app: &'a App,
+    source: &'a Source,
+    sender: Sender,
+    options: &'a Options,
+    report: Report,
+    /// Builds that failed since the last one that did not.
+    failures: u32,
+}
+
+impl Copying<'_> {
+    /// Copies a build, and counts what became of it.
+    fn copy(&mut self, job: &str, build: &Listed, watch: &mut dyn FnMut(Step<'_>)) -> Result<(), MirrorError> {
+        let mut bytes = 0;
+        let result = self.fetch(job, build, &mut bytes, watch);
+        let failure = match result {
+            Ok(Copied::Stored) => {
+                self.report.copied += 1;
+                self.report.bytes += bytes;
+                None
+            }
+            // It is of two jobs, or came in another way meanwhile.
+            Ok(Copied::Known) => {
+                self.report.known += 1;
+                None
+            }
+            Ok(Copied::OtherPlatform) => {
+                self.report.other += 1;
+                None
+            }
+            // A broken data folder does not get better with the next build.
+            Err(BuildError::Receive(ReceiveError::Own(error))) => return Err(error.into()),
+            Err(error) => Some(error.to_string()),
+        };
+        let Some(failure) = failure else {
+            self.failures = 0;
+            return Ok(());
+        };
+        tracing::warn!("build {} of {job} is not copied: {failure}", build.uuid);
+        self.report.failed += 1;
+        self.failures += 1;
+        if self.failures >= MIRROR_FAILURES_MAX { Err(MirrorError::Failing(failure)) } else { Ok(()) }
+    }
+
+    fn fetch(
+        &self,
+        job: &str,
+        build: &Listed,
+        bytes: &mut u64,
+        watch: &mut dyn FnMut(Step<'_>),
+    ) -> Result<Copied, BuildError> {
+        let mut record = self.source.record(job, &build.uuid)?;
+        let limit = self.app.settings().upload_bytes_max;
+        let mut buffer = vec![0; MIRROR_PIECE_BYTES];
+        let mut next = || {
+            let count = record.read(&mut buffer).map_err(|error| ReceiveError::Stalled(error.to_string()))?;
+            *bytes += count as u64;
+            if *bytes > limit {
+                return Err(ReceiveError::TooLarge { what: "the record", limit });
+            }
+            watch(Step::Received(count as u64));
+            Ok((count > 0).then(|| Bytes::copy_from_slice(buffer.split_at(count).0)))
+        };
+        let seen = Cell::new(None);
+        let received = receive(self.app.depot(), &mut next, &|_, uuid| {
+            if *uuid == build.uuid {
+                return Ok(());
+            }
+            seen.set(Some(*uuid));
+            Err(ReceiveError::Refused("it is another build".into()))
+        });
+        match seen.get() {
+            Some(uuid) => Err(BuildError::OtherBuild(uuid)),
+            None => self.keep(build, received?),
+        }
+    }
+
+    /// Stores a build that is what the source said.
+    fn keep(&self, build: &Listed, incoming: Incoming) -> Result<Copied, BuildError> {
+        if self.options.platform.as_ref().is_some_and(|platform| platform != incoming.platform.as_str()) {
+            return Ok(Copied::OtherPlatform);
+        }
+        if let Some(binary) = build.main_binary
+            && !incoming.artifacts.iter().any(|artifact| artifact.digest == binary)
+        {
+            return Err(BuildError::OtherBinary(binary));
+        }
+        tracing::debug!("build {} of {} came", incoming.build, incoming.job);
+        Ok(match store(self.app, &self.sender, incoming)? {
+            Stored::New { .. } => Copied::Stored,
+            Stored::Again => Copied::Known,
+        })
+    }
+}
+
+/// What became of a build.
+enum Copied {
+    Stored,
+    Known,
+    OtherPlatform,
+}

@@ -1,0 +1,226 @@
+//! `builder-web mirror`: copies of builds from a repository of ours, and from one that answers as the original does.
+
+use crate::site::{Site, Told, uuid};
+use axum::Router;
+use axum::extract::Path;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use builder_model::Outcome;
+use builder_web::Digest;
+use builder_web::mirror::{MirrorError, Options, Report, mirror};
+use http::StatusCode;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::future::pending;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+async fn run(site: &Site, options: Options) -> Result<Report, MirrorError> {
+    let app = site.app.clone();
+    tokio::task::spawn_blocking(move || mirror(&app, &options, &mut |_| {})).await.unwrap()
+}
+
+fn from(url: &str) -> Options {
+    Options { url: url.into(), ..Options::default() }
+}
+
+fn uuids(site: &Site) -> Vec<String> {
+    let connection = site.connection();
+    let mut statement = connection.prepare("SELECT uuid FROM build ORDER BY id").unwrap();
+    statement.query_map([], |row| row.get(0)).unwrap().collect::<rusqlite::Result<_>>().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_holds_every_build_octet_for_octet_and_is_brought_up_to_date() {
+    let (source, copy) = (Site::new(), Site::new());
+    let files: [(&str, &[u8]); 3] = [("README.md", b"# hello"), ("bin/hello", b"binary"), ("empty", b"")];
+    let told = [
+        Told::new(1).files(&files),
+        Told::new(2).files(&files),
+        Told::new(3).outcome(Outcome::Exited(1)).files(&[]),
+        Told::new(4).job("grün & co").platform("freebsd-14").outcome(Outcome::aborted("no")),
+    ];
+    for told in &told {
+        source.upload(told).await;
+    }
+    let served = source.serve().await;
+    let report = run(&copy, from(&served.url())).await.unwrap();
+    let bytes = told.iter().map(|told| told.encode().len() as u64).sum();
+    assert_eq!(report, Report { copied: 4, bytes, ..Report::default() });
+    // Builds of one job come in the order of their time, so that the newest describes the job.
+    let hello: Vec<_> = uuids(&copy).into_iter().filter(|id| *id != uuid(4).to_string()).collect();
+    assert_eq!(hello, [uuid(1), uuid(2), uuid(3)].map(|uuid| uuid.to_string()));
+    for told in told.iter().take(3) {
+        assert!(copy.get(&format!("{}/exec", told.page())).await.body == told.encode());
+    }
+    assert_eq!(copy.count("SELECT count(*) FROM build JOIN user ON user.id = build.user WHERE username = 'mirror'"), 4);
+    source.upload(&Told::new(5)).await;
+    let report = run(&copy, from(&served.url())).await.unwrap();
+    assert_eq!((report.copied, report.known, report.failed), (1, 4, 0));
+    let staged = copy.files().into_iter().filter(|file| file.starts_with("_staging")).count();
+    assert_eq!(staged, 0);
+    served.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_and_a_platform_can_be_chosen() {
+    let (source, copy) = (Site::new(), Site::new());
+    source.upload(&Told::new(1)).await;
+    source.upload(&Told::new(2).platform("freebsd-14")).await;
+    source.upload(&Told::new(3).job("other").platform("freebsd-14")).await;
+    let served = source.serve().await;
+    let options = Options { jobs: vec!["hello".into()], platform: Some("freebsd-14".into()), ..from(&served.url()) };
+    assert_eq!(run(&copy, options).await.unwrap().copied, 1);
+    assert_eq!(uuids(&copy), [uuid(2).to_string()]);
+    let options = Options { jobs: vec!["none".into()], ..from(&served.url()) };
+    let error = run(&copy, options).await.unwrap_err().to_string();
+    assert!(error.contains("/job/none/failed") && error.contains("404"), "{error}");
+    served.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_data_folder_at_work_is_left_alone() {
+    let (source, copy) = (Site::new(), Site::new());
+    let (served, at_work) = (source.serve().await, copy.serve().await);
+    let error = run(&copy, from(&served.url())).await.unwrap_err().to_string();
+    assert!(error.contains("another builder-web uses the data folder"), "{error}");
+    at_work.stop().await;
+    served.stop().await;
+}
+
+/// A repository that answers as the original does.
+#[derive(Clone, Default)]
+struct Original {
+    jobs: Value,
+    /// What `/job/<job>` and `/job/<job>/failed` list.
+    builds: Vec<Value>,
+    failed: Vec<Value>,
+    records: HashMap<String, Vec<u8>>,
+    /// Records that are cut off while they are sent.
+    cut: Arc<Mutex<Vec<String>>>,
+    fetched: Arc<AtomicU32>,
+}
+
+impl Original {
+    async fn serve(self) -> String {
+        let jobs = json!({ "jobs": self.jobs });
+        let builds = json!({ "builds": self.builds });
+        let failed = json!({ "builds": self.failed });
+        let record = move |Path((_, uuid)): Path<(String, String)>| {
+            let original = self.clone();
+            async move { original.record(&uuid) }
+        };
+        let router = Router::new()
+            .route("/all-builds", get(async move || axum::Json(jobs)))
+            .route("/job/{job}", get(async move || axum::Json(builds)))
+            .route("/job/{job}/failed", get(async move || axum::Json(failed)))
+            .route("/job/{job}/build/{uuid}/exec", get(record))
+            .fallback(async || (StatusCode::NOT_FOUND, "<h1>This page does not exist</h1>"));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(builder_web::http::serve(vec![listener], router, pending()));
+        url
+    }
+
+    fn record(&self, uuid: &str) -> axum::response::Response {
+        self.fetched.fetch_add(1, Ordering::Relaxed);
+        let Some(record) = self.records.get(uuid) else { return StatusCode::NOT_FOUND.into_response() };
+        let mut cut = self.cut.lock().unwrap();
+        match cut.iter().position(|cut| cut == uuid) {
+            Some(place) => {
+                cut.remove(place);
+                record.split_at(record.len() - 3).0.to_vec().into_response()
+            }
+            None => record.clone().into_response(),
+        }
+    }
+
+    fn has(&mut self, told: &Told, main_binary: Option<&[u8]>) {
+        let uuid = told.build.to_string();
+        let list = if main_binary.is_some() { &mut self.builds } else { &mut self.failed };
+        let binary = main_binary.map(
+            |content| json!({ "filename": "hello", "sha256": Digest::of(content).to_string(), "size": content.len() }),
+        );
+        list.insert(0, json!({ "uuid": uuid, "main_binary": binary }));
+        self.records.insert(uuid, told.encode());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_original_is_copied_and_what_was_cut_off_comes_with_the_next_run() {
+    for jobs in [json!(["hello"]), json!([{ "name": "hello", "synopsis": null }])] {
+        let mut original = Original { jobs, ..Original::default() };
+        original.has(&Told::new(1), Some(b"binary"));
+        original.has(&Told::new(2), Some(b"binary"));
+        original.has(&Told::new(3).outcome(Outcome::Signalled(-7)).files(&[]), None);
+        original.cut.lock().unwrap().push(uuid(2).to_string());
+        let (fetched, url) = (original.fetched.clone(), original.serve().await);
+        let copy = Site::new();
+        let first = run(&copy, from(&format!("{url}/"))).await.unwrap();
+        assert_eq!((first.copied, first.known, first.failed), (2, 0, 1));
+        assert_eq!(copy.files().into_iter().filter(|file| file.starts_with("_staging")).count(), 0);
+        let second = run(&copy, from(&url)).await.unwrap();
+        assert_eq!((second.copied, second.known, second.failed), (1, 2, 0));
+        assert_eq!(fetched.load(Ordering::Relaxed), 4, "what is here is not fetched again");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_lies_leaves_nothing() {
+    let mut original = Original { jobs: json!(["hello"]), ..Original::default() };
+    // Another main binary than it says, the record of another build, and no record at all.
+    original.has(&Told::new(1), Some(b"another"));
+    original.has(&Told::new(2), Some(b"binary"));
+    original.records.insert(uuid(2).to_string(), Told::new(9).encode());
+    original.has(&Told::new(3), Some(b"binary"));
+    original.records.insert(uuid(3).to_string(), b"<html>".to_vec());
+    let copy = Site::new();
+    let report = run(&copy, from(&original.clone().serve().await)).await.unwrap();
+    assert_eq!((report.copied, report.failed), (0, 3));
+    assert_eq!(copy.files(), [""; 0]);
+    assert_eq!(copy.count("SELECT count(*) FROM build"), 0);
+    // One that fails all the time is left alone after a while.
+    for number in 10..20 {
+        original.has(&Told::new(number), Some(b"another"));
+    }
+    let fetched = original.fetched.clone();
+    fetched.store(0, Ordering::Relaxed);
+    let error = run(&copy, from(&original.serve().await)).await.unwrap_err().to_string();
+    assert!(error.contains("5 builds in a row") && error.contains("hint:"), "{error}");
+    assert_eq!(fetched.load(Ordering::Relaxed), 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_repository_is_said_so() {
+    let copy = Site::new();
+    let error = run(&copy, from("builds.example.org")).await.unwrap_err().to_string();
+    assert!(error.contains("is not the address of a repository") && error.contains("hint:"), "{error}");
+    let url = Original { jobs: json!({ "a": 1 }), ..Original::default() }.serve().await;
+    let error = run(&copy, from(&url)).await.unwrap_err().to_string();
+    assert!(error.contains("cannot read what") && error.contains("is this the address of a repository?"), "{error}");
+    let error = run(&copy, from("http://127.0.0.1:1")).await.unwrap_err().to_string();
+    assert!(error.contains("cannot fetch http://127.0.0.1:1/api/v1/jobs"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_says_what_became_of_it() {
+    let (source, copy) = (Site::new(), Site::new());
+    source.upload(&Told::new(1)).await;
+    let served = source.serve().await;
+    let command = async |url: String| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_builder-web"));
+        command.args(["mirror", &url, "--job", "hello", "--datadir"]).arg(copy.data());
+        let ended = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (ended.status.code(), text(&ended.stdout), text(&ended.stderr))
+    };
+    let bytes = Told::new(1).encode().len();
+    let (code, out, _) = command(served.url()).await;
+    assert_eq!((code, out), (Some(0), format!("copied 1 builds ({bytes} bytes), 0 were here already, 0 failed\n")));
+    let (code, out, _) = command(served.url()).await;
+    assert_eq!((code, out), (Some(0), "copied 0 builds (0 bytes), 1 were here already, 0 failed\n".into()));
+    let (code, _, errors) = command("nowhere".into()).await;
+    assert_eq!(code, Some(1));
+    assert!(errors.contains("is not the address of a repository"), "{errors}");
+    served.stop().await;
+}
