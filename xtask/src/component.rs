@@ -62,6 +62,9 @@ const COMPONENTS: &[Component] = &[
         source: Source::Debian("shellcheck"),
         tests: &["shellcheck"],
     },
+    // Programs that people and scripts use a repository with.
+    Component { name: "curl", found: || in_path("curl"), source: Source::Debian("curl"), tests: &["curl"] },
+    Component { name: "wget", found: || in_path("wget"), source: Source::Debian("wget"), tests: &["wget"] },
 ];
 
 fn in_path(name: &str) -> bool {

@@ -29,7 +29,7 @@ pub(crate) fn routes() -> Router<App> {
 async fn record(State(app): State<App>, peer: Peer, headers: HeaderMap, body: Body) -> Response {
     let sender = match app.gate().sender(&app, &headers, peer.0).await {
         Ok(sender) => sender,
-        Err(refusal) => return refuse(refusal, body).await,
+        Err(refusal) => return refuse_early(refusal, &headers, body).await,
     };
     let work = move |app: &App, pieces: &mut Pieces| {
         let permit = |job: &Name, _: &BuildId| permit(app, &sender, job);
@@ -50,7 +50,7 @@ async fn binary(
 ) -> Response {
     let sender = match app.gate().sender(&app, &headers, peer.0).await {
         Ok(sender) => sender,
-        Err(refusal) => return refuse(refusal, body).await,
+        Err(refusal) => return refuse_early(refusal, &headers, body).await,
     };
     let names = || {
         let (job, platform) = (Name::job(job.as_bytes())?, Name::platform(platform.as_bytes())?);
@@ -59,7 +59,7 @@ async fn binary(
     };
     let (job, platform, file) = match names() {
         Ok(names) => names,
-        Err(error) => return refuse(error.into(), body).await,
+        Err(error) => return refuse_early(error.into(), &headers, body).await,
     };
     let work = move |app: &App, pieces: &mut Pieces| {
         permit(app, &sender, &job)?;
@@ -98,9 +98,9 @@ async fn upload(
     let too_large = || ReceiveError::TooLarge { what: "the body", limit };
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|bytes| bytes > limit) {
-        return refuse(too_large().into(), body).await;
+        return refuse_early(too_large().into(), headers, body).await;
     }
-    let Some(_place) = app.upload_place() else { return refuse(Refusal::Busy(5), body).await };
+    let Some(_place) = app.upload_place() else { return refuse_early(Refusal::Busy(5), headers, body).await };
     let (to, from) = mpsc::channel(BODY_PIECES_QUEUED_MAX);
     let counting = app.clone();
     let done = tokio::task::spawn_blocking(move || work(&app, &mut Pieces { from, left: limit, limit }));
@@ -146,13 +146,26 @@ async fn feed(mut body: Body, to: mpsc::Sender<Result<Bytes, String>>, metrics: 
     }
 }
 
+/// Answers before anything of the body was read. A sender that waits for `100 Continue` sends nothing once it has an
+/// answer, and reading would ask it to.
+async fn refuse_early(refusal: Refusal, headers: &HeaderMap, body: Body) -> Response {
+    let waits = headers.get(header::EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    if waits { closing(refusal) } else { refuse(refusal, body).await }
+}
+
+/// A refusal after which the connection is closed.
+fn closing(refusal: Refusal) -> Response {
+    let mut response = refusal.into_response();
+    response.headers_mut().insert(header::CONNECTION, http::HeaderValue::from_static("close"));
+    response
+}
+
 /// Answers a body that is not wanted. What is under way of it is read, to a limit, as a connection that is closed with
 /// octets unread is reset, and its sender would not see the answer.
 async fn refuse(refusal: Refusal, mut body: Body) -> Response {
     use http_body::Body as _;
-    let mut response = refusal.into_response();
-    response.headers_mut().insert(header::CONNECTION, http::HeaderValue::from_static("close"));
-    // A sender that waits for `100 Continue` sends nothing once it has an answer, and reading would ask it to.
+    let response = closing(refusal);
+    // More is not read, whatever its sender then sees.
     let announced = body.size_hint().exact();
     if announced.is_some_and(|bytes| bytes > REFUSED_BODY_BYTES_MAX as u64) {
         return response;

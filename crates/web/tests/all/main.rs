@@ -7,6 +7,7 @@ mod browser;
 mod build_page;
 mod compare_page;
 mod console_page;
+mod consumers;
 mod crashes;
 mod documented;
 mod feeds;
