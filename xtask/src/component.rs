@@ -21,6 +21,8 @@ enum Source {
     Debian(&'static str),
     /// `npm ci`, out of the lock file of the browser tests, into the target folder: no rights are needed.
     Npm,
+    /// Nothing: it is a right that whoever runs us has or has not.
+    Nobody,
 }
 
 /// Where the packages are listed that drive the browser.
@@ -65,6 +67,8 @@ const COMPONENTS: &[Component] = &[
     // Programs that people and scripts use a repository with.
     Component { name: "curl", found: || in_path("curl"), source: Source::Debian("curl"), tests: &["curl"] },
     Component { name: "wget", found: || in_path("wget"), source: Source::Debian("wget"), tests: &["wget"] },
+    // A disk that fills up is a small one of its own.
+    Component { name: "right to mount", found: may_mount, source: Source::Nobody, tests: &["tmpfs"] },
 ];
 
 fn in_path(name: &str) -> bool {
@@ -94,14 +98,30 @@ impl Component {
     fn debian_package(&self) -> Option<&'static str> {
         match self.source {
             Source::Debian(package) => Some(package),
-            Source::Npm => None,
+            Source::Npm | Source::Nobody => None,
+        }
+    }
+
+    /// Whether its lack is a failure where nothing may be left out: not where nothing could have brought it.
+    pub(crate) fn is_owed(&self) -> bool {
+        match self.source {
+            Source::Debian(_) | Source::Npm => strict(),
+            Source::Nobody => false,
         }
     }
 }
 
+fn is_root() -> bool {
+    works(program("sh", &["-c", "test \"$(id -u)\" = 0"]))
+}
+
 fn may_install() -> bool {
-    let root = works(program("sh", &["-c", "test \"$(id -u)\" = 0"]));
-    in_path("apt-get") && (root || strict())
+    in_path("apt-get") && (is_root() || strict())
+}
+
+/// Root may, but in many a container.
+fn may_mount() -> bool {
+    is_root() && works(program("unshare", &["--mount", "true"]))
 }
 
 /// What fails here shows as a component that is still missing.

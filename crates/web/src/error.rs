@@ -117,6 +117,15 @@ impl WebError {
     }
 }
 
+impl WebError {
+    /// Whether another program was at work on the database for longer than we wait: later it may go well.
+    pub fn is_busy(&self) -> bool {
+        use rusqlite::ErrorCode;
+        let Self::Database { source, .. } = self else { return false };
+        matches!(source.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+    }
+}
+
 /// Puts what was tried, and on what, to an error of the system.
 pub(crate) trait Tried<T> {
     fn tried(self, action: &'static str, path: &std::path::Path) -> Result<T, WebError>;

@@ -107,6 +107,10 @@ impl Gate {
         }
         let _place = self.waiting.try_acquire().map_err(|_| Refusal::Busy(1))?;
         let _turn = self.checking.acquire().await.map_err(|_| Refusal::Broken)?;
+        // Others of his may have been found wrong meanwhile.
+        if let Some(seconds) = self.pause(&guess, Instant::now()) {
+            return Err(Refusal::TooMany(seconds));
+        }
         let app = app.clone();
         let result = blocking(move || sender_of_password(&app, &user, &password)).await;
         match &result {

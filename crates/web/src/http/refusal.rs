@@ -40,7 +40,13 @@ pub(crate) struct Problem {
 impl From<WebError> for Refusal {
     fn from(error: WebError) -> Self {
         tracing::error!("{error}");
-        if error.is_full() { Self::Full } else { Self::Broken }
+        if error.is_full() {
+            Self::Full
+        } else if error.is_busy() {
+            Self::Busy(5)
+        } else {
+            Self::Broken
+        }
     }
 }
 

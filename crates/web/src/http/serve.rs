@@ -81,6 +81,8 @@ impl Connection {
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_DURATION_MAX)
+            // Who has said all and closes his half still listens.
+            .half_close(true)
             .serve_connection(TokioIo::new(self.stream), TowerToHyperService::new(service));
         let connection = graceful.watch(connection);
         tokio::spawn(async move {

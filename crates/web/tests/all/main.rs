@@ -13,6 +13,7 @@ mod documented;
 mod feeds;
 mod files;
 mod hooks;
+mod hostile;
 mod mirror;
 mod operation;
 mod original;

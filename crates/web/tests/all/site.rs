@@ -62,7 +62,11 @@ impl Site {
     }
 
     pub(crate) fn with(change: impl FnOnce(&mut Settings)) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::at(tempfile::tempdir().unwrap(), change)
+    }
+
+    /// One whose data and configuration lie in this folder.
+    pub(crate) fn at(folder: TempDir, change: impl FnOnce(&mut Settings)) -> Self {
         let (data, config) = (folder.path().join("data"), folder.path().join("config"));
         [&data, &config].iter().for_each(|path| std::fs::create_dir(path).unwrap());
         drop(Database::create(&data).unwrap());
