@@ -163,8 +163,6 @@ pub const API_BUILDS_MAX: u32 = 1000;
 pub const API_ARTIFACTS: u32 = 1000;
 /// Artifacts that one part of a list for programs may be asked for.
 pub const API_ARTIFACTS_MAX: u32 = 10_000;
-/// Longest cursor, in bytes.
-pub const CURSOR_BYTES_MAX: usize = 1024;
 /// How long a mirror waits for a connection to the instance that it copies.
 pub const MIRROR_CONNECT_WAIT: Duration = Duration::from_secs(30);
 /// How long a mirror waits for the head of an answer; the original puts a record together before it sends any of it.

@@ -1,6 +1,6 @@
 //! Artifacts: those of a build, and those whose digest begins so.
 
-use super::query::{self, bad, bad_cursor, to_cursor};
+use super::query::{self, bad};
 use super::types::{ArtifactBody, BuildBody, Problem};
 use super::{Segments, answer};
 use crate::app::App;
@@ -51,7 +51,7 @@ pub(super) struct FoundArtifactBody {
     params(
         ("uuid" = String, Path, description = "The UUID of the build", format = "uuid"),
         ("count" = Option<u32>, Query, description = "How many; 1000 unless given", minimum = 1, maximum = 10000),
-        ("cursor" = Option<String>, Query, description = "`next` of the part before"),
+        ("cursor" = Option<String>, Query, description = "`next` of the part before", pattern = "^[0-9]{1,9}$"),
     ),
     responses(
         (status = 200, description = "A part of the artifacts", body = ArtifactsBody),
@@ -70,10 +70,7 @@ pub(super) async fn of_build(
         let uuid = query::uuid(&uuid)?;
         let count = query::count(&query, API_ARTIFACTS, API_ARTIFACTS_MAX)?;
         // A build never changes, so that a number of artifacts is a place among them.
-        let from: u32 = match query::cursor(&query)? {
-            Some(text) => text.parse().map_err(|_| bad_cursor(query.value("cursor").unwrap_or_default()))?,
-            None => 0,
-        };
+        let from: u32 = query::cursor(&query, |text| text.parse().ok())?.unwrap_or(0);
         let found = app.read(|connection| match build::by_uuid(connection, &uuid)? {
             Some(build) => Ok(Some((build::artifacts(connection, build.id, from, count + 1)?, build.job))),
             None => Ok(None),
@@ -82,7 +79,7 @@ pub(super) async fn of_build(
         let most = usize::try_from(count).unwrap_or(usize::MAX);
         let more = artifacts.len() > most;
         artifacts.truncate(most);
-        let next = more.then(|| to_cursor(&from.saturating_add(count).to_string()));
+        let next = more.then(|| from.saturating_add(count).to_string());
         let artifacts = artifacts.iter().map(|artifact| ArtifactBody::of(artifact, &job, uuid)).collect();
         Page::json(&ArtifactsBody { artifacts, next })
     })

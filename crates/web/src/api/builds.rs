@@ -1,6 +1,6 @@
 //! Builds: lists by what they have in common, and all about one.
 
-use super::query::{self, bad, bad_cursor, to_cursor};
+use super::query::{self, bad};
 use super::types::{BuildBody, IdentityBody, Problem, ReferenceBody, RelatedBody};
 use super::{Segments, answer};
 use crate::app::App;
@@ -94,7 +94,8 @@ pub(super) struct LinksBody {
         ("since" = Option<String>, Query, description = "Only builds that started then or later", format = DateTime),
         ("until" = Option<String>, Query, description = "Only builds that started before", format = DateTime),
         ("count" = Option<u32>, Query, description = "How many; 100 unless given", minimum = 1, maximum = 1000),
-        ("cursor" = Option<String>, Query, description = "`next` of the part before"),
+        ("cursor" = Option<String>, Query, description = "`next` of the part before",
+            pattern = "^-?[0-9]{1,9}\\.[0-9]{1,18}\\.[0-9]{1,18}$"),
     ),
     responses(
         (status = 200, description = "A part of the builds", body = BuildsBody),
@@ -128,7 +129,8 @@ pub(super) async fn list(State(app): State<App>, uri: Uri, query: QueryMap) -> R
         ("since" = Option<String>, Query, description = "Only builds that started then or later", format = DateTime),
         ("until" = Option<String>, Query, description = "Only builds that started before", format = DateTime),
         ("count" = Option<u32>, Query, description = "How many; 100 unless given", minimum = 1, maximum = 1000),
-        ("cursor" = Option<String>, Query, description = "`next` of the part before"),
+        ("cursor" = Option<String>, Query, description = "`next` of the part before",
+            pattern = "^-?[0-9]{1,9}\\.[0-9]{1,18}\\.[0-9]{1,18}$"),
     ),
     responses(
         (status = 200, description = "A part of the failed builds", body = BuildsBody),
@@ -143,10 +145,7 @@ pub(super) async fn failed(State(app): State<App>, uri: Uri, query: QueryMap) ->
 
 fn page(app: &App, query: &QueryMap, kind: Option<Kind>) -> Result<Page, Refusal> {
     let count = query::count(query, API_BUILDS, API_BUILDS_MAX)?;
-    let after = match query::cursor(query)? {
-        Some(text) => Some(Place::parse(&text).ok_or_else(|| bad_cursor(query.value("cursor").unwrap_or_default()))?),
-        None => None,
-    };
+    let after = query::cursor(query, Place::parse)?;
     let (job, platform) = (query::name(query, "job")?, query::name(query, "platform")?);
     let (since, until) = (query::time(query, "since")?, query::time(query, "until")?);
     let found = app.read(|connection| {
@@ -161,7 +160,7 @@ fn page(app: &App, query: &QueryMap, kind: Option<Kind>) -> Result<Page, Refusal
         selected::builds(connection, &selection, count).map(Some)
     })?;
     let part = found.ok_or(Refusal::NotFound)?;
-    let next = part.next.map(|place| to_cursor(&place.to_string()));
+    let next = part.next.map(|place| place.to_string());
     Page::json(&BuildsBody { builds: part.builds.iter().map(BuildBody::of).collect(), next })
 }
 

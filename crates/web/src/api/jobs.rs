@@ -1,6 +1,6 @@
 //! Jobs, with what they built last.
 
-use super::query::{self, to_cursor};
+use super::query;
 use super::types::{BuildBody, EndedBody, Problem};
 use super::{Segments, answer};
 use crate::app::App;
@@ -98,7 +98,7 @@ pub(super) struct OneJobBody {
 pub(super) async fn list(State(app): State<App>, uri: Uri, query: QueryMap) -> Response {
     answer(app, &uri, move |app| {
         let count = query::count(&query, API_JOBS, API_JOBS_MAX)?;
-        let after = query::cursor(&query)?;
+        let after = query::cursor(&query, |text| Some(text.to_owned()))?;
         let (section, platform) = (query::name(&query, "section")?, query::name(&query, "platform")?);
         let mut states = app.read(jobs::states)?;
         states.retain(|job| section.is_none_or(|section| job.section.as_deref() == Some(section)));
@@ -109,7 +109,7 @@ pub(super) async fn list(State(app): State<App>, uri: Uri, query: QueryMap) -> R
         let most = usize::try_from(count).unwrap_or(usize::MAX);
         let more = states.len() > most;
         states.truncate(most);
-        let next = states.last().filter(|_| more).map(|job| to_cursor(&job.name));
+        let next = states.last().filter(|_| more).map(|job| job.name.clone());
         Page::json(&JobsBody { jobs: states.iter().map(JobBody::of).collect(), next })
     })
     .await

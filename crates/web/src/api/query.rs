@@ -1,9 +1,7 @@
 //! Parameters of requests, and cursors. What cannot be read is refused with what is wrong, where, and what to do.
 
 use crate::http::{QueryMap, Refusal};
-use crate::limits::{CURSOR_BYTES_MAX, NAME_BYTES_MAX};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use crate::limits::NAME_BYTES_MAX;
 use builder_model::{BuildId, Timestamp};
 
 /// How many entries are asked for.
@@ -15,11 +13,11 @@ pub(super) fn count(query: &QueryMap, usual: u32, most: u32) -> Result<u32, Refu
     }
 }
 
-/// A text that is at most as long as a name; none when it is absent or empty.
+/// A text that has at most as many characters as a name has bytes; none when it is absent or empty.
 pub(super) fn name<'a>(query: &'a QueryMap, key: &str) -> Result<Option<&'a str>, Refusal> {
     match query.text(key) {
-        Some(text) if text.len() > NAME_BYTES_MAX => {
-            Err(bad(key, text, &format!("a name has at most {NAME_BYTES_MAX} bytes")))
+        Some(text) if text.chars().count() > NAME_BYTES_MAX => {
+            Err(bad(key, text, &format!("a name has at most {NAME_BYTES_MAX} characters")))
         }
         text => Ok(text),
     }
@@ -38,24 +36,11 @@ pub(super) fn uuid(text: &str) -> Result<BuildId, Refusal> {
     text.parse().map_err(|_| bad("the UUID", text, hint))
 }
 
-/// Where a list goes on: text that only we read.
-pub(super) fn cursor(query: &QueryMap) -> Result<Option<String>, Refusal> {
+/// Where a list goes on, as `next` said it.
+pub(super) fn cursor<T>(query: &QueryMap, parse: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>, Refusal> {
     let Some(text) = query.value("cursor") else { return Ok(None) };
-    let decoded = Some(text).filter(|text| text.len() <= CURSOR_BYTES_MAX).and_then(|text| {
-        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-        String::from_utf8(bytes).ok()
-    });
-    decoded.map(Some).ok_or_else(|| bad_cursor(text))
-}
-
-/// A cursor that is none.
-pub(super) fn bad_cursor(text: &str) -> Refusal {
-    bad("cursor", text, "take it from `next` of the answer before, or leave it out to begin")
-}
-
-/// The cursor for a text.
-pub(super) fn to_cursor(text: &str) -> String {
-    URL_SAFE_NO_PAD.encode(text)
+    let hint = "take it from `next` of the answer before, or leave it out to begin";
+    parse(text).map(Some).ok_or_else(|| bad("cursor", text, hint))
 }
 
 /// A refusal that says what is wrong with which parameter, and what to do.

@@ -90,7 +90,7 @@ pub(super) struct FoundPackagesBody {
 )]
 pub(super) async fn all(State(app): State<App>, uri: Uri, query: QueryMap) -> Response {
     answer(app, &uri, move |app| {
-        let asked = text(&query, "q")?.unwrap_or_default();
+        let asked = text(&query, "q")?;
         let hits = app.read(|connection| find(connection, asked))?;
         let more = [hits.builds.more, hits.artifacts.more, hits.jobs.more, hits.packages.more, hits.texts.more];
         let job = |hit: &search::JobHit| FoundJobBody { name: hit.name.clone(), synopsis: hit.synopsis.clone() };
@@ -130,9 +130,9 @@ pub(super) async fn all(State(app): State<App>, uri: Uri, query: QueryMap) -> Re
 )]
 pub(super) async fn packages(State(app): State<App>, uri: Uri, query: QueryMap) -> Response {
     answer(app, &uri, move |app| {
-        let name = text(&query, "package")?.unwrap_or_default();
+        let name = text(&query, "package")?;
         let version = match query.text("version") {
-            Some(_) => text(&query, "version")?,
+            Some(_) => Some(text(&query, "version")?).filter(|version| !version.is_empty()),
             None => None,
         };
         let hits = app.read(|connection| search::packages(connection, PackageReading { name, version }))?;
@@ -144,14 +144,14 @@ pub(super) async fn packages(State(app): State<App>, uri: Uri, query: QueryMap) 
     .await
 }
 
-/// A text that must be there.
-fn text<'a>(query: &'a QueryMap, key: &str) -> Result<Option<&'a str>, Refusal> {
-    match query.text(key).map(str::trim) {
-        None | Some("") => Err(bad(key, query.value(key).unwrap_or_default(), "say what to search for")),
-        Some(text) if text.len() > SEARCH_BYTES_MAX => {
-            Err(bad(key, text, &format!("at most {SEARCH_BYTES_MAX} bytes are searched for")))
+/// A text that must be there; what is around it does not count.
+fn text<'a>(query: &'a QueryMap, key: &str) -> Result<&'a str, Refusal> {
+    match query.text(key) {
+        None => Err(bad(key, "", "say what to search for")),
+        Some(text) if text.chars().count() > SEARCH_BYTES_MAX => {
+            Err(bad(key, text, &format!("at most {SEARCH_BYTES_MAX} characters are searched for")))
         }
-        Some(text) => Ok(Some(text)),
+        Some(text) => Ok(text.trim()),
     }
 }
 
