@@ -6,7 +6,7 @@ use crate::database::Database;
 use crate::depot::Depot;
 use crate::error::WebError;
 use crate::http::page_cache::PageCache;
-use crate::limits::{MAKING_AT_ONCE_MAX, UPLOADS_AT_ONCE_MAX};
+use crate::limits::{MAKING_AT_ONCE_MAX, READERS_MAX, UPLOADS_AT_ONCE_MAX};
 use crate::metrics::Metrics;
 use crate::pages::look::Look;
 use crate::settings::Settings;
@@ -31,6 +31,8 @@ struct Parts {
     commit: Mutex<()>,
     gate: Gate,
     metrics: Metrics,
+    /// Turns of requests that are answered out of rows and files.
+    answering: Arc<Semaphore>,
     /// Places for uploads.
     uploads: Arc<Semaphore>,
     /// Places for files that are put together while they are sent.
@@ -55,6 +57,7 @@ impl App {
             commit: Mutex::new(()),
             gate: Gate::default(),
             metrics: Metrics::default(),
+            answering: Arc::new(Semaphore::new(READERS_MAX)),
             uploads: Arc::new(Semaphore::new(UPLOADS_AT_ONCE_MAX)),
             making: Arc::new(Semaphore::new(MAKING_AT_ONCE_MAX)),
             uploaded: Notify::new(),
@@ -142,6 +145,10 @@ impl App {
         self,
         work: impl FnOnce(&Self) -> Result<Response, crate::http::Refusal> + Send + 'static,
     ) -> Response {
+        // More threads than readers would wait for each other, and take turns on the processors meanwhile.
+        let Ok(_turn) = self.0.answering.clone().acquire_owned().await else {
+            return axum::response::IntoResponse::into_response(crate::http::Refusal::Broken);
+        };
         match tokio::task::spawn_blocking(move || work(&self)).await {
             Ok(answer) => answer.unwrap_or_else(axum::response::IntoResponse::into_response),
             Err(error) => {
