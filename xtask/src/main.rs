@@ -28,8 +28,9 @@ usage: cargo xtask COMMAND
                     break the release programs while they work, and count what they lose; the table comes last
   fuzz [--seconds N] [TARGET]
                     run the fuzz targets, or one of them, for N seconds each (60), from the golden bytes on
-  bench [--quick] [--only CASE,…]
-                    measure the release programs, and compare with the goals: docs/performance.md
+  bench [web] [--quick] [--only CASE,…]
+                    measure the release programs, with `web` the repository, and compare with the goals:
+                    docs/performance.md
   help              this text
 
 environment:

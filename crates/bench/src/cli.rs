@@ -3,7 +3,7 @@
 use crate::bench::Bench;
 use crate::cases::{console, dispatch, growth, idle, ingest, noop, robust, start, throughput};
 use crate::report::{Format, Report};
-use crate::{floor, machine, plot, suite};
+use crate::{floor, machine, plot, suite, web};
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use std::io::IsTerminal;
@@ -18,6 +18,7 @@ Examples:
   builder-bench console --lines 10000000 --observers 0 --pid PID
   builder-bench ingest --megabytes 4000 --files 1 --dir /var/tmp --pid PID --out results.jsonl
   builder-bench suite --server-program target/release/builder-server --worker-program target/release/builder-worker
+  builder-bench web --web-program target/release/builder-web --dir /var/tmp
 
 A case works on platforms of its own and takes its jobs off the schedule at the end; what it built stays in the
 server's data folder. Measure a server that is there for that.
@@ -92,6 +93,10 @@ enum Case {
     Floor(floor::Options),
     /// Every case, against servers that it starts, and how that compares with the goals
     Suite(suite::Options),
+    /// The repository: every case against a builder-web on a large data folder, and how that compares with the goals
+    Web(web::Options),
+    /// Write a repository's data folder of a given size, as `web` does
+    Folder(web::FolderOptions),
     /// Draw results as SVG
     Plot(plot::Options),
 }
@@ -141,6 +146,8 @@ async fn measure(bench: &mut Bench, case: &Case) -> Result<()> {
         Case::Robust(options) => robust::run(bench, options).await,
         Case::Floor(options) => floor::run(bench, options).await,
         Case::Suite(options) => suite::run(bench, options).await,
+        Case::Web(options) => web::run(bench, options).await,
+        Case::Folder(options) => web::folder(bench, options),
         Case::Plot(options) => plot::run(options),
     }
 }

@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 /// How long a program may take to end when it is asked to.
 const STOP_LIMIT: Duration = Duration::from_secs(20);
 /// How often we look whether something has happened that nothing tells of.
-const LOOK_INTERVAL: Duration = Duration::from_millis(1);
+pub(crate) const LOOK_INTERVAL: Duration = Duration::from_millis(1);
 
 /// A running program.
 #[derive(Debug)]
@@ -25,7 +25,8 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    fn start(command: &mut Command, folder: TempDir) -> Result<Self> {
+    /// Starts it; the folder, which gets its log, is removed when it has ended.
+    pub(crate) fn start(command: &mut Command, folder: TempDir) -> Result<Self> {
         let log = folder.path().join("log");
         let file = File::create(&log).context("create a log")?;
         let streams = command.stdin(Stdio::null()).stdout(file.try_clone().context("share a log")?).stderr(file);
@@ -70,7 +71,7 @@ impl Program {
     }
 
     /// Whether it is still there; an error with its last words when it is not.
-    fn check(&mut self) -> Result<()> {
+    pub(crate) fn check(&mut self) -> Result<()> {
         match self.child.try_wait().context("look at a program")? {
             None => Ok(()),
             Some(status) => bail!("a program ended ({status}); its last words were: {}", self.last_words()),
@@ -107,6 +108,17 @@ impl Server {
         let mut command = Command::new(program);
         command.arg("--dir").arg(dir).arg("--config-dir").arg(folder.path());
         command.args(["--listen", &address.to_string()]);
+        Ok(Self { program: Program::start(&mut command, folder)?, address })
+    }
+
+    /// Starts a repository on a data folder; it may not listen yet.
+    pub(crate) fn repository(program: &Path, datadir: &Path) -> Result<Self> {
+        let folder = tempfile::tempdir().context("make a folder")?;
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
+        let address = free.context("find a free port")?;
+        let mut command = Command::new(program);
+        command.arg("--datadir").arg(datadir).arg("--configdir").arg(folder.path());
+        command.args(["--host", "127.0.0.1", "--port", &address.port().to_string()]);
         Ok(Self { program: Program::start(&mut command, folder)?, address })
     }
 

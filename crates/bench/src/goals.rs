@@ -63,23 +63,32 @@ fn shown(number: f64) -> String {
 
 /// The results of one run.
 #[derive(Debug, Clone, Copy)]
-struct Results<'a>(&'a [Measurement]);
+pub(crate) struct Results<'a>(&'a [Measurement]);
 
-impl Results<'_> {
+impl<'a> Results<'a> {
+    pub(crate) fn new(all: &'a [Measurement]) -> Self {
+        Self(all)
+    }
+
     /// The median of a number over the measurements of a case in which other numbers have these values; none when one
     /// of them had errors.
-    fn median(self, case: &str, wanted: &[(&str, f64)], name: &str) -> Option<f64> {
-        let is_wanted = |measurement: &&Measurement| {
-            measurement.is_of(case) && wanted.iter().all(|(name, value)| measurement.number(name) == Some(*value))
-        };
-        let matching: Vec<&Measurement> = self.0.iter().filter(is_wanted).collect();
+    pub(crate) fn median(self, case: &str, wanted: &[(&str, f64)], name: &str) -> Option<f64> {
+        let is_wanted =
+            |measurement: &Measurement| wanted.iter().all(|(name, value)| measurement.number(name) == Some(*value));
+        self.median_where(case, is_wanted, name)
+    }
+
+    /// The same over the measurements of a case that are wanted.
+    pub(crate) fn median_where(self, case: &str, is_wanted: impl Fn(&Measurement) -> bool, name: &str) -> Option<f64> {
+        let matching: Vec<&Measurement> =
+            self.0.iter().filter(|measurement| measurement.is_of(case) && is_wanted(measurement)).collect();
         let clean = matching.iter().all(|measurement| measurement.number("errors").unwrap_or(0.0) == 0.0);
         let numbers: Samples = matching.iter().filter_map(|measurement| measurement.number(name)).collect();
         if clean { numbers.percentile(50) } else { None }
     }
 
     /// The largest value of a number in a case.
-    fn largest(self, case: &str, name: &str) -> f64 {
+    pub(crate) fn largest(self, case: &str, name: &str) -> f64 {
         let all = self.0.iter().filter(|measurement| measurement.is_of(case));
         all.filter_map(|measurement| measurement.number(name)).fold(0.0, f64::max)
     }
@@ -87,18 +96,30 @@ impl Results<'_> {
 
 /// Compares what was measured with the goals.
 pub(crate) fn compare(all: &[Measurement]) -> Vec<Goal> {
-    let results = Results(all);
+    let results = Results::new(all);
     let mut goals = jobs(results);
     goals.extend(builds(results));
     goals.extend(crowds(results));
     goals
 }
 
-fn at_least(what: String, original: &'static str, goal: f64, unit: &'static str, measured: Option<f64>) -> Goal {
+pub(crate) fn at_least(
+    what: String,
+    original: &'static str,
+    goal: f64,
+    unit: &'static str,
+    measured: Option<f64>,
+) -> Goal {
     Goal { what, original, side: Side::AtLeast, goal, unit, measured }
 }
 
-fn at_most(what: String, original: &'static str, goal: f64, unit: &'static str, measured: Option<f64>) -> Goal {
+pub(crate) fn at_most(
+    what: String,
+    original: &'static str,
+    goal: f64,
+    unit: &'static str,
+    measured: Option<f64>,
+) -> Goal {
     Goal { what, original, side: Side::AtMost, goal, unit, measured }
 }
 

@@ -18,6 +18,7 @@ mod plot;
 mod report;
 mod samples;
 mod suite;
+mod web;
 
 fn main() -> std::process::ExitCode {
     cli::main()

@@ -67,6 +67,11 @@ impl Measurement {
         self.case == case
     }
 
+    /// Whether it has this word under that name.
+    pub(crate) fn has(&self, name: &str, word: &str) -> bool {
+        self.fields.iter().any(|(known, value)| known == name && value == word)
+    }
+
     /// A number by its name.
     pub(crate) fn number(&self, name: &str) -> Option<f64> {
         self.fields.iter().find(|(known, _)| known == name)?.1.as_f64()
