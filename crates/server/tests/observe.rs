@@ -37,6 +37,26 @@ async fn what_was_said_then_what_is_said_then_the_outcome() {
     assert_eq!(farm.observe(job.build).await, late, "the record tells what the log told");
 }
 
+/// Such lines are in no log: who observes gets them from the record.
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_that_come_together_with_the_end_are_seen() {
+    let farm = Farm::start().await;
+    farm.schedule("a", "p").await;
+    let (mut worker, job) = farm.running("p").await;
+    let early = [farm.observer(job.build).await, farm.observer(job.build).await];
+    let mut bytes = worker.line_frames(["one", "two"]);
+    bytes.extend(worker.finish_frame(&Outcome::Exited(0), &[(b"f", b"x")]));
+    worker.peer.send_bytes(&bytes).await;
+    worker.closed().await;
+    assert_eq!(farm.record("a", job.build).paths(), ["f"], "the file is there when the worker hears of the end");
+    for observer in early {
+        assert_eq!(observer.rest().await.lines, ["one", "two", "exited 0"]);
+    }
+    assert_eq!(farm.observe(job.build).await.lines, ["one", "two", "exited 0"]);
+    let consoles = farm.grounds().data().join("builder-server.console");
+    assert_eq!(std::fs::read_dir(consoles).unwrap().count(), 0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_misses_a_line_and_nobody_waits_for_the_slow() {
     const LINES: usize = 100_000;
