@@ -10,6 +10,7 @@ mod count;
 mod dist;
 mod faults;
 mod fuzz;
+mod pictures;
 mod test;
 mod tidy;
 
@@ -31,6 +32,7 @@ usage: cargo xtask COMMAND
   bench [web] [--quick] [--only CASE,…]
                     measure the release programs, with `web` the repository, and compare with the goals:
                     docs/performance.md
+  pictures          take the pictures of the documentation anew, in docs/pictures: look at them before you commit them
   help              this text
 
 environment:
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         ["dist"] => dist::dist(),
         ["faults", rest @ ..] => faults::faults(rest),
         ["fuzz", rest @ ..] => fuzz::fuzz(rest),
+        ["pictures"] => pictures::pictures(),
         ["bench", rest @ ..] => bench::bench(rest),
         ["help" | "--help" | "-h"] => {
             print!("{HELP}");

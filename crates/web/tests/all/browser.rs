@@ -21,7 +21,10 @@ struct Served {
 
 impl Served {
     async fn start() -> Self {
-        let town = Town::build().await;
+        Self::serve(Town::build().await).await
+    }
+
+    async fn serve(town: Town) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let repository = Repository::start(town.site.app.settings().clone(), vec![listener]).await.unwrap();
         let url = format!("http://{}", repository.addresses()[0]);
@@ -75,8 +78,12 @@ impl Served {
 
     async fn run(self, script: &str) {
         let told = self.told();
+        self.run_with(script, told).await;
+    }
+
+    async fn run_with(self, script: &str, told: Value) {
         let path = tests().join(script);
-        let failures = tokio::task::spawn_blocking(move || node(&path, &told, &[])).await.unwrap();
+        let failures = tokio::task::spawn_blocking(move || node(&path, &told)).await.unwrap();
         self.repository.stop().await;
         assert_eq!(failures, "");
     }
@@ -87,7 +94,7 @@ fn tests() -> PathBuf {
 }
 
 /// Runs a script; gives what it says of failures: nothing when all is well.
-fn node(script: &Path, told: &Value, arguments: &[&Path]) -> String {
+fn node(script: &Path, told: &Value) -> String {
     // Where `xtask/src/component.rs` puts them.
     let packages = Path::new(env!("CARGO_TARGET_TMPDIR")).join("browser");
     let hint = "hint: `cargo xtask test` brings the browser and the packages that drive it";
@@ -96,7 +103,7 @@ fn node(script: &Path, told: &Value, arguments: &[&Path]) -> String {
     let browser = std::env::split_paths(&path).map(|folder| folder.join("chromium")).find(|file| file.is_file());
     let browser = browser.unwrap_or_else(|| panic!("there is no chromium\n{hint}"));
     let mut command = Command::new("node");
-    command.arg(script).args(arguments).env("BROWSER_PACKAGES", packages).env("BROWSER_PROGRAM", browser);
+    command.arg(script).env("BROWSER_PACKAGES", packages).env("BROWSER_PROGRAM", browser);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     child.stdin.take().unwrap().write_all(told.to_string().as_bytes()).unwrap();
@@ -115,4 +122,27 @@ async fn chromium_shows_every_page_whole() {
 #[tokio::test(flavor = "multi_thread")]
 async fn chromium_can_be_used_as_people_do() {
     Served::start().await.run("stories.mjs").await;
+}
+
+/// `cargo xtask pictures` runs it with a folder in `BUILDER_PICTURES`; else they are thrown away.
+#[tokio::test(flavor = "multi_thread")]
+async fn chromium_takes_pictures_that_are_small() {
+    let thrown_away = tempfile::tempdir().unwrap();
+    let folder = std::env::var_os("BUILDER_PICTURES").map_or_else(|| thrown_away.path().to_owned(), PathBuf::from);
+    let format = std::env::var("BUILDER_PICTURES_FORMAT").unwrap_or_else(|_| "webp".into());
+    let served = Served::serve(Town::for_pictures().await).await;
+    let Town { newest, before, failed, .. } = &served.town;
+    let told = json!({
+        "url": served.url,
+        "pictures": { "folder": folder, "format": format },
+        "pages": {
+            "front": "/",
+            "job": format!("/job/{}", newest.job),
+            "build": newest.page(),
+            "compare": format!("/compare/{}/{}", before.build, newest.build),
+            "console": format!("{}/log?tail#L{}", failed.page(), failed.console.len()),
+            "search": "/search?q=ocaml-solo5",
+        },
+    });
+    served.run_with("pictures.mjs", told).await;
 }

@@ -159,14 +159,14 @@ await story('a long console comes in parts', async () => {
   const page = await open(site.pages['long console']);
   const seen = [];
   for (;;) {
-    seen.push(...await page.locator('.log div[id] > a').allInnerTexts());
+    seen.push(...await page.locator('.log div[id] > a').allTextContents());
     const next = page.locator('main a[rel=next]').first();
     if (await next.count() === 0) break;
     await Promise.all([page.waitForNavigation(), next.click()]);
   }
   assert.deepEqual(seen.map(Number), Array.from({ length: site.lines }, (_, at) => at + 1), 'each line once, in order');
   await page.goto(site.pages['end of a long console']);
-  assert.equal(await page.locator('.log div[id] > a').last().innerText(), String(site.lines));
+  assert.equal(await page.locator('.log div[id] > a').last().textContent(), String(site.lines));
   await page.context().close();
 });
 
