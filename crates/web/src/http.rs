@@ -40,6 +40,7 @@ pub fn router(app: App) -> Router {
         .merge(feeds::routes())
         .merge(operation::routes())
         .fallback(async || Refusal::NotFound)
+        .method_not_allowed_fallback(async || Refusal::Method)
         .layer(middleware::from_fn_with_state(app.clone(), dress::dress))
         .layer(middleware::from_fn_with_state(app.clone(), operation::observe))
         .layer(middleware::from_fn(api::open))

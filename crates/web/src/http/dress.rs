@@ -1,16 +1,18 @@
 //! What comes around every answer: pages are sent as the peer asked for (gzip, `304`), refusals become a page for
-//! people or a problem document (RFC 9457) for programs. Routes that take uploads keep their plain text.
+//! people or a problem document (RFC 9457) for programs. Who sends something gets plain text, as from the original, or
+//! the document when it asks for JSON.
 
 use crate::app::App;
 use crate::http::negotiate::Form;
 use crate::http::page::{Asked, Page};
-use crate::http::refusal::Problem;
+use crate::http::refusal::{Problem, Refusal};
 use crate::pages;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, Method, StatusCode, header};
+use percent_encoding::percent_decode_str;
 use serde::Serialize;
 
 /// An RFC 9457 document.
@@ -27,14 +29,21 @@ pub(crate) async fn dress(State(app): State<App>, request: Request, next: Next) 
     let (method, headers) = (request.method().clone(), request.headers().clone());
     let target = request.uri().path_and_query().map(|target| target.as_str().to_owned()).unwrap_or_default();
     let is_api = request.uri().path().starts_with("/api/");
-    let mut response = next.run(request).await;
-    if method != Method::GET && method != Method::HEAD {
-        return response;
-    }
+    let is_text = percent_decode_str(request.uri().path()).decode_utf8().is_ok();
+    let mut response = if is_text || is_api {
+        next.run(request).await
+    } else {
+        // No name is such a path, so nothing is there; the extractors would answer with a text of their own.
+        Refusal::NotFound.into_response()
+    };
+    let is_read = method == Method::GET || method == Method::HEAD;
     let mut dressed = if let Some(page) = response.extensions_mut().remove::<Page>() {
         page.answer(Asked::of(&headers))
     } else if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         let form = if is_api { Form::Json } else { Form::of(&headers) };
+        if !is_read && form == Form::Html {
+            return response;
+        }
         explain(&app, response, &problem, &target, form)
     } else {
         return response;

@@ -10,6 +10,8 @@ use http::{HeaderValue, StatusCode, header};
 pub(crate) enum Refusal {
     /// There is no such thing at this address.
     NotFound,
+    /// There is something at this address, but not for this method; the router says in `Allow` for which.
+    Method,
     /// The request cannot be understood; the text says what, where and what to do.
     Bad(String),
     /// Who asks is not known.
@@ -54,6 +56,7 @@ impl Refusal {
     fn status(&self) -> StatusCode {
         match self {
             Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Bad(_) => StatusCode::BAD_REQUEST,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
@@ -69,6 +72,9 @@ impl Refusal {
     fn text(&self) -> String {
         match self {
             Self::NotFound => "There is nothing at this address.".into(),
+            Self::Method => {
+                "This address does not take this method; the header Allow names those that it takes.".into()
+            }
             Self::Bad(text) | Self::Forbidden(text) | Self::Conflict(text) | Self::TooLarge(text) => text.clone(),
             Self::Unauthorized => "Unauthorized!".into(),
             Self::TooMany(seconds) => format!("Too many wrong passwords; wait {seconds} seconds."),
@@ -94,6 +100,7 @@ impl IntoResponse for Refusal {
                 headers.insert(header::RETRY_AFTER, seconds.into());
             }
             Self::NotFound
+            | Self::Method
             | Self::Bad(_)
             | Self::Forbidden(_)
             | Self::Conflict(_)

@@ -18,5 +18,6 @@ mod mirror;
 mod operation;
 mod original;
 mod pages;
+mod refusals;
 mod site;
 mod uploads;
