@@ -115,6 +115,8 @@ fn gather(binaries: &Path, stage: &Path) -> Result<()> {
         copy(&root().join(document), &stage.join("share/doc/builder").join(document))?;
     }
     copy(&root().join("packaging/hooks"), &stage.join("share/builder-web/hooks"))?;
+    let sample = "builder-web.toml.sample";
+    copy(&root().join("packaging").join(sample), &stage.join("share/builder-web").join(sample))?;
     copy(&root().join("packaging/systemd"), &stage.join("lib/systemd/system"))
 }
 

@@ -48,9 +48,7 @@ pub(crate) fn run(flags: Up) -> anyhow::Result<ExitCode> {
 fn repository_settings(dir: &Path, config_dir: &Path) -> anyhow::Result<builder_web::Settings> {
     let config = builder_web::config::Config::read(config_dir)?;
     let mut settings = builder_web::Settings::new(dir.join("builder-server.web"), config_dir.to_owned());
-    settings.site = config.site();
-    settings.webhooks = config.webhooks();
-    settings.retention = config.retention();
+    config.apply(&mut settings);
     Ok(settings)
 }
 

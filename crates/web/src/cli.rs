@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::config::Config;
 use crate::mirror::{self, Options, Report, Step};
-use crate::settings::{EXPIRED_DAYS, Settings};
+use crate::settings::Settings;
 use crate::start::Repository;
 use builder_daemon::{Colours, Ipv6, StopSignals};
 use clap::{CommandFactory, Parser, Subcommand};
@@ -188,12 +188,8 @@ fn serve(cli: Cli) -> anyhow::Result<()> {
     );
     let config = Config::read(&configdir)?;
     let mut settings = Settings::new(cli.datadir.unwrap_or_else(|| FOLDERS.0.into()), configdir);
-    settings.expired_days = cli.expired_jobs.or(config.expired_jobs).unwrap_or(EXPIRED_DAYS);
-    settings.upload_bytes_max = config.upload_bytes_max.unwrap_or(settings.upload_bytes_max);
-    settings.hook_limit = config.hook_seconds_max.map_or(settings.hook_limit, Duration::from_secs);
-    settings.site = config.site();
-    settings.webhooks = config.webhooks();
-    settings.retention = config.retention();
+    config.apply(&mut settings);
+    settings.expired_days = cli.expired_jobs.unwrap_or(settings.expired_days);
     let ip = cli.host.or(config.host).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
     let address = SocketAddr::new(ip, cli.port.or(config.port).unwrap_or(PORT));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

@@ -1,10 +1,11 @@
 //! The configuration file, `builder-web.toml` in the configuration folder: what the site says of itself, whom it tells,
 //! and what it keeps. Flags of the command line win over it.
 
-use crate::settings::{Retention, Site, Webhook};
+use crate::settings::{Retention, Settings, Site, Webhook};
 use anyhow::{Context, bail};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The name of the file.
 pub const FILE: &str = "builder-web.toml";
@@ -88,6 +89,17 @@ impl Config {
         Ok(config)
     }
 
+    /// Puts what the file says into settings; what it does not say stays. Where to listen is no setting of a repository:
+    /// that is for who opens the listeners.
+    pub fn apply(&self, settings: &mut Settings) {
+        settings.expired_days = self.expired_jobs.unwrap_or(settings.expired_days);
+        settings.upload_bytes_max = self.upload_bytes_max.unwrap_or(settings.upload_bytes_max);
+        settings.hook_limit = self.hook_seconds_max.map_or(settings.hook_limit, Duration::from_secs);
+        settings.site = self.site();
+        settings.webhooks = self.webhooks();
+        settings.retention = self.retention();
+    }
+
     /// What the site says of itself.
     pub fn site(&self) -> Site {
         let (default, table) = (Site::default(), self.site.clone());
@@ -117,6 +129,37 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_file_says_becomes_settings_and_the_rest_stays() {
+        let mut settings = Settings::new("data".into(), "config".into());
+        let text = "expired-jobs = 0\nhook-seconds-max = 5\n[retention]\nkeep-days = 7";
+        Config::parse(text).unwrap().apply(&mut settings);
+        assert_eq!((settings.expired_days, settings.hook_limit), (0, Duration::from_secs(5)));
+        assert_eq!(settings.upload_bytes_max, crate::limits::UPLOAD_BYTES_MAX);
+        assert_eq!(settings.retention, Retention { keep_last: None, keep_days: Some(7) });
+        Config::parse("upload-bytes-max = 1000").unwrap().apply(&mut settings);
+        assert_eq!((settings.expired_days, settings.upload_bytes_max), (0, 1000));
+    }
+
+    #[test]
+    fn the_sample_that_is_shipped_is_read_and_changes_nothing_until_it_is_edited() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging/builder-web.toml.sample");
+        let sample = std::fs::read_to_string(path).unwrap();
+        assert_eq!(Config::parse(&sample).unwrap(), Config::default());
+        // Comments are sentences and begin with a space; what does not is a setting.
+        let settings = sample.lines().map(|line| match line.strip_prefix('#') {
+            Some(setting) if !setting.starts_with(' ') => setting,
+            Some(_) | None => line,
+        });
+        let config = Config::parse(&settings.collect::<Vec<_>>().join("\n")).unwrap();
+        assert!(config.host.is_some() && config.port.is_some() && config.expired_jobs.is_some());
+        assert!(config.upload_bytes_max.is_some() && config.hook_seconds_max.is_some());
+        let SiteTable { name, introduction, logo, url } = &config.site;
+        assert!(name.is_some() && introduction.is_some() && logo.is_some() && url.is_some());
+        assert!(config.retention.keep_last.is_some() && config.retention.keep_days.is_some());
+        assert_eq!(config.webhook.len(), 1);
+    }
 
     #[test]
     fn the_file_says_what_the_site_is() {
