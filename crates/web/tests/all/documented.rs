@@ -22,12 +22,21 @@ fn every_known_defect_has_the_test_that_the_docs_name() {
     let (_, table) = page.split_once("## Known defects of the original").unwrap();
     let rows: Vec<&str> = table.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| |")).collect();
     assert_eq!(rows.len(), 53);
+    let exists = |test: &str| code.contains(&format!("fn {test}("));
     for row in rows {
         let cell = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
         let tests = cell.split('`').skip(1).step_by(2).collect::<Vec<_>>();
         assert!(!tests.is_empty() || cell == "–", "{row}");
         for test in tests {
-            assert!(code.contains(&format!("fn {test}(")), "{test} is no test: {row}");
+            assert!(exists(test), "{test} is no test: {row}");
         }
     }
+    let (_, checks) = table.split_once("### What a drop-in successor must show").unwrap();
+    assert_eq!(checks.lines().filter(|line| line.starts_with("- ")).count(), 10);
+    let (mut count, words) = (0, checks.split('`').skip(1).step_by(2));
+    for test in words.filter(|word| word.bytes().filter(|byte| *byte == b'_').count() > 2) {
+        assert!(exists(test), "{test} is no test");
+        count += 1;
+    }
+    assert!(count >= 10);
 }
