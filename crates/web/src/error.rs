@@ -168,7 +168,7 @@ fn version_hint(application: i64, version: i64) -> &'static str {
     if application != crate::database::schema::APPLICATION_ID {
         "\nhint: this is not the database of a repository"
     } else if version < known {
-        "\nhint: bring it to version 18 with the original's builder-migrations first"
+        "\nhint: `builder-db migrate` brings versions 16 and 17 to 18; an older one needs the original's builder-migrations first"
     } else {
         "\nhint: install a builder-web that knows this version"
     }
