@@ -19,7 +19,7 @@ mod style;
 
 pub use index::{ConsoleIndex, ConsoleIndexError, ConsoleIndexer};
 pub use plain::{PlainText, Times};
-pub use render::{Part, render_part};
+pub use render::{Part, TextLine, render_part, text_of_part};
 pub use style::Style;
 
 /// Most lines in one part.

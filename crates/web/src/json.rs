@@ -2,6 +2,7 @@
 
 pub(crate) mod build;
 pub(crate) mod compare;
+pub(crate) mod console;
 pub(crate) mod failed;
 pub(crate) mod front;
 pub(crate) mod job;

@@ -1,4 +1,4 @@
-//! One part of a console as HTML: numbered lines that can be linked, their times, their colours as classes, and equal
+//! One part of a console as HTML or text: numbered lines that can be linked, their times, their colours as classes, and equal
 //! lines folded.
 //!
 //! A line is `<div id="L12"><a href="#L12">12</a><span>1.500s</span><code>text</code></div>`. Equal lines behind the
@@ -34,9 +34,45 @@ pub struct Part {
 /// [`LINE_SHOWN_BYTES_MAX`], the end is left out, and the page says so. The HTML has at most about 15 times as many
 /// bytes as what is shown, if each of its characters has another colour.
 pub fn render_part(file: &File, index: &ConsoleIndex, part: usize) -> io::Result<Option<Part>> {
-    let Some((start, end)) = index.part(part) else { return Ok(None) };
+    let Some((first_line, _)) = index.part_lines(part) else { return Ok(None) };
+    let mut lines = Lines::new(first_line - 1);
+    read_lines(file, index, part, &mut |line| lines.end_line(line))?;
+    Ok(Some(lines.finish(first_line)))
+}
+
+/// A line of a console as text, for programs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TextLine {
+    /// Counted from 1.
+    pub number: u64,
+    /// `1.500s`; empty if it has none.
+    pub time: String,
+    /// Without escapes; control characters are shown as signs, and what is not UTF-8 as U+FFFD.
+    pub text: String,
+    /// How many bytes at its end are left out.
+    pub left_out: u64,
+}
+
+/// Reads the lines of one part, as [`render_part`] does.
+pub fn text_of_part(file: &File, index: &ConsoleIndex, part: usize) -> io::Result<Option<Vec<TextLine>>> {
+    let Some((first_line, _)) = index.part_lines(part) else { return Ok(None) };
+    let mut lines = Vec::new();
+    read_lines(file, index, part, &mut |line| {
+        lines.push(TextLine {
+            number: first_line + lines.len() as u64,
+            time: line.time.clone(),
+            text: String::from_utf8_lossy(&line.text).into_owned(),
+            left_out: line.left_out + line.unread,
+        });
+    })?;
+    Ok(Some(lines))
+}
+
+/// Gives each line of a part to `each`.
+fn read_lines(file: &File, index: &ConsoleIndex, part: usize, each: &mut impl FnMut(&Line)) -> io::Result<()> {
+    let Some((start, end)) = index.part(part) else { return Ok(()) };
     let mut decoder = Decoder::new(start.style);
-    let mut lines = Lines::new(start.lines_before);
+    let mut line = Line::default();
     let mut buffer = [0; READ_BYTES];
     let read_end = end.min(start.offset.saturating_add(PART_READ_BYTES_MAX));
     let mut at = start.offset;
@@ -49,12 +85,12 @@ pub fn render_part(file: &File, index: &ConsoleIndex, part: usize) -> io::Result
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
         };
-        decoder.push(&buffer[..count], &mut |piece| lines.piece(piece));
+        decoder.push(&buffer[..count], &mut |piece| line.piece(piece, each));
         at += count as u64;
     }
-    lines.line.unread = end - at;
-    decoder.finish(&mut |piece| lines.piece(piece));
-    Ok(Some(lines.finish(start.lines_before + 1)))
+    line.unread = end - at;
+    decoder.finish(&mut |piece| line.piece(piece, each));
+    Ok(())
 }
 
 /// The line that is being read.
@@ -76,7 +112,6 @@ struct Line {
 struct Lines {
     html: String,
     number: u64,
-    line: Line,
     /// The HTML of the text of the last line.
     content: String,
     run_length: u64,
@@ -85,6 +120,16 @@ struct Lines {
 }
 
 impl Line {
+    /// Takes the next piece, and begins anew when `each` has the whole line.
+    fn piece(&mut self, piece: Piece<'_>, each: &mut impl FnMut(&Self)) {
+        match piece {
+            Piece::Time(time) => self.time.push_str(time),
+            Piece::Text(text, style) => self.text(text, style),
+            Piece::Control(byte, style) => self.control(byte, style),
+            Piece::LineEnd => each(&std::mem::take(self)),
+        }
+    }
+
     fn text(&mut self, text: &[u8], style: Style) {
         if std::mem::take(&mut self.is_overwritten_next) {
             self.text.clear();
@@ -131,26 +176,7 @@ impl Line {
 
 impl Lines {
     fn new(lines_before: u64) -> Self {
-        Self {
-            html: String::new(),
-            number: lines_before,
-            line: Line::default(),
-            content: String::new(),
-            run_length: 0,
-            run_first_end: 0,
-        }
-    }
-
-    fn piece(&mut self, piece: Piece<'_>) {
-        match piece {
-            Piece::Time(time) => self.line.time.push_str(time),
-            Piece::Text(text, style) => self.line.text(text, style),
-            Piece::Control(byte, style) => self.line.control(byte, style),
-            Piece::LineEnd => {
-                let line = std::mem::take(&mut self.line);
-                self.end_line(&line);
-            }
-        }
+        Self { html: String::new(), number: lines_before, content: String::new(), run_length: 0, run_first_end: 0 }
     }
 
     fn end_line(&mut self, line: &Line) {

@@ -6,10 +6,12 @@
 //! [`CONSOLE_INDEXED_BYTES_MAX`] bytes.
 
 use crate::app::App;
-use crate::console::{ConsoleIndex, ConsoleIndexer, Part, PlainText, Times, render_part};
+use crate::console::{ConsoleIndex, ConsoleIndexer, Part, PlainText, Times, render_part, text_of_part};
 use crate::database::build::{self, Build};
 use crate::http::address::redirect;
-use crate::http::{QueryMap, Refusal, body};
+use crate::http::{Form, QueryMap, Refusal, body};
+use crate::json;
+use crate::json::console::Around;
 use crate::limits::CONSOLE_INDEXED_BYTES_MAX;
 use crate::pages::inline::Inline;
 use crate::pages::layout::respond;
@@ -77,6 +79,7 @@ async fn page(
     Path((job, uuid)): Path<(String, String)>,
     uri: Uri,
     query: QueryMap,
+    form: Form,
 ) -> Response {
     app.answer(move |app| {
         let wanted = Wanted::of(&uri, &query)?;
@@ -94,7 +97,10 @@ async fn page(
         match wanted {
             Wanted::Goto(line) => Ok(redirect(StatusCode::SEE_OTHER, &format!("{address}?line={line}#L{line}"))),
             Wanted::Plain(times) => plain(app, &build, times),
-            Wanted::Line(_) | Wanted::Tail => html(app, &build, index.as_deref(), wanted, address),
+            Wanted::Line(_) | Wanted::Tail => match form {
+                Form::Html => html(app, &build, index.as_deref(), wanted, address),
+                Form::Json => json(app, &build, index.as_deref(), wanted, &address),
+            },
         }
     })
     .await
@@ -119,6 +125,28 @@ fn html(app: &App, build: &Build, index: Option<&[u8]>, wanted: Wanted, address:
         .style(&STYLE);
     let raw = format!("{}/console", link::build(&build.job, build.uuid));
     respond(app, &layout, &ConsolePage { build, shown, address, raw, start })
+}
+
+/// The same part for programs. A file that is lost is not found.
+fn json(app: &App, build: &Build, index: Option<&[u8]>, wanted: Wanted, address: &str) -> Result<Response, Refusal> {
+    let read = || {
+        let opened = Opened::of(app, build, index)?;
+        let (place, note) = opened.place(wanted);
+        let lines = text_of_part(&opened.file, &opened.index, place)?.unwrap_or_default();
+        io::Result::Ok((opened, place, lines, note))
+    };
+    let (opened, place, lines, note) = read().map_err(|error| {
+        tracing::error!("cannot read the console of {}: {error}", build.uuid);
+        if error.kind() == io::ErrorKind::NotFound { Refusal::NotFound } else { Refusal::Broken }
+    })?;
+    let around = Around {
+        lines_total: opened.index.lines(),
+        address,
+        next: opened.first_of(place + 1),
+        previous: opened.before(place),
+        note: note.as_deref(),
+    };
+    Ok(json::console::page(&lines, &around)?.into_response())
 }
 
 /// What is shown of a console.
@@ -158,34 +186,68 @@ impl ConsolePage<'_> {
 }
 
 fn show(app: &App, build: &Build, index: Option<&[u8]>, wanted: Wanted) -> io::Result<Shown> {
-    let path = app.depot().file_of_row(&build.console).ok_or(io::ErrorKind::NotFound)?;
-    let file = File::open(path)?;
-    let (index, mut note) = match index.and_then(|bytes| ConsoleIndex::from_bytes(bytes).ok()) {
-        Some(index) => (index, None),
-        None => index_now(&file)?,
-    };
-    if index.lines() == 0 {
+    let opened = Opened::of(app, build, index)?;
+    let (place, note) = opened.place(wanted);
+    if opened.index.lines() == 0 {
         return Ok(Shown { note, ..Shown::default() });
     }
-    let last_part = index.part_count().saturating_sub(1);
-    let part = match wanted {
-        Wanted::Line(line) | Wanted::Goto(line) => index.part_with_line(line).unwrap_or_else(|| {
-            note = Some(format!("There is no line {}; this is the end.", text::number_text(line)));
-            last_part
-        }),
-        Wanted::Tail | Wanted::Plain(_) => last_part,
-    };
-    let first_of = |part: usize| index.part_lines(part).map(|(first, _)| first);
-    let Part { html, first_line, last_line } = render_part(&file, &index, part)?.ok_or(io::ErrorKind::UnexpectedEof)?;
+    let part = render_part(&opened.file, &opened.index, place)?;
+    let Part { html, first_line, last_line } = part.ok_or(io::ErrorKind::UnexpectedEof)?;
     Ok(Shown {
         html,
         first: first_line,
         last: last_line,
-        lines: index.lines(),
-        previous: part.checked_sub(1).and_then(first_of),
-        next: first_of(part + 1),
+        lines: opened.index.lines(),
+        previous: opened.before(place),
+        next: opened.first_of(place + 1),
         note,
     })
+}
+
+/// A console that is there, and where its parts are.
+struct Opened {
+    file: File,
+    index: ConsoleIndex,
+    note: Option<String>,
+}
+
+impl Opened {
+    fn of(app: &App, build: &Build, index: Option<&[u8]>) -> io::Result<Self> {
+        let path = app.depot().file_of_row(&build.console).ok_or(io::ErrorKind::NotFound)?;
+        let file = File::open(path)?;
+        let (index, note) = match index.and_then(|bytes| ConsoleIndex::from_bytes(bytes).ok()) {
+            Some(index) => (index, None),
+            None => index_now(&file)?,
+        };
+        Ok(Self { file, index, note })
+    }
+
+    /// The part that is wanted, and what is to be said about it.
+    fn place(&self, wanted: Wanted) -> (usize, Option<String>) {
+        let (last_part, note) = (self.index.part_count().saturating_sub(1), self.note.clone());
+        match wanted {
+            Wanted::Line(line) | Wanted::Goto(line) if self.index.lines() > 0 => {
+                match self.index.part_with_line(line) {
+                    Some(part) => (part, note),
+                    None => {
+                        let note = format!("There is no line {}; this is the end.", text::number_text(line));
+                        (last_part, Some(note))
+                    }
+                }
+            }
+            Wanted::Line(_) | Wanted::Goto(_) | Wanted::Tail | Wanted::Plain(_) => (last_part, note),
+        }
+    }
+
+    /// The first line of a part.
+    fn first_of(&self, part: usize) -> Option<u64> {
+        self.index.part_lines(part).map(|(first, _)| first)
+    }
+
+    /// The first line of the part before.
+    fn before(&self, part: usize) -> Option<u64> {
+        part.checked_sub(1).and_then(|part| self.first_of(part))
+    }
 }
 
 /// Makes the index that is not there yet.

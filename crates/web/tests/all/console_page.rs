@@ -97,3 +97,50 @@ async fn the_text_comes_as_it_is_stored_or_without_escapes() {
     site.upload(&silent).await;
     assert!(site.get(&format!("{}/log", silent.page())).await.text().contains("This build printed nothing."));
 }
+
+#[tokio::test]
+async fn programs_get_the_same_parts_as_json() {
+    let site = Site::new();
+    let mut told = Told::new(1);
+    told.console = vec![(0, b"10%\r\x1b[1;32m20%".to_vec()), (1_500_000_000, b"a\xff<b>\x07".to_vec())];
+    site.upload(&told).await;
+    let log = format!("{}/log", told.page());
+    let answer = site.get_with(&log, &[("accept", "application/json")]).await;
+    assert!(answer.header("vary").unwrap().contains("accept"), "{answer:?}");
+    assert_eq!(
+        answer.json(),
+        serde_json::json!({
+            "from": 1, "to": 2, "lines_total": 2, "next": null, "previous": null, "note": null,
+            "lines": [
+                { "number": 1, "time": "0.000s", "text": "20%" },
+                { "number": 2, "time": "1.500s", "text": "a\u{fffd}<b>\u{2407}" },
+            ],
+        })
+    );
+    lengthen(&site, &told, 2500);
+    for (query, from, to, previous, next) in [
+        ("", 1, 1000, None, Some(1001)),
+        ("?line=1500", 1001, 2000, Some(1), Some(2001)),
+        ("?tail", 2001, 2500, Some(1001), None),
+        ("?from=9999", 2001, 2500, Some(1001), None),
+    ] {
+        let json = site.get_json(&format!("{log}{query}")).await;
+        assert_eq!((&json["from"], &json["to"], &json["lines_total"]), (&from.into(), &to.into(), &2500.into()));
+        let lines = json["lines"].as_array().unwrap();
+        assert_eq!((lines.len() as u64, &lines[0]["text"]), (to - from + 1, &format!("line {from}").into()));
+        let address = |line: Option<u64>| line.map(|line| format!("{log}?from={line}"));
+        assert_eq!(
+            (json["previous"].as_str(), json["next"].as_str()),
+            (address(previous).as_deref(), address(next).as_deref())
+        );
+        assert_eq!(json["note"].is_null(), query != "?from=9999");
+    }
+    let mut silent = Told::new(2);
+    silent.console.clear();
+    site.upload(&silent).await;
+    let json = site.get_json(&format!("{}/log", silent.page())).await;
+    assert_eq!((&json["from"], &json["lines"]), (&serde_json::Value::Null, &serde_json::json!([])));
+    std::fs::remove_file(site.data().join(&told.job).join(told.build.to_string()).join("console.txt")).unwrap();
+    let lost = site.get_with(&log, &[("accept", "application/json")]).await;
+    assert_eq!(lost.status, StatusCode::NOT_FOUND);
+}
