@@ -2,7 +2,8 @@
 
 pub(crate) mod address;
 pub(crate) mod body;
-mod conditional;
+pub(crate) mod compression;
+pub(crate) mod conditional;
 mod content_type;
 mod dress;
 mod files;

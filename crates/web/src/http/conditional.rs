@@ -2,6 +2,9 @@
 
 use http::{HeaderMap, header};
 
+/// `Cache-Control` of what has its content in its address, or never changes: a year.
+pub(crate) const FOR_EVER: &str = "public, max-age=31536000, immutable";
+
 /// What of a file is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wanted {

@@ -14,6 +14,8 @@ const OWN: [(&str, &str); 8] = [
 const OCTETS: &str = "application/octet-stream";
 /// What a browser may show: nothing of it can run.
 const SHOWN: [&str; 6] = ["text/plain", "text/x-markdown", "image/png", "image/jpeg", "image/gif", "application/json"];
+/// What is text, and has no character set here.
+const MORE_TEXTS: [&str; 3] = ["application/json", "application/xml", "image/svg+xml"];
 /// What has a character set besides `text/…`.
 const TEXTS: [&str; 3] = ["application/javascript", "application/rss+xml", "application/atom+xml"];
 
@@ -27,6 +29,12 @@ pub(crate) fn of_artifact(path: &str) -> String {
 /// Whether a browser may show it in place; all else is offered to be saved.
 pub(crate) fn is_shown(path: &str) -> bool {
     SHOWN.contains(&kind(path).as_str())
+}
+
+/// Whether a value of `Content-Type` names a text, which gets shorter in gzip.
+pub(crate) fn is_text(content_type: &str) -> bool {
+    let kind = content_type.split(';').next().unwrap_or_default().trim_end();
+    kind.starts_with("text/") || TEXTS.contains(&kind) || MORE_TEXTS.contains(&kind)
 }
 
 fn kind(path: &str) -> String {

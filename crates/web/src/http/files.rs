@@ -4,7 +4,8 @@
 //! shown when a browser could run it.
 
 use super::address::{Found, find_build};
-use super::conditional::{Wanted, wanted};
+use super::compression::compressed;
+use super::conditional::{FOR_EVER, Wanted, wanted};
 use super::{Refusal, body, content_type};
 use crate::app::App;
 use crate::database::stored::{self, StoredBuild};
@@ -20,10 +21,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
 use std::path::PathBuf;
-use tower_http::compression::CompressionLayer;
 
-/// For what has its content in its address, or never changes: a year.
-const FOR_EVER: &str = "public, max-age=31536000, immutable";
 /// Nothing in it runs, loads or is sent.
 const SANDBOX: &str = "sandbox; default-src 'none'";
 /// Visualizations bring a script and a style of their own; they run in an origin of nobody.
@@ -33,11 +31,11 @@ const SANDBOX_WITH_SCRIPT: &str = "sandbox allow-scripts; default-src 'none'; sc
 /// Routes of files.
 pub(crate) fn routes() -> Router<App> {
     Router::new()
-        .route("/job/{job}/build/{uuid}/f/{*path}", get(artifact))
-        .route("/job/{job}/build/{uuid}/script", get(script).layer(CompressionLayer::new()))
-        .route("/job/{job}/build/{uuid}/console", get(console).layer(CompressionLayer::new()))
-        .route("/job/{job}/build/{uuid}/vizdependencies", get(dependencies))
-        .route("/job/{job}/build/{uuid}/viztreemap", get(treemap))
+        .route("/job/{job}/build/{uuid}/f/{*path}", compressed(get(artifact)))
+        .route("/job/{job}/build/{uuid}/script", compressed(get(script)))
+        .route("/job/{job}/build/{uuid}/console", compressed(get(console)))
+        .route("/job/{job}/build/{uuid}/vizdependencies", compressed(get(dependencies)))
+        .route("/job/{job}/build/{uuid}/viztreemap", compressed(get(treemap)))
         .route("/job/{job}/build/{uuid}/exec", get(exec))
         .route("/job/{job}/build/{uuid}/all.tar.gz", get(archive))
         .route("/robots.txt", get(async || ROBOTS))

@@ -9,6 +9,8 @@ use crate::app::App;
 use crate::console::{ConsoleIndex, ConsoleIndexer, Part, PlainText, Times, render_part, text_of_part};
 use crate::database::build::{self, Build};
 use crate::http::address::redirect;
+use crate::http::compression::compressed;
+use crate::http::conditional::{self, FOR_EVER};
 use crate::http::{Form, QueryMap, Refusal, body};
 use crate::json;
 use crate::json::console::Around;
@@ -22,18 +24,20 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use builder_model::BuildId;
-use http::{HeaderValue, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use std::fs::File;
 use std::io::{self, Read, Write};
 
 /// The look of what only this page has.
 static STYLE: Inline = Inline::new(include_str!("../../templates/console.css"));
+/// Grows with every change of what the plain text of a console is.
+const PLAIN_VERSION: u32 = 1;
 /// How much is read at once, in bytes.
 const READ_BYTES: usize = 128 << 10;
 
 /// The address of the page of a console.
 pub(crate) fn routes() -> Router<App> {
-    Router::new().route("/job/{job}/build/{uuid}/log", get(page))
+    Router::new().route("/job/{job}/build/{uuid}/log", compressed(get(page)))
 }
 
 /// Which part of a console is asked for.
@@ -80,6 +84,7 @@ async fn page(
     uri: Uri,
     query: QueryMap,
     form: Form,
+    headers: HeaderMap,
 ) -> Response {
     app.answer(move |app| {
         let wanted = Wanted::of(&uri, &query)?;
@@ -96,7 +101,7 @@ async fn page(
         }
         match wanted {
             Wanted::Goto(line) => Ok(redirect(StatusCode::SEE_OTHER, &format!("{address}?line={line}#L{line}"))),
-            Wanted::Plain(times) => plain(app, &build, times),
+            Wanted::Plain(times) => plain(app, &build, times, &headers),
             Wanted::Line(_) | Wanted::Tail => match form {
                 Form::Html => html(app, &build, index.as_deref(), wanted, address),
                 Form::Json => json(app, &build, index.as_deref(), wanted, &address),
@@ -270,7 +275,14 @@ fn index_now(file: &File) -> io::Result<(ConsoleIndex, Option<String>)> {
 }
 
 /// The whole console as text without escapes, as it is read.
-fn plain(app: &App, build: &Build, times: Times) -> Result<Response, Refusal> {
+fn plain(app: &App, build: &Build, times: Times, headers: &HeaderMap) -> Result<Response, Refusal> {
+    // A build has one console for ever.
+    let etag = format!("W/\"{}-plain-{PLAIN_VERSION}-{times:?}\"", build.uuid);
+    if conditional::is_known(headers, &etag) {
+        let mut response = StatusCode::NOT_MODIFIED.into_response();
+        keep(&mut response, &etag)?;
+        return Ok(response);
+    }
     let path = app.depot().file_of_row(&build.console).ok_or(Refusal::NotFound)?;
     let mut file = File::open(&path).map_err(|error| {
         tracing::error!("cannot open {}: {error}", path.display());
@@ -304,7 +316,16 @@ fn plain(app: &App, build: &Build, times: Times) -> Result<Response, Refusal> {
     ] {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
+    keep(&mut response, &etag)?;
     Ok(response)
+}
+
+/// Lets an answer be kept for ever under this tag.
+fn keep(response: &mut Response, etag: &str) -> Result<(), Refusal> {
+    let etag = HeaderValue::from_str(etag).map_err(|_| Refusal::Broken)?;
+    response.headers_mut().insert(header::ETAG, etag);
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(FOR_EVER));
+    Ok(())
 }
 
 #[cfg(test)]

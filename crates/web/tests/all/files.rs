@@ -176,3 +176,74 @@ async fn files_that_are_gone_are_not_found_and_nothing_breaks() {
         assert_eq!(site.get(&format!("{}{path}", told.page())).await.status, StatusCode::NOT_FOUND, "{path}");
     }
 }
+
+/// What is in gzip.
+fn unpack(bytes: &[u8]) -> Vec<u8> {
+    let mut text = Vec::new();
+    GzDecoder::new(bytes).read_to_end(&mut text).unwrap();
+    text
+}
+
+#[tokio::test]
+async fn a_compressed_artifact_has_a_tag_of_its_own() {
+    let site = Site::new();
+    let (text, svg) = (b"opam\n".repeat(500), b"<svg>".repeat(500));
+    let told = Told::new(1).files(&[("opam-switch", &text), ("p.svg", &svg), ("bin/hello", &text)]);
+    site.upload(&told).await;
+    let gzip = ("accept-encoding", "gzip");
+    for (path, is_compressed) in [("opam-switch", true), ("p.svg", true), ("bin/hello", false)] {
+        let target = format!("{}/f/{path}", told.page());
+        let whole = site.get(&target).await;
+        let strong = whole.header("etag").unwrap().to_owned();
+        assert!(strong.starts_with('"') && whole.header("content-encoding").is_none(), "{path}");
+        let small = site.get_with(&target, &[gzip]).await;
+        assert_eq!(small.header("content-encoding"), is_compressed.then_some("gzip"), "{path}");
+        assert_eq!(small.header("content-security-policy"), whole.header("content-security-policy"));
+        if !is_compressed {
+            assert_eq!(small.header("etag"), Some(strong.as_str()));
+            continue;
+        }
+        assert!(small.body.len() * 10 < whole.body.len() && unpack(&small.body) == whole.body, "{path}");
+        assert_eq!(small.header("etag"), Some(format!("W/{strong}").as_str()));
+        for answer in [&whole, &small] {
+            assert!(answer.header("vary").unwrap().contains("accept-encoding"), "{path}");
+        }
+        for known in [strong.clone(), format!("W/{strong}")] {
+            let answer = site.get_with(&target, &[gzip, ("if-none-match", &known)]).await;
+            assert_eq!((answer.status, answer.body.len()), (StatusCode::NOT_MODIFIED, 0));
+        }
+        let part = site.get_with(&target, &[gzip, ("range", "bytes=0-3"), ("if-range", &strong)]).await;
+        assert_eq!((part.status, part.header("etag")), (StatusCode::PARTIAL_CONTENT, Some(strong.as_str())));
+        assert_eq!((part.header("content-encoding"), part.body.len()), (None, 4));
+    }
+    let missing = format!("{}/f/none", told.page());
+    let missing = site.get_with(&missing, &[gzip, ("accept", "application/json")]).await;
+    assert_eq!((missing.status, missing.header("content-encoding")), (StatusCode::NOT_FOUND, None));
+    assert_eq!(missing.json()["status"], 404);
+}
+
+#[tokio::test]
+async fn the_plain_console_is_compressed_and_kept() {
+    let site = Site::new();
+    let mut told = Told::new(1);
+    told.console = (0..1000).map(|line| (line, b"\x1b[32mthe same\x1b[m again".to_vec())).collect();
+    site.upload(&told).await;
+    let mut tags = Vec::new();
+    for query in ["plain", "plain&times=no"] {
+        let target = format!("{}/log?{query}", told.page());
+        let plain = site.get(&target).await;
+        let small = site.get_with(&target, &[("accept-encoding", "gzip")]).await;
+        assert_eq!((plain.header("content-encoding"), small.header("content-encoding")), (None, Some("gzip")));
+        assert!(unpack(&small.body) == plain.body && plain.body.len() > 10 * small.body.len());
+        assert!(small.header("cache-control").unwrap().contains("immutable"));
+        let tag = small.header("etag").unwrap().to_owned();
+        assert_eq!(plain.header("etag"), Some(tag.as_str()));
+        let again = site.get_with(&target, &[("if-none-match", &tag)]).await;
+        assert_eq!((again.status, again.body.len()), (StatusCode::NOT_MODIFIED, 0));
+        assert_eq!(again.header("etag"), Some(tag.as_str()));
+        tags.push(tag);
+    }
+    assert_ne!(tags[0], tags[1]);
+    let page = site.get_with(&format!("{}/log", told.page()), &[("accept-encoding", "gzip")]).await;
+    assert!(String::from_utf8(unpack(&page.body)).unwrap().contains("the same"));
+}
