@@ -192,8 +192,12 @@ impl Subject<'_> {
                 notes.push(format!("{} cannot be read: {error}", artifact.path));
                 return None;
             }
+            Err(error @ Solo5Error::Note { .. }) => {
+                notes.push(format!("{} has notes of Solo5 that cannot be read: {error}", artifact.path));
+                None
+            }
             // Most binaries are no unikernels: that they have no notes is nothing to tell.
-            Err(Solo5Error::Elf(_) | Solo5Error::Missing(_) | Solo5Error::Note { .. }) => None,
+            Err(Solo5Error::Elf(_) | Solo5Error::Missing(_)) => None,
         };
         Some(Binary { digest: artifact.digest, solo5 })
     }

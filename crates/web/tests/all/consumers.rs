@@ -11,7 +11,7 @@ use std::process::{Command, Output};
 const SWITCH: &str = "opam-version: \"2.0\"\nroots: [\"hello.1\"]\ninstalled: [\"hello.1\" \"LIB\"]\n";
 
 /// A unikernel: an ELF file of nothing but the two notes of Solo5, for hvt, with a network and a disk.
-fn unikernel() -> Vec<u8> {
+pub(crate) fn unikernel() -> Vec<u8> {
     let words = |values: &[u32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>();
     let note = |kind: u32, descriptor: &[u8]| {
         [words(&[6, u32::try_from(descriptor.len()).unwrap(), kind]), b"Solo5\0\0\0".to_vec(), descriptor.to_vec()]

@@ -1,5 +1,6 @@
 //! Uploads: what is stored, what is refused and why, and what is never half there.
 
+use crate::consumers::unikernel;
 use crate::site::{PASSWORD, RESTRICTED, Site, Told, USER, basic, uuid};
 use axum::body::Body;
 use builder_model::Outcome;
@@ -252,6 +253,25 @@ async fn a_switch_that_does_not_parse_is_a_note_and_no_refusal() {
     let notes: String =
         site.connection().query_row("SELECT notes FROM repository_build", [], |row| row.get(0)).unwrap();
     assert!(notes.contains("opam-switch is no export"), "{notes}");
+}
+
+#[tokio::test]
+async fn a_unikernel_with_broken_notes_says_so() {
+    let site = Site::new();
+    let mut binary = unikernel();
+    // The name in the note of the manifest, which is the second.
+    let place = binary.windows(5).enumerate().filter(|(_, window)| window == b"Solo5").nth(1).unwrap().0;
+    binary[place] = b'X';
+    site.upload(&Told::new(1).files(&[("bin/hello.hvt", &binary)])).await;
+    let text = "SELECT notes FROM repository_build";
+    let notes: String = site.connection().query_row(text, [], |row| row.get(0)).unwrap();
+    assert!(notes.starts_with("bin/hello.hvt has notes of Solo5 that cannot be read: section .note.solo5."), "{notes}");
+    let page = site.get(&Told::new(1).page()).await.text();
+    assert!(page.contains("What could not be read") && page.contains("has notes of Solo5"), "{page}");
+    for (number, binary) in [(2, unikernel()), (3, b"#!/bin/sh".to_vec())] {
+        site.upload(&Told::new(number).files(&[("bin/hello.hvt", &binary)])).await;
+    }
+    assert_eq!(site.count("SELECT count(*) FROM repository_build WHERE notes IS NULL"), 2);
 }
 
 #[tokio::test]
