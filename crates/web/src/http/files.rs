@@ -148,17 +148,19 @@ async fn artifact(
     headers: HeaderMap,
 ) -> Response {
     app.answer(move |app| {
-        let path = path.split('/').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
         let build = match find_build(app, &job, &uuid, &format!("/f/{}", super::address::segments(&path)))? {
             Found::Build(build) => build,
             Found::Elsewhere(response) => return Ok(response),
         };
+        // The original keeps paths as they came: some begin with a slash, some have two in a row.
+        let collapsed = path.split('/').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
         let found = app.read(|connection| {
-            // The original keeps paths as they came, and some begin with a slash.
-            match stored::artifact(connection, build.row, &path)? {
-                Some(artifact) => Ok(Some(artifact)),
-                None => stored::artifact(connection, build.row, &format!("/{path}")),
+            for path in [&path, &format!("/{path}"), &collapsed, &format!("/{collapsed}")] {
+                if let Some(artifact) = stored::artifact(connection, build.row, path)? {
+                    return Ok(Some(artifact));
+                }
             }
+            Ok(None)
         })?;
         let artifact = found.ok_or(Refusal::NotFound)?;
         let name = artifact.path.rsplit('/').next().unwrap_or_default();

@@ -247,3 +247,30 @@ async fn the_plain_console_is_compressed_and_kept() {
     let page = site.get_with(&format!("{}/log", told.page()), &[("accept-encoding", "gzip")]).await;
     assert!(String::from_utf8(unpack(&page.body)).unwrap().contains("the same"));
 }
+
+#[tokio::test]
+async fn paths_that_the_original_kept_as_they_came_are_found() {
+    let site = Site::new();
+    let told = Told::new(1).files(&[("a/b", b"one"), ("c", b"two"), ("d/e", b"three")]);
+    site.upload(&told).await;
+    for (path, old) in [("a//b", "a/b"), ("/c", "c")] {
+        let text = "UPDATE build_artifact SET filepath = ?1 WHERE filepath = ?2";
+        assert_eq!(site.connection().execute(text, (path, old)).unwrap(), 1);
+    }
+    site.connection()
+        .execute_batch(
+            "INSERT INTO build_artifact (filepath, sha256, size, build)
+        SELECT 'a/b', sha256, size, build FROM build_artifact WHERE filepath = '/c'",
+        )
+        .unwrap();
+    for (path, text) in
+        [("a//b", "one"), ("a/b", "two"), ("a///b", "two"), ("c", "two"), ("/c", "two"), ("d//e", "three")]
+    {
+        let answer = site.get(&format!("{}/f/{path}", told.page())).await;
+        assert_eq!((answer.status, answer.text().as_str()), (StatusCode::OK, text), "{path}");
+    }
+    let foreign = site.get(&format!("/job/other/build/{}/f/a//b", told.build)).await;
+    assert_eq!(foreign.location(), format!("{}/f/a//b", told.page()));
+    let page = site.get(&told.page()).await.text();
+    assert!(page.contains(&format!("{}/f/a//b\"", told.page())), "{page}");
+}
