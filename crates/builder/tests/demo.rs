@@ -1,7 +1,8 @@
 //! The demo as a stranger starts it: a real job, built twice, the same bytes.
 
 use assert_cmd::Command;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::Stdio;
@@ -58,9 +59,14 @@ fn has_processes(path: &Path) -> bool {
     environments.any(|environment| environment.windows(path.len()).any(|window| window == path))
 }
 
-/// Interrupts a demo when it has shown this line, reads all the rest, and looks at what is left.
-#[expect(clippy::unwrap_used, reason = "all of this is test")]
+/// Interrupts a demo when it has shown this line.
 fn interrupt_at(line: &str, signal: &str, status: i32) {
+    look_and_interrupt_at(line, &|_| (), signal, status);
+}
+
+/// Looks at a demo when it has shown this line, interrupts it, reads all the rest, and looks at what is left.
+#[expect(clippy::unwrap_used, reason = "all of this is test")]
+fn look_and_interrupt_at(line: &str, look: &dyn Fn(&str), signal: &str, status: i32) {
     let work = tempfile::tempdir().unwrap();
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_builder"));
     command.arg("demo").env("TMPDIR", work.path()).stdout(Stdio::piped()).stdin(Stdio::null());
@@ -71,6 +77,7 @@ fn interrupt_at(line: &str, signal: &str, status: i32) {
         assert!(lines.read_line(&mut shown).unwrap() > 0, "{shown}");
     }
     assert_eq!(std::fs::read_dir(work.path()).unwrap().count(), 1, "the folder of the demo");
+    look(&shown);
     let kill = std::process::Command::new("sh").args(["-c", &format!("kill -{signal} {}", demo.id())]).status();
     assert!(kill.unwrap().success());
     lines.read_to_string(&mut shown).unwrap();
@@ -84,5 +91,27 @@ fn an_interrupted_demo_leaves_nothing() {
     interrupt_at("A server at", "INT", 130);
     interrupt_at("configure", "INT", 130);
     interrupt_at("configure", "TERM", 130);
-    interrupt_at("The farm stays up", "INT", 0);
+}
+
+/// The page that a demo leads to, as a browser asks for it.
+#[expect(clippy::unwrap_used, reason = "all of this is test")]
+fn page_of(shown: &str) -> String {
+    let address = shown.lines().find_map(|line| line.strip_prefix("Both builds, side by side, in the browser: "));
+    let (host, path) = address.unwrap().strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let mut stream = TcpStream::connect(host).unwrap();
+    write!(stream, "GET /{path} HTTP/1.1\r\nHost: {host}\r\nAccept: text/html\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn the_page_of_a_demo_says_that_the_builds_are_the_same() {
+    let look = |shown: &str| {
+        let page = page_of(shown);
+        assert!(page.starts_with("HTTP/1.1 200 "), "{page}");
+        assert!(page.contains("Reproduced by 1 ") && page.contains("same input, same output"), "{page}");
+        assert!(page.contains("bin/hello") && page.contains("hello-1.0.tar.gz"), "{page}");
+    };
+    look_and_interrupt_at("The farm stays up", &look, "INT", 0);
 }
