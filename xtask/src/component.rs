@@ -1,8 +1,9 @@
 //! Real components that tests run against: found, installed where that is allowed, or their tests skipped by name.
 
-use crate::command::{program, root, succeeds, works};
-use anyhow::{Context, Result};
-use std::path::{Path, PathBuf};
+use crate::command::{program, succeeds, works};
+use crate::packages::Packages;
+use anyhow::Result;
+use std::path::Path;
 
 /// Something that is not ours and that some tests need.
 pub(crate) struct Component {
@@ -19,14 +20,11 @@ pub(crate) struct Component {
 enum Source {
     /// A package of Debian.
     Debian(&'static str),
-    /// `npm ci`, out of the lock file of the browser tests, into the target folder: no rights are needed.
-    Npm,
+    /// A registry of npm or Python, into the target folder: no rights are needed.
+    Registry(Packages),
     /// Nothing: it is a right that whoever runs us has or has not.
     Nobody,
 }
-
-/// Where the packages are listed that drive the browser.
-const BROWSER_TESTS: &str = "crates/web/tests/browser";
 
 /// All of them, each after what it needs itself. A new one is a line here, and tests named after it.
 const COMPONENTS: &[Component] = &[
@@ -53,7 +51,24 @@ const COMPONENTS: &[Component] = &[
     },
     Component { name: "Node.js", found: || in_path("node"), source: Source::Debian("nodejs"), tests: &["chromium"] },
     Component { name: "npm", found: || in_path("npm"), source: Source::Debian("npm"), tests: &["chromium"] },
-    Component { name: "browser packages", found: has_packages, source: Source::Npm, tests: &["chromium"] },
+    Component {
+        name: "browser packages",
+        found: || Packages::Browser.are_there(),
+        source: Source::Registry(Packages::Browser),
+        tests: &["chromium"],
+    },
+    Component {
+        name: "Python's venv",
+        found: || works(program("python3", &["-c", "import venv, ensurepip"])),
+        source: Source::Debian("python3-venv"),
+        tests: &["schemathesis"],
+    },
+    Component {
+        name: "schemathesis",
+        found: || Packages::Schemathesis.are_there(),
+        source: Source::Registry(Packages::Schemathesis),
+        tests: &["schemathesis"],
+    },
     // The hook scripts that are shipped read the database with the one and make packages with the others.
     Component { name: "sqlite3", found: || in_path("sqlite3"), source: Source::Debian("sqlite3"), tests: &["sqlite3"] },
     Component { name: "dpkg-deb", found: || in_path("dpkg-deb"), source: Source::Debian("dpkg"), tests: &["dpkg_deb"] },
@@ -71,7 +86,7 @@ const COMPONENTS: &[Component] = &[
     Component { name: "right to mount", found: may_mount, source: Source::Nobody, tests: &["tmpfs"] },
 ];
 
-fn in_path(name: &str) -> bool {
+pub(crate) fn in_path(name: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
 }
@@ -88,8 +103,10 @@ pub(crate) fn missing() -> Result<Vec<&'static Component>> {
     if !packages.is_empty() && may_install() {
         install(&packages)?;
     }
-    if absent().any(|component| matches!(component.source, Source::Npm)) && in_path("npm") {
-        install_packages()?;
+    for component in absent() {
+        if let Source::Registry(packages) = component.source {
+            packages.install()?;
+        }
     }
     Ok(absent().collect())
 }
@@ -98,14 +115,14 @@ impl Component {
     fn debian_package(&self) -> Option<&'static str> {
         match self.source {
             Source::Debian(package) => Some(package),
-            Source::Npm | Source::Nobody => None,
+            Source::Registry(_) | Source::Nobody => None,
         }
     }
 
     /// Whether its lack is a failure where nothing may be left out: not where nothing could have brought it.
     pub(crate) fn is_owed(&self) -> bool {
         match self.source {
-            Source::Debian(_) | Source::Npm => strict(),
+            Source::Debian(_) | Source::Registry(_) => strict(),
             Source::Nobody => false,
         }
     }
@@ -135,39 +152,6 @@ fn install(packages: &[&str]) -> Result<()> {
     arguments.extend(packages);
     if !apt(&["update"])? || !apt(&arguments)? {
         eprintln!("xtask: apt-get could not install {}", packages.join(" "));
-    }
-    Ok(())
-}
-
-/// Where the packages lie that drive the browser: `CARGO_TARGET_TMPDIR` of the tests, below the target folder that we
-/// were built in.
-fn packages_folder() -> Result<PathBuf> {
-    let program = std::env::current_exe().context("find the target folder")?;
-    let target = program.parent().and_then(Path::parent).context("find the target folder")?;
-    Ok(target.join("tmp/browser"))
-}
-
-/// Whether the packages are there that the lock file names: npm has taken it along, and is through.
-fn has_packages() -> bool {
-    let wanted = std::fs::read(root().join(BROWSER_TESTS).join("package-lock.json"));
-    let Ok(folder) = packages_folder() else { return false };
-    let found = std::fs::read(folder.join("installed-package-lock.json"));
-    folder.join("node_modules").is_dir() && wanted.is_ok_and(|wanted| found.is_ok_and(|found| found == wanted))
-}
-
-fn install_packages() -> Result<()> {
-    let folder = packages_folder()?;
-    std::fs::create_dir_all(&folder).context("make the folder of the browser packages")?;
-    for name in ["package.json", "package-lock.json"] {
-        let from = root().join(BROWSER_TESTS).join(name);
-        std::fs::copy(&from, folder.join(name)).with_context(|| format!("copy {}", from.display()))?;
-    }
-    let mut command = program("npm", &["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
-    if succeeds(command.current_dir(&folder))? {
-        let lock = folder.join("package-lock.json");
-        std::fs::copy(lock, folder.join("installed-package-lock.json")).context("note the browser packages")?;
-    } else {
-        eprintln!("xtask: npm could not bring the browser packages");
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ mod count;
 mod dist;
 mod faults;
 mod fuzz;
+mod packages;
 mod pictures;
 mod test;
 mod tidy;

@@ -2,7 +2,7 @@
 //!
 //! `cargo xtask test` brings the browser and the packages that drive it, or leaves these tests out.
 
-mod town;
+pub(crate) mod town;
 
 use builder_web::{Digest, Repository};
 use serde_json::{Value, json};

@@ -19,5 +19,6 @@ mod operation;
 mod original;
 mod pages;
 mod refusals;
+mod schemathesis;
 mod site;
 mod uploads;
