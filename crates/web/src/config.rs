@@ -22,6 +22,8 @@ pub struct Config {
     pub expired_jobs: Option<u32>,
     /// Most bytes of one upload.
     pub upload_bytes_max: Option<u64>,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<std::net::IpAddr>,
     /// How long a hook may run, in seconds.
     pub hook_seconds_max: Option<u64>,
     /// What the site says of itself.
@@ -95,6 +97,7 @@ impl Config {
         settings.expired_days = self.expired_jobs.unwrap_or(settings.expired_days);
         settings.upload_bytes_max = self.upload_bytes_max.unwrap_or(settings.upload_bytes_max);
         settings.hook_limit = self.hook_seconds_max.map_or(settings.hook_limit, Duration::from_secs);
+        settings.trusted_proxies.clone_from(&self.trusted_proxies);
         settings.site = self.site();
         settings.webhooks = self.webhooks();
         settings.retention = self.retention();

@@ -29,6 +29,8 @@ pub const READERS_MAX: usize = 8;
 pub const DATABASE_WAIT: Duration = Duration::from_secs(10);
 /// Failed passwords from one address before it has to wait.
 pub const PASSWORDS_WRONG_MAX: u32 = 10;
+/// Failed passwords from one address, whomever they are for, before it has to wait.
+pub const PASSWORDS_WRONG_OF_ADDRESS_MAX: u32 = 100;
 /// How long an address has to wait after [`PASSWORDS_WRONG_MAX`] wrong passwords.
 pub const PASSWORDS_WRONG_PAUSE: Duration = Duration::from_secs(60);
 /// Passwords that are checked at once; each costs 16 MiB and tens of milliseconds.

@@ -1,6 +1,7 @@
 //! What a repository is told when it starts. The command line and the configuration file are `cli`'s business.
 
 use crate::limits::UPLOAD_BYTES_MAX;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ pub struct Settings {
     pub site: Site,
     /// Where others are told what happened.
     pub webhooks: Vec<Webhook>,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpAddr>,
     /// How long a hook may run.
     pub hook_limit: Duration,
     /// Which builds `builder-db gc` keeps.
@@ -74,6 +77,7 @@ impl Settings {
             upload_bytes_max: UPLOAD_BYTES_MAX,
             site: Site::default(),
             webhooks: Vec::new(),
+            trusted_proxies: Vec::new(),
             hook_limit: Duration::from_secs(600),
             retention: Retention::default(),
         }

@@ -1,7 +1,9 @@
 //! Who sends a request: a password or a token, checked before anything of a body is read.
 //!
 //! A password costs 16 MiB and tens of milliseconds, so that only a few are checked at once, off the async threads, and
-//! whoever guesses has to wait. An unknown user takes as long as a wrong password.
+//! whoever guesses has to wait: for one user, and from one address for all users together. An unknown user takes as long
+//! as a wrong password. Whoever had the right password a while ago is known by it, and neither waits for guessers that
+//! come from the same address nor costs anything. Tokens are 32 random bytes: nobody guesses one.
 
 use super::password::StoredPassword;
 use super::token::TokenSecret;
@@ -9,17 +11,20 @@ use crate::app::App;
 use crate::http::Refusal;
 use crate::ingest::Sender;
 use crate::limits::{
-    GUESSERS_MAX, PASSWORDS_AT_ONCE_MAX, PASSWORDS_WAITING_MAX, PASSWORDS_WRONG_MAX, PASSWORDS_WRONG_PAUSE,
+    GUESSERS_MAX, PASSWORDS_AT_ONCE_MAX, PASSWORDS_WAITING_MAX, PASSWORDS_WRONG_MAX, PASSWORDS_WRONG_OF_ADDRESS_MAX,
+    PASSWORDS_WRONG_PAUSE,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use builder_model::Timestamp;
 use http::{HeaderMap, header};
 use rusqlite::{Connection, OptionalExtension, params};
+use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Instant;
+use subtle::ConstantTimeEq as _;
 use tokio::sync::Semaphore;
 
 /// Tokens are noted as used at most this often, in milliseconds, so that not every request writes.
@@ -60,6 +65,17 @@ pub(crate) struct Gate {
     checking: Semaphore,
     waiting: Semaphore,
     wrong: Mutex<HashMap<Guess, Wrong>>,
+    right: Mutex<HashMap<String, Right>>,
+    /// Makes what is kept of right passwords worth nothing outside this process.
+    key: OnceLock<[u8; 32]>,
+}
+
+/// What is kept of a password that was right.
+#[derive(Debug, Clone)]
+struct Right {
+    digest: [u8; 32],
+    /// The hash in the row that it was right for: another password in the row is another matter.
+    row_hash: Vec<u8>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -74,6 +90,8 @@ impl Default for Gate {
             checking: Semaphore::new(PASSWORDS_AT_ONCE_MAX),
             waiting: Semaphore::new(PASSWORDS_WAITING_MAX),
             wrong: Mutex::default(),
+            right: Mutex::default(),
+            key: OnceLock::new(),
         }
     }
 }
@@ -101,25 +119,67 @@ impl Gate {
         password: Vec<u8>,
         peer: Option<IpAddr>,
     ) -> Result<Sender, Refusal> {
-        let guess = (peer, user.clone());
-        if let Some(seconds) = self.pause(&guess, Instant::now()) {
+        let digest = self.digest(&user, &password)?;
+        if let Some(sender) = self.known(app, &user, digest).await? {
+            return Ok(sender);
+        }
+        let guesses = [(peer, user.clone()), (peer, String::new())];
+        let now = Instant::now();
+        if let Some(seconds) = guesses.iter().filter_map(|guess| self.pause(guess, now)).max() {
             return Err(Refusal::TooMany(seconds));
         }
         let _place = self.waiting.try_acquire().map_err(|_| Refusal::Busy(1))?;
         let _turn = self.checking.acquire().await.map_err(|_| Refusal::Broken)?;
-        // Others of his may have been found wrong meanwhile.
-        if let Some(seconds) = self.pause(&guess, Instant::now()) {
-            return Err(Refusal::TooMany(seconds));
-        }
-        let app = app.clone();
-        let result = blocking(move || sender_of_password(&app, &user, &password)).await;
-        match &result {
-            Ok(_) => self.forget(&guess),
-            Err(Refusal::Unauthorized) => self.note(guess, Instant::now()),
+        let (app, name) = (app.clone(), user.clone());
+        match blocking(move || sender_of_password(&app, &name, &password)).await {
+            Ok((sender, row_hash)) => {
+                self.forget(&guesses[0]);
+                self.remember(user, Right { digest, row_hash });
+                Ok(sender)
+            }
+            Err(Refusal::Unauthorized) => {
+                guesses.into_iter().for_each(|guess| self.note(guess, Instant::now()));
+                Err(Refusal::Unauthorized)
+            }
             // What went wrong here says nothing about the password.
-            Err(_) => {}
+            Err(refusal) => Err(refusal),
         }
-        result
+    }
+
+    /// What is kept of a password.
+    fn digest(&self, user: &str, password: &[u8]) -> Result<[u8; 32], Refusal> {
+        let key = match self.key.get() {
+            Some(key) => *key,
+            None => {
+                let fresh = crate::depot::random()?;
+                *self.key.get_or_init(|| fresh)
+            }
+        };
+        let mut hash = Sha256::new_with_prefix(key);
+        hash.update((user.len() as u64).to_be_bytes());
+        hash.update(user);
+        hash.update(password);
+        Ok(hash.finalize().into())
+    }
+
+    /// The user, when this password was right before, and still is.
+    async fn known(&self, app: &App, user: &str, digest: [u8; 32]) -> Result<Option<Sender>, Refusal> {
+        let right = self.right.lock().unwrap_or_else(PoisonError::into_inner).get(user).cloned();
+        let Some(right) = right.filter(|right| right.digest.ct_eq(&digest).into()) else { return Ok(None) };
+        let (app, user) = (app.clone(), user.to_owned());
+        blocking(move || {
+            let found = password_row(&app, &user)?;
+            Ok(found.filter(|(stored, _)| stored.hash == right.row_hash).map(|(_, sender)| sender))
+        })
+        .await
+    }
+
+    fn remember(&self, user: String, right: Right) {
+        let mut all = self.right.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= GUESSERS_MAX {
+            all.clear();
+        }
+        all.insert(user, right);
     }
 
     /// For how many seconds more this guesser has to wait.
@@ -127,7 +187,8 @@ impl Gate {
         let wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
         let Wrong { count, last } = *wrong.get(guess)?;
         let left = PASSWORDS_WRONG_PAUSE.checked_sub(now.duration_since(last)).filter(|left| !left.is_zero())?;
-        (count >= PASSWORDS_WRONG_MAX).then(|| left.as_secs() + 1)
+        let most = if guess.1.is_empty() { PASSWORDS_WRONG_OF_ADDRESS_MAX } else { PASSWORDS_WRONG_MAX };
+        (count >= most).then(|| left.as_secs() + 1)
     }
 
     fn note(&self, guess: Guess, now: Instant) {
@@ -156,22 +217,27 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Refusal> +
     })
 }
 
-fn sender_of_password(app: &App, user: &str, password: &[u8]) -> Result<Sender, Refusal> {
+/// A user, with what tells whether a password is right.
+fn password_row(app: &App, user: &str) -> Result<Option<(StoredPassword, Sender)>, Refusal> {
     let text = format!("SELECT {}, id, restricted FROM user WHERE username = ?1", StoredPassword::COLUMNS);
     let found = app.read(|connection| {
-        let row = connection
-            .prepare_cached(&text)?
-            .query_row([user], |row| Ok((StoredPassword::from_row(row, 0)?, row.get(5)?, row.get(6)?)));
+        let row = connection.prepare_cached(&text)?.query_row([user], |row| {
+            let sender = Sender { user: row.get(5)?, name: user.to_owned(), restricted: row.get(6)?, only_job: None };
+            Ok((StoredPassword::from_row(row, 0)?, sender))
+        });
         row.optional()
     })?;
-    let (stored, sender) = match found {
-        Some((stored, user_row, restricted)) => {
-            (stored, Some(Sender { user: user_row, name: user.to_owned(), restricted, only_job: None }))
-        }
+    Ok(found)
+}
+
+/// The user whose password this is, and the hash in his row.
+fn sender_of_password(app: &App, user: &str, password: &[u8]) -> Result<(Sender, Vec<u8>), Refusal> {
+    let (stored, sender) = match password_row(app, user)? {
+        Some((stored, sender)) => (stored, Some(sender)),
         None => (StoredPassword::of_nobody(), None),
     };
     let is_right = stored.verify(password);
-    sender.filter(|_| is_right).ok_or(Refusal::Unauthorized)
+    sender.filter(|_| is_right).map(|sender| (sender, stored.hash)).ok_or(Refusal::Unauthorized)
 }
 
 fn sender_of_token(app: &App, secret: &TokenSecret) -> Result<Sender, Refusal> {

@@ -119,6 +119,22 @@ async fn wrong_passwords_have_to_wait() {
     let last = last.unwrap();
     assert_eq!(last.status, StatusCode::TOO_MANY_REQUESTS);
     assert!(last.header("retry-after").is_some());
+    // Nobody knows yet that this is the right password, so it waits, too.
+    assert_eq!(site.post(USER, "/upload", vector()).await.status, StatusCode::TOO_MANY_REQUESTS);
+}
+
+#[tokio::test]
+async fn whoever_had_the_right_password_does_not_wait_for_guessers() {
+    let site = Site::new();
+    assert_eq!(site.post(USER, "/upload", vector()).await.status, StatusCode::CREATED);
+    let wrong = basic(USER, "wrong");
+    for _ in 0..=builder_web::limits::PASSWORDS_WRONG_MAX {
+        site.send(Method::POST, "/upload", &[("authorization", &wrong)], Body::empty()).await;
+    }
+    assert_eq!(site.post(USER, "/upload", Told::new(1).encode()).await.status, StatusCode::CREATED);
+    // Another password in the row makes it a wrong one.
+    site.connection().execute("UPDATE user SET password_hash = randomblob(32)", []).unwrap();
+    assert_eq!(site.post(USER, "/upload", Told::new(2).encode()).await.status, StatusCode::TOO_MANY_REQUESTS);
 }
 
 #[tokio::test]
