@@ -120,6 +120,17 @@ impl Depot {
         Ok(ArtifactsLock { _folder: file })
     }
 
+    /// The same where nobody counts on artifacts now; none where somebody does.
+    pub fn try_lock_removal(&self) -> Result<Option<ArtifactsLock>, WebError> {
+        let folder = self.artifacts();
+        let file = File::open(&folder).tried("open", &folder)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(ArtifactsLock { _folder: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error).tried("lock", &folder),
+        }
+    }
+
     /// Takes the data folder for this server, and refuses one that another server has.
     pub fn lock_server(&self) -> Result<ServerLock, WebError> {
         let folder = self.stagings();

@@ -4,6 +4,9 @@
 use crate::limits::NAME_BYTES_MAX;
 use std::fmt;
 
+/// What the names of the database's files begin with.
+const DATABASE: &str = "builder.sqlite3";
+
 /// A name that is safe as a folder of the data folder: text of 1 to [`NAME_BYTES_MAX`] bytes without slashes and
 /// control characters, that does not begin with a dot, an underscore or a dash.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,6 +29,9 @@ pub enum NameError {
         /// Its length in bytes.
         length: usize,
     },
+    /// The name of a file of the database.
+    #[error("the job name may not begin with {DATABASE}: the database has files of such names")]
+    Database,
     /// A byte that may not stand where it stands.
     #[error(
         "the {what} {name:?} may not hold slashes or control characters, nor begin with a dot, an underscore or a dash"
@@ -41,6 +47,10 @@ pub enum NameError {
 impl Name {
     /// Checks the name of a job.
     pub fn job(bytes: &[u8]) -> Result<Self, NameError> {
+        // A folder `builder.sqlite3-journal` would be a broken journal to SQLite, and the database could not be opened.
+        if bytes.starts_with(DATABASE.as_bytes()) {
+            return Err(NameError::Database);
+        }
         Self::parse("job name", bytes)
     }
 
@@ -93,6 +103,9 @@ mod tests {
         }
         for bad in ["", ".", "..", "_artifacts", "_cache", "-r", "a/b", "/", "a\\b", "a\0b", "a\nb", &"x".repeat(256)] {
             assert!(Name::job(bad.as_bytes()).is_err(), "{bad:?}");
+        }
+        for file in ["builder.sqlite3", "builder.sqlite3-journal", "builder.sqlite3-wal"] {
+            assert_eq!(Name::job(file.as_bytes()), Err(NameError::Database));
         }
         assert!(Name::platform(b"\xff").is_err());
         assert_eq!(Name::job(b"").unwrap_err().to_string(), "the job name is empty");

@@ -103,7 +103,8 @@ async fn upload(
     let Some(_place) = app.upload_place() else { return refuse_early(Refusal::Busy(5), headers, body).await };
     let (to, from) = mpsc::channel(BODY_PIECES_QUEUED_MAX);
     let counting = app.clone();
-    let done = tokio::task::spawn_blocking(move || work(&app, &mut Pieces { from, left: limit, limit }));
+    let done =
+        tokio::task::spawn_blocking(move || work(&app, &mut Pieces { from, left: limit, limit, is_over: false }));
     let body = feed(body, to, counting.metrics()).await;
     let result = match done.await {
         Ok(result) => result.map_err(Refusal::from),
@@ -121,22 +122,21 @@ async fn upload(
 }
 
 /// Gives the body to the one who works on it; gives back what is left of one that is not wanted any more.
-async fn feed(mut body: Body, to: mpsc::Sender<Result<Bytes, String>>, metrics: &Metrics) -> Option<Body> {
+async fn feed(mut body: Body, to: mpsc::Sender<Result<Piece, String>>, metrics: &Metrics) -> Option<Body> {
     loop {
         let piece = match tokio::time::timeout(BODY_PAUSE_MAX, body.frame()).await {
-            Err(_) => Some(Err(format!("nothing came for {} seconds", BODY_PAUSE_MAX.as_secs()))),
-            Ok(None) => None,
-            Ok(Some(Err(error))) => Some(Err(error.to_string())),
+            Err(_) => Err(format!("nothing came for {} seconds", BODY_PAUSE_MAX.as_secs())),
+            Ok(None) => Ok(Piece::End),
+            Ok(Some(Err(error))) => Err(error.to_string()),
             Ok(Some(Ok(frame))) => match frame.into_data() {
                 Ok(data) => {
                     metrics.received(data.len());
-                    Some(Ok(data))
+                    Ok(Piece::Data(data))
                 }
                 Err(_trailers) => continue,
             },
         };
-        let piece = piece?;
-        let is_last = piece.is_err();
+        let is_last = matches!(piece, Err(_) | Ok(Piece::End));
         if to.send(piece).await.is_err() {
             return Some(body);
         }
@@ -144,6 +144,13 @@ async fn feed(mut body: Body, to: mpsc::Sender<Result<Bytes, String>>, metrics: 
             return None;
         }
     }
+}
+
+/// A piece of a body. That it is complete is said: a channel that closes without it means that nobody reads the body
+/// any more, as when the server stops.
+enum Piece {
+    Data(Bytes),
+    End,
 }
 
 /// Answers before anything of the body was read. A sender that waits for `100 Continue` sends nothing once it has an
@@ -187,14 +194,25 @@ async fn refuse(refusal: Refusal, mut body: Body) -> Response {
 
 /// The body, as the one who works on it sees it.
 struct Pieces {
-    from: mpsc::Receiver<Result<Bytes, String>>,
+    from: mpsc::Receiver<Result<Piece, String>>,
     left: u64,
     limit: u64,
+    is_over: bool,
 }
 
 impl Pieces {
     fn next(&mut self) -> Result<Option<Bytes>, ReceiveError> {
-        let piece = self.from.blocking_recv().transpose().map_err(ReceiveError::Stalled)?;
+        if self.is_over {
+            return Ok(None);
+        }
+        let cut_off = || ReceiveError::Stalled("the server stopped reading it".into());
+        let piece = match self.from.blocking_recv().ok_or_else(cut_off)?.map_err(ReceiveError::Stalled)? {
+            Piece::Data(data) => Some(data),
+            Piece::End => {
+                self.is_over = true;
+                None
+            }
+        };
         let bytes = piece.as_ref().map_or(0, Bytes::len) as u64;
         let too_large = ReceiveError::TooLarge { what: "the body", limit: self.limit };
         self.left = self.left.checked_sub(bytes).ok_or(too_large)?;

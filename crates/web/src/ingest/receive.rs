@@ -14,12 +14,15 @@ use builder_model::{BuildId, Outcome, ScriptJob, Shown, Timestamp, limits};
 use builder_wire::DecodeError;
 use builder_wire::stream::{FileEvent, RecordEvent, RecordParser};
 use sha2::{Digest as _, Sha256};
+use std::cell::Cell;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Most artifacts that one upload may hold.
 pub const ARTIFACTS_MAX: usize = 250_000;
+/// Most bytes that the paths of all artifacts of one upload may have together: they are held in memory.
+pub(crate) const PATHS_BYTES_MAX: usize = 24 << 20;
 /// The base name of the artifact that becomes the readme of its job.
 const README: &str = "README.md";
 
@@ -100,6 +103,8 @@ pub(crate) struct IncomingArtifact {
 #[derive(Debug)]
 pub(crate) struct Staging {
     path: PathBuf,
+    /// Left where it is, with its intent, for the next start.
+    is_left: Cell<bool>,
 }
 
 impl Staging {
@@ -108,7 +113,7 @@ impl Staging {
         let random = u64::from_be_bytes(crate::depot::random()?);
         let path = depot.stagings().join(format!("{build}.{random:016x}"));
         make_folder(&path)?;
-        let staging = Self { path };
+        let staging = Self { path, is_left: Cell::new(false) };
         make_folder(&staging.build())?;
         make_folder(&staging.path.join("artifacts"))?;
         Ok(staging)
@@ -124,6 +129,11 @@ impl Staging {
         self.path.join("build")
     }
 
+    /// Leaves it for the next start to take back what its intent says.
+    pub(crate) fn leave(&self) {
+        self.is_left.set(true);
+    }
+
     pub(crate) fn artifact(&self, number: usize) -> PathBuf {
         self.path.join("artifacts").join(number.to_string())
     }
@@ -131,6 +141,9 @@ impl Staging {
 
 impl Drop for Staging {
     fn drop(&mut self) {
+        if self.is_left.get() {
+            return;
+        }
         if let Err(error) = Depot::remove(&self.path) {
             tracing::warn!("an upload leaves files behind, which the next start removes: {error}");
         }
@@ -189,6 +202,7 @@ struct Begun {
     console: Option<StoredConsole>,
     ended: Option<(Timestamp, Timestamp, Outcome)>,
     artifacts: Vec<IncomingArtifact>,
+    path_bytes: usize,
     readme: Option<Readme>,
     current: Option<Current>,
 }
@@ -263,6 +277,7 @@ impl<'a> Receiver<'a> {
             console: None,
             ended: None,
             artifacts: Vec::new(),
+            path_bytes: 0,
             readme: None,
             current: None,
         });
@@ -324,6 +339,11 @@ impl Begun {
             return Err(ReceiveError::Content(format!("the record has more than {ARTIFACTS_MAX} artifacts")));
         }
         let path = Shown(path).to_string();
+        self.path_bytes += path.len();
+        if self.path_bytes > PATHS_BYTES_MAX {
+            let reason = format!("the paths of the artifacts have more than {PATHS_BYTES_MAX} bytes together");
+            return Err(ReceiveError::Content(reason));
+        }
         let kind = if artifact_role::base_name(&path) == README {
             CurrentKind::Readme(Vec::new())
         } else if artifact_role::is_dropped(&path) {

@@ -5,7 +5,7 @@
 //! its files are taken back. Nothing was acknowledged then, and the sender sends again.
 
 use crate::app::App;
-use crate::depot::Depot;
+use crate::depot::{ArtifactsLock, Depot};
 use crate::digest::Digest;
 use crate::error::{Tried, WebError};
 use crate::name::Name;
@@ -51,7 +51,13 @@ pub(crate) fn reconcile(app: &App) -> Result<usize, WebError> {
     for entry in std::fs::read_dir(&stagings).tried("list", &stagings)? {
         let staging = entry.tried("list", &stagings)?.path();
         match std::fs::read_to_string(staging.join(INTENT)) {
-            Ok(text) => take_back(app, &text)?,
+            Ok(text) => match app.depot().try_lock_removal()? {
+                Some(lock) => take_back(app, &text, &lock)?,
+                None => {
+                    tracing::info!("a backup holds the artifacts; what an upload left is taken back at the next start");
+                    continue;
+                }
+            },
             // Nothing was moved yet.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err(error).tried("read", &staging.join(INTENT)),
@@ -63,13 +69,12 @@ pub(crate) fn reconcile(app: &App) -> Result<usize, WebError> {
 }
 
 /// Takes back what an upload moved, unless its build has rows.
-pub(crate) fn take_back(app: &App, intent: &str) -> Result<(), WebError> {
+pub(crate) fn take_back(app: &App, intent: &str, _: &ArtifactsLock) -> Result<(), WebError> {
     let mut lines = intent.lines();
     let build = lines.next().and_then(|text| text.parse::<BuildId>().ok());
     let job = lines.next().and_then(|text| Name::job(text.as_bytes()).ok());
     // An intent that was cut off was never acted on.
     let (Some(build), Some(job)) = (build, job) else { return Ok(()) };
-    let _lock = app.depot().lock_removal()?;
     let is_stored = app.read(|connection| {
         connection.prepare_cached("SELECT 1 FROM build WHERE uuid = ?1")?.exists([build.to_string()])
     })?;

@@ -21,6 +21,9 @@ use std::path::Path;
 /// From so many files on, the whole file system is synced once instead of each file.
 const SYNC_EACH_MAX: usize = 32;
 
+/// What lies in the folder of a build.
+const BUILD_FILES: [&str; 3] = ["script.txt", "console.txt", "outline.gz"];
+
 /// Who sends a build.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sender {
@@ -62,9 +65,8 @@ pub(crate) fn may_upload(connection: &Connection, sender: &Sender, job: &Name) -
 /// Stores a received build.
 pub(crate) fn store(app: &App, sender: &Sender, incoming: Incoming) -> Result<Stored, ReceiveError> {
     let depot = app.depot();
-    if let Some(stored) = known(app, &incoming)? {
-        return Ok(stored);
-    }
+    // One that is refused in the end need not be synced first.
+    known(app, &incoming)?;
     let main = main_binary(&incoming);
     let facts = derive_facts(&incoming, main);
     let scripts = Scripts::list(app.settings());
@@ -72,26 +74,46 @@ pub(crate) fn store(app: &App, sender: &Sender, incoming: Incoming) -> Result<St
     // From here on nothing that is counted on may be removed, and no other upload may move files of the same build.
     let _turn = app.commit_turn();
     let sharing = depot.lock_sharing()?;
-    if let Some(stored) = known(app, &incoming)? {
-        return Ok(stored);
-    }
+    let stored = known(app, &incoming)?;
     let fresh = fresh_artifacts(depot, &incoming.artifacts);
+    if stored == Some(Stored::Again) {
+        // What was lost on disk is healed by whoever sends it again.
+        move_artifacts(depot, &incoming, &fresh)?;
+        heal_build(depot, &incoming)?;
+        return Ok(Stored::Again);
+    }
     let digests: Vec<Digest> = fresh.iter().map(|artifact| artifact.digest).collect();
     let intent = Intent { job: &incoming.job, build: incoming.build, artifacts: &digests };
     intent.write(incoming.staging.path())?;
-    move_files(depot, &incoming, &fresh)?;
-    let row = app.database().write(|transaction| {
-        let failed = |error| ReceiveError::Own(app.database().failed(error));
-        insert(transaction, app, sender, &incoming, main, &facts, &scripts).map_err(failed)
+    let moved = move_files(depot, &incoming, &fresh).map_err(ReceiveError::from);
+    let row = moved.and_then(|()| {
+        app.database().write(|transaction| {
+            let failed = |error| ReceiveError::Own(app.database().failed(error));
+            insert(transaction, app, sender, &incoming, main, &facts, &scripts).map_err(failed)
+        })
     });
     if row.is_err() {
-        // Nobody else moves files in this turn, and what is taken back no build has.
         drop(sharing);
-        if let Err(error) = take_back(app, &intent.text()) {
-            tracing::warn!("an upload that could not be stored leaves files behind: {error}");
-        }
+        take_back_or_leave(app, &incoming, &intent);
     }
     row.map(|row| Stored::New { row })
+}
+
+/// Takes back what was moved, as nobody else moves files in this turn. Where somebody holds the artifacts for longer, as
+/// a backup does, the next start takes it back: no other upload waits for that.
+fn take_back_or_leave(app: &App, incoming: &Incoming, intent: &Intent<'_>) {
+    let taken = app.depot().try_lock_removal().and_then(|lock| match lock {
+        Some(lock) => take_back(app, &intent.text(), &lock).map(|()| true),
+        None => Ok(false),
+    });
+    match taken {
+        Ok(true) => {}
+        Ok(false) => incoming.staging.leave(),
+        Err(error) => {
+            tracing::warn!("an upload that could not be stored leaves files for the next start: {error}");
+            incoming.staging.leave();
+        }
+    }
 }
 
 /// What to say of an upload whose UUID is taken: the same build again, or another one.
@@ -162,7 +184,7 @@ fn derive_facts(incoming: &Incoming, main_binary: Option<usize>) -> Facts {
 /// Makes the content of the staging folder durable, before any name outside it does.
 fn sync_staging(incoming: &Incoming) -> Result<(), WebError> {
     let (staging, build) = (&incoming.staging, incoming.staging.build());
-    let named = ["script.txt", "console.txt", "outline.gz"].map(|name| build.join(name));
+    let named = BUILD_FILES.map(|name| build.join(name));
     if incoming.artifacts.len() > SYNC_EACH_MAX && sync_file_system(staging.path())? {
         return Ok(());
     }
@@ -196,8 +218,20 @@ fn fresh_artifacts<'a>(depot: &Depot, artifacts: &'a [IncomingArtifact]) -> Vec<
     artifacts.iter().filter(|artifact| seen.insert(artifact.digest) && !is_there(artifact)).collect()
 }
 
-/// Gives the files their names, and makes the names durable.
+/// Gives the files of a build their names, and makes the names durable.
 fn move_files(depot: &Depot, incoming: &Incoming, fresh: &[&IncomingArtifact]) -> Result<(), WebError> {
+    move_artifacts(depot, incoming, fresh)?;
+    let job = depot.root().join(incoming.job.as_str());
+    make_folder(&job)?;
+    let (from, to) = (incoming.staging.build(), depot.root().join(Depot::build_folder(&incoming.job, &incoming.build)));
+    // What lies there belongs to no row: we looked.
+    Depot::remove(&to)?;
+    std::fs::rename(&from, &to).tried("rename", &from)?;
+    [&job, depot.root()].into_iter().try_for_each(sync_folder)
+}
+
+/// Gives artifacts their names, and makes the names durable.
+fn move_artifacts(depot: &Depot, incoming: &Incoming, fresh: &[&IncomingArtifact]) -> Result<(), WebError> {
     let mut folders = BTreeSet::new();
     for artifact in fresh {
         let (from, to) = (incoming.staging.artifact(artifact.number), depot.artifact(&artifact.digest));
@@ -207,17 +241,28 @@ fn move_files(depot: &Depot, incoming: &Incoming, fresh: &[&IncomingArtifact]) -
         }
         std::fs::rename(&from, &to).tried("rename", &from)?;
     }
-    let job = depot.root().join(incoming.job.as_str());
-    make_folder(&job)?;
-    let (from, to) = (incoming.staging.build(), depot.root().join(Depot::build_folder(&incoming.job, &incoming.build)));
-    // What lies there belongs to no row: we looked.
-    Depot::remove(&to)?;
-    std::fs::rename(&from, &to).tried("rename", &from)?;
-    if folders.len() > SYNC_EACH_MAX && sync_file_system(depot.root())? {
+    if folders.is_empty() || folders.len() > SYNC_EACH_MAX && sync_file_system(depot.root())? {
         return Ok(());
     }
-    folders.extend([depot.artifacts(), job, depot.root().to_owned()]);
+    folders.insert(depot.artifacts());
     folders.iter().try_for_each(|folder| sync_folder(folder))
+}
+
+/// Brings back those files of a stored build's folder that were lost.
+fn heal_build(depot: &Depot, incoming: &Incoming) -> Result<(), WebError> {
+    let folder = depot.root().join(Depot::build_folder(&incoming.job, &incoming.build));
+    let lost: Vec<_> = BUILD_FILES.into_iter().filter(|name| !folder.join(name).exists()).collect();
+    if lost.is_empty() {
+        return Ok(());
+    }
+    let job = depot.root().join(incoming.job.as_str());
+    make_folder(&job)?;
+    make_folder(&folder)?;
+    for name in lost {
+        let from = incoming.staging.build().join(name);
+        std::fs::rename(&from, folder.join(name)).tried("rename", &from)?;
+    }
+    [&folder, &job, depot.root()].into_iter().try_for_each(sync_folder)
 }
 
 /// Inserts all rows of a build; gives its row.

@@ -181,6 +181,32 @@ async fn equal_contents_are_one_file_however_often_they_come() {
     std::fs::remove_file(site.app.depot().artifact(&Digest::of(b"binary"))).unwrap();
     site.upload(&Told::new(3).files(&files)).await;
     assert_eq!(artifacts().len(), 2);
+    // So do all files of a build, when the same build is sent again.
+    let told = Told::new(3).files(&files);
+    std::fs::remove_file(site.app.depot().artifact(&Digest::of(b""))).unwrap();
+    std::fs::remove_dir_all(site.data().join(format!("hello/{}", told.build))).unwrap();
+    assert_eq!(site.post(USER, "/upload", told.encode()).await.status, StatusCode::OK);
+    assert_eq!(artifacts().len(), 2);
+    assert!(site.get(&format!("{}/exec", told.page())).await.body == told.encode());
+}
+
+#[tokio::test]
+async fn an_upload_whose_rows_are_refused_leaves_nothing_and_holds_nobody_up() {
+    let site = Site::new();
+    site.upload(&Told::new(1)).await;
+    let before = site.files();
+    let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON build_artifact BEGIN SELECT RAISE(ABORT, 'no'); END";
+    site.connection().execute(refuse, []).unwrap();
+    let told = Told::new(2).files(&[("bin/hello", b"another")]);
+    assert_eq!(site.post(USER, "/upload", told.encode()).await.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(site.files(), before);
+    // While a backup holds the artifacts, what is left stays for the next start, and uploads go on.
+    let backup = site.app.depot().lock_sharing().unwrap();
+    assert_eq!(site.post(USER, "/upload", told.encode()).await.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(site.files().iter().any(|file| file.ends_with("/intent")));
+    site.connection().execute("DROP TRIGGER refuse", []).unwrap();
+    site.upload(&Told::new(3)).await;
+    drop(backup);
 }
 
 #[tokio::test]
