@@ -111,8 +111,8 @@ impl App {
     }
 
     /// A place for a file that is put together while it is sent; none when too many are.
-    pub(crate) fn making_place(&self) -> Option<Arc<OwnedSemaphorePermit>> {
-        self.0.making.clone().try_acquire_owned().ok().map(Arc::new)
+    pub(crate) fn making_place(&self) -> Option<OwnedSemaphorePermit> {
+        self.0.making.clone().try_acquire_owned().ok()
     }
 
     /// Says that a build was stored.

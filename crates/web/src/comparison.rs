@@ -7,13 +7,15 @@
 use crate::database::build::{self, Artifact, Build};
 use crate::depot::{Depot, Unreadable};
 use crate::digest::Digest;
-use crate::limits::{COMPARED_ARTIFACTS_MAX, COMPARISONS_BYTES_MAX};
+use crate::http::Refusal;
+use crate::limits::{COMPARED_ARTIFACTS_MAX, COMPARISONS_AT_ONCE_MAX, COMPARISONS_BYTES_MAX};
 use builder_facts::compare::{self, Comparison, Side};
 use builder_facts::opam::Switch;
 use builder_facts::{environment, system_packages};
 use rusqlite::Connection;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::Semaphore;
 
 /// The files that are compared beside the artifacts themselves, in this order.
 pub(crate) const INPUTS: [&str; 3] = ["opam-switch", "build-environment", "system-packages"];
@@ -57,11 +59,21 @@ pub(crate) fn side_rows(connection: &Connection, build: Build) -> rusqlite::Resu
     Ok(SideRows { build, main_binary, artifacts, is_cut, inputs })
 }
 
-/// Compares two builds; for code that may block.
-pub(crate) fn compare(depot: &Depot, kept: &Comparisons, left: &SideRows, right: &SideRows) -> Compared {
+/// Compares two builds; for code that may block. What is not kept is compared one pair after the other, as each pair
+/// takes memory.
+pub(crate) fn compare(
+    depot: &Depot,
+    kept: &Comparisons,
+    left: &SideRows,
+    right: &SideRows,
+) -> Result<Compared, Refusal> {
     let mut notes = Vec::new();
     let key = Key { left: left.inputs, right: right.inputs };
-    let inputs = kept.look_up(&key).unwrap_or_else(|| {
+    let _place = kept.places.try_acquire().map_err(|_| Refusal::Busy(1))?;
+    let known = kept.look_up(&key);
+    let _turn = known.is_none().then(|| kept.turn.lock().unwrap_or_else(PoisonError::into_inner));
+    // Another one may have asked for the same pair just before.
+    let inputs = known.or_else(|| kept.look_up(&key)).unwrap_or_else(|| {
         let sides = [read_side(depot, "left", left, &mut notes), read_side(depot, "right", right, &mut notes)];
         let comparison = Arc::new(compare::compare(&sides[0], &sides[1]));
         if notes.is_empty() {
@@ -79,7 +91,7 @@ pub(crate) fn compare(depot: &Depot, kept: &Comparisons, left: &SideRows, right:
     }
     let of = |rows: &SideRows| Side { artifacts: rows.artifacts.iter().map(fact).collect(), ..Side::default() };
     let artifacts = compare::compare(&of(left), &of(right)).artifacts;
-    Compared { inputs, artifacts, notes }
+    Ok(Compared { inputs, artifacts, notes })
 }
 
 fn fact(artifact: &Artifact) -> compare::Artifact {
@@ -111,8 +123,18 @@ struct Key {
 }
 
 /// The comparisons that are kept.
-#[derive(Debug, Default)]
-pub(crate) struct Comparisons(Mutex<Kept>);
+#[derive(Debug)]
+pub(crate) struct Comparisons {
+    kept: Mutex<Kept>,
+    turn: Mutex<()>,
+    places: Semaphore,
+}
+
+impl Default for Comparisons {
+    fn default() -> Self {
+        Self { kept: Mutex::default(), turn: Mutex::new(()), places: Semaphore::new(COMPARISONS_AT_ONCE_MAX) }
+    }
+}
 
 #[derive(Debug, Default)]
 struct Kept {
@@ -131,7 +153,7 @@ struct Entry {
 
 impl Comparisons {
     fn look_up(&self, key: &Key) -> Option<Arc<Comparison>> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.now += 1;
         let now = kept.now;
         let entry = kept.comparisons.get_mut(key)?;
@@ -144,7 +166,7 @@ impl Comparisons {
         if bytes > COMPARISONS_BYTES_MAX / 4 {
             return;
         }
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.now += 1;
         let entry = Entry { comparison: Arc::clone(comparison), bytes, asked: kept.now };
         kept.bytes += bytes;

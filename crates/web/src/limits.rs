@@ -181,3 +181,9 @@ pub const MIRROR_PARTS_MAX: u32 = 10_000;
 pub const MIRROR_PIECE_BYTES: usize = 128 << 10;
 /// Builds in a row that may fail before a mirror gives up.
 pub const MIRROR_FAILURES_MAX: u32 = 5;
+/// How long a peer may take for a piece of an answer that a thread writes, before it is cut off.
+pub const SEND_PAUSE_MAX: Duration = Duration::from_secs(60);
+/// Comparisons that are made or waited for at once; further ones are asked to come again.
+pub const COMPARISONS_AT_ONCE_MAX: usize = 16;
+/// Builds with one content that are looked at for the newest of them.
+pub const BUILDS_OF_DIGEST_MAX: u32 = 1000;

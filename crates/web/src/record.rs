@@ -65,7 +65,18 @@ impl Record {
     pub fn version(&self) -> String {
         match &self.form {
             Form::Exact { digest, .. } => digest.to_string(),
-            Form::Rebuilt(_) => "rebuilt".into(),
+            Form::Rebuilt(rebuilt) => {
+                let readme = rebuilt.readme.as_deref().unwrap_or_default();
+                format!("rebuilt-{}", Digest::of(readme))
+            }
+        }
+    }
+
+    /// Whether it is byte for byte what was uploaded.
+    pub fn is_exact(&self) -> bool {
+        match &self.form {
+            Form::Exact { .. } => true,
+            Form::Rebuilt(_) => false,
         }
     }
 

@@ -28,7 +28,7 @@ use subtle::ConstantTimeEq as _;
 use tokio::sync::Semaphore;
 
 /// Tokens are noted as used at most this often, in milliseconds, so that not every request writes.
-const USED_EVERY_MILLISECONDS: i64 = 60_000;
+const USED_EVERY_MILLISECONDS: i64 = 3_600_000;
 
 /// What a request says of its sender.
 enum Credentials {
@@ -245,10 +245,14 @@ fn sender_of_token(app: &App, secret: &TokenSecret) -> Result<Sender, Refusal> {
     let (token, used, sender) =
         app.read(|connection| token_row(connection, secret, now))?.ok_or(Refusal::Unauthorized)?;
     if used.is_none_or(|used| now - used > USED_EVERY_MILLISECONDS) {
-        app.database().write(|transaction| {
+        let noted = app.database().write(|transaction| {
             let text = "UPDATE repository_token SET used = ?2 WHERE id = ?1";
             transaction.execute(text, [token, now]).map_err(|error| app.database().failed(error))
-        })?;
+        });
+        // The token is good, whether that can be written down now or not.
+        if let Err(error) = noted {
+            tracing::warn!("cannot note that a token was used: {error}");
+        }
     }
     Ok(sender)
 }

@@ -162,7 +162,7 @@ pub(super) async fn two(
         let (left, right) = (query::uuid(&left)?, query::uuid(&right)?);
         let sides = app.read(|connection| Ok((side(connection, &left)?, side(connection, &right)?)))?;
         let (Some(left), Some(right)) = sides else { return Err(Refusal::NotFound) };
-        let compared = compare(app.depot(), app.comparisons(), &left, &right);
+        let compared = compare(app.depot(), app.comparisons(), &left, &right)?;
         Page::json(&ComparisonBody::of(&left, &right, &compared))
     })
     .await

@@ -2,6 +2,7 @@
 
 use super::columns::{time_from_columns, uuid_from_column};
 use crate::digest::Digest;
+use crate::limits::BUILDS_OF_DIGEST_MAX;
 use builder_model::{BuildId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -87,10 +88,11 @@ pub fn latest(connection: &Connection, job: &str, platform: Option<&str>) -> rus
     Ok(None)
 }
 
-/// The newest build that has an artifact with this content.
+/// The newest build that has an artifact with this content: of those that were stored last, when very many have it.
 pub fn by_digest(connection: &Connection, digest: &Digest) -> rusqlite::Result<Option<StoredBuild>> {
     let text = format!(
-        "SELECT {BUILD} WHERE b.id IN (SELECT build FROM build_artifact WHERE sha256 = ?1)
+        "SELECT {BUILD} WHERE b.id IN
+            (SELECT build FROM build_artifact WHERE sha256 = ?1 ORDER BY id DESC LIMIT {BUILDS_OF_DIGEST_MAX})
             ORDER BY b.start_d DESC, b.start_ps DESC, b.id DESC LIMIT 1"
     );
     connection.prepare_cached(&text)?.query_row([digest], build).optional()

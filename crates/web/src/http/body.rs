@@ -1,5 +1,6 @@
 //! Bodies that are larger than memory: a file as it is read, and what a thread writes.
 
+use crate::limits::SEND_PAUSE_MAX;
 use axum::body::Body;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
@@ -8,7 +9,7 @@ use std::io::{self, Write};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::AsyncReadExt as _;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 /// How much of a file is read at once, in bytes.
 const READ_BYTES: usize = 512 << 10;
@@ -51,18 +52,21 @@ impl http_body::Body for Sized {
 }
 
 /// What a thread writes, as it writes it; `bytes` where the size is known. An error ends the connection, so that nobody
-/// takes what came for the whole.
+/// takes what came for the whole. The thread holds its `place` until it is done, which a peer that reads nothing cannot
+/// put off for ever.
 pub(crate) fn written_by(
     bytes: Option<u64>,
+    place: OwnedSemaphorePermit,
     work: impl FnOnce(&mut dyn Write) -> io::Result<()> + Send + 'static,
 ) -> Body {
     let (to, from) = mpsc::channel(PIECES_QUEUED_MAX);
     tokio::task::spawn_blocking(move || {
+        let _place = place;
         let mut pieces = Pieces { to: to.clone(), piece: Vec::with_capacity(PIECE_BYTES) };
         if let Err(error) = work(&mut pieces).and_then(|()| pieces.flush()) {
             tracing::debug!("an answer was cut off: {error}");
-            // A peer that is gone needs no error.
-            if to.blocking_send(Err(error)).is_err() {
+            // A peer that is gone, or reads nothing, needs no error: its connection ends without the end of the body.
+            if to.try_send(Err(error)).is_err() {
                 tracing::debug!("nobody waits for it");
             }
         }
@@ -107,6 +111,10 @@ impl Write for Pieces {
             return Ok(());
         }
         let piece = std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE_BYTES));
-        self.to.blocking_send(Ok(piece.into())).map_err(|_| io::ErrorKind::BrokenPipe.into())
+        let send = tokio::time::timeout(SEND_PAUSE_MAX, self.to.send(Ok(piece.into())));
+        match tokio::runtime::Handle::current().block_on(send) {
+            Ok(sent) => sent.map_err(|_| io::ErrorKind::BrokenPipe.into()),
+            Err(_) => Err(io::ErrorKind::TimedOut.into()),
+        }
     }
 }

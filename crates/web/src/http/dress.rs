@@ -37,7 +37,8 @@ pub(crate) async fn dress(State(app): State<App>, request: Request, next: Next) 
         Refusal::NotFound.into_response()
     };
     let is_read = method == Method::GET || method == Method::HEAD;
-    let mut dressed = if let Some(page) = response.extensions_mut().remove::<Page>() {
+    // What the method HEAD leaves out, the routes take away after this.
+    if let Some(page) = response.extensions_mut().remove::<Page>() {
         page.answer(Asked::of(&headers))
     } else if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         let form = if is_api { Form::Json } else { Form::of(&headers) };
@@ -46,12 +47,8 @@ pub(crate) async fn dress(State(app): State<App>, request: Request, next: Next) 
         }
         explain(&app, response, &problem, &target, form)
     } else {
-        return response;
-    };
-    if method == Method::HEAD {
-        *dressed.body_mut() = Body::empty();
+        response
     }
-    dressed
 }
 
 /// Puts the reason of a refusal into the form that was asked for; its status and headers stay.

@@ -21,6 +21,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
 use std::path::PathBuf;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// Nothing in it runs, loads or is sent.
 const SANDBOX: &str = "sandbox; default-src 'none'";
@@ -207,8 +208,10 @@ async fn exec(State(app): State<App>, path: BuildPath, headers: HeaderMap) -> Re
         let etag = format!("\"{}-exec-{}\"", build.uuid, record.version());
         let bytes = record.bytes();
         let name = format!("{}-{}.full", build.job, build.uuid);
-        let body = |record: crate::record::Record| body::written_by(bytes, move |to| record.write(to));
-        Ok(made(app, &headers, &etag, "application/octet-stream", &name, || body(record)))
+        // Put together from rows, it holds the readme that the job has now.
+        let cache = if record.is_exact() { FOR_EVER } else { "no-cache" };
+        let body = |place| body::written_by(bytes, place, move |to| record.write(to));
+        Ok(made(app, &headers, &etag, "application/octet-stream", &name, body, cache))
     })
     .await
 }
@@ -220,8 +223,9 @@ async fn archive(State(app): State<App>, path: BuildPath, headers: HeaderMap) ->
         let etag = format!("\"{}-tar-{}\"", build.uuid, crate::archive::VERSION);
         let name = format!("{}-{}.tar.gz", build.job, build.uuid);
         let (depot, finished) = (app.depot().clone(), build.finished);
-        let body = || body::written_by(None, move |to| crate::archive::write(&depot, finished, &artifacts, to));
-        Ok(made(app, &headers, &etag, "application/tar+gzip", &name, body))
+        let body =
+            |place| body::written_by(None, place, move |to| crate::archive::write(&depot, finished, &artifacts, to));
+        Ok(made(app, &headers, &etag, "application/tar+gzip", &name, body, FOR_EVER))
     })
     .await
 }
@@ -233,18 +237,14 @@ fn made(
     etag: &str,
     content_type: &str,
     name: &str,
-    body: impl FnOnce() -> Body,
+    body: impl FnOnce(OwnedSemaphorePermit) -> Body,
+    cache: &'static str,
 ) -> Response {
     let mut response = if super::conditional::is_known(headers, etag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
         match app.making_place() {
-            Some(place) => {
-                let mut response = Response::new(body());
-                // Given back when the answer has been sent.
-                response.extensions_mut().insert(place);
-                response
-            }
+            Some(place) => Response::new(body(place)),
             None => return Refusal::Busy(5).into_response(),
         }
     };
@@ -254,7 +254,7 @@ fn made(
         content_type: content_type.to_owned(),
         disposition: Some(attachment(name)),
         policy: SANDBOX,
-        cache: FOR_EVER,
+        cache,
     };
     set(&mut response, header::ETAG, etag);
     sent.dress(&mut response);

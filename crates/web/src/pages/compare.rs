@@ -60,7 +60,7 @@ fn make(app: &App, left: &str, right: &str, form: Form) -> Result<Page, Refusal>
     let (left, right) = (parse(left)?, parse(right)?);
     let read = |connection: &Connection| Ok((side(connection, &left)?, side(connection, &right)?));
     let (Some(left), Some(right)) = app.read(read)? else { return Err(Refusal::NotFound) };
-    let compared = compare(app.depot(), app.comparisons(), &left, &right);
+    let compared = compare(app.depot(), app.comparisons(), &left, &right)?;
     match form {
         Form::Json => Page::json(&CompareJson::of(&left, &right, &compared)),
         Form::Html => html(app, &left, &right, &compared),

@@ -306,9 +306,7 @@ fn plain(app: &App, build: &Build, times: Times, headers: &HeaderMap) -> Result<
         plain.finish(&mut out);
         to.write_all(&out)
     };
-    let mut response = body::written_by(None, work).into_response();
-    // Given back when the answer has been sent.
-    response.extensions_mut().insert(place);
+    let mut response = body::written_by(None, place, work).into_response();
     for (name, value) in [
         (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),

@@ -51,9 +51,7 @@ async fn a_refused_upload_is_a_document_for_those_who_ask_for_it() {
         let detail = answer.json()["detail"].as_str().unwrap().to_owned();
         assert_eq!(format!("{detail}\n"), plain.text());
         assert!(detail.contains(text), "{detail}");
-        for name in ["connection", "www-authenticate"] {
-            assert_eq!(answer.header(name), plain.header(name), "{name}");
-        }
+        assert_eq!(answer.header("www-authenticate"), plain.header("www-authenticate"));
     }
     let told = Told::new(2);
     let headers = [("authorization", &*basic(USER, PASSWORD)), JSON];
