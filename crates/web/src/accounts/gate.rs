@@ -124,12 +124,11 @@ impl Gate {
             return Ok(sender);
         }
         let guesses = [(peer, user.clone()), (peer, String::new())];
-        let now = Instant::now();
-        if let Some(seconds) = guesses.iter().filter_map(|guess| self.pause(guess, now)).max() {
-            return Err(Refusal::TooMany(seconds));
-        }
+        self.may_try(&guesses)?;
         let _place = self.waiting.try_acquire().map_err(|_| Refusal::Busy(1))?;
         let _turn = self.checking.acquire().await.map_err(|_| Refusal::Broken)?;
+        // Others of his may have been found wrong meanwhile.
+        self.may_try(&guesses)?;
         let (app, name) = (app.clone(), user.clone());
         match blocking(move || sender_of_password(&app, &name, &password)).await {
             Ok((sender, row_hash)) => {
@@ -180,6 +179,15 @@ impl Gate {
             all.clear();
         }
         all.insert(user, right);
+    }
+
+    /// A refusal when there were too many guesses of any of these kinds.
+    fn may_try(&self, guesses: &[Guess]) -> Result<(), Refusal> {
+        let now = Instant::now();
+        match guesses.iter().filter_map(|guess| self.pause(guess, now)).max() {
+            Some(seconds) => Err(Refusal::TooMany(seconds)),
+            None => Ok(()),
+        }
     }
 
     /// For how many seconds more this guesser has to wait.
