@@ -58,6 +58,16 @@ impl ToSql for Digest {
     }
 }
 
+/// Text of a column. The original stores whatever bytes came; those that are no UTF-8 become replacement characters.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Lossy(pub String);
+
+impl FromSql for Lossy {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        Ok(Self(String::from_utf8_lossy(value.as_bytes()?).into_owned()))
+    }
+}
+
 /// The UUID in a column: 36 characters.
 pub fn uuid_from_column(text: &str) -> rusqlite::Result<BuildId> {
     text.parse()

@@ -1,6 +1,6 @@
 //! Jobs: all of them with what they built last, and what is told of one.
 
-use crate::database::columns::{outcome_from_columns, time_from_columns};
+use crate::database::columns::{Lossy, outcome_from_columns, time_from_columns};
 use crate::database::listed::{COLUMN_COUNT, COLUMNS, Listed, TABLES};
 use builder_model::{Outcome, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -113,9 +113,10 @@ pub(crate) fn states(connection: &Connection) -> rusqlite::Result<Vec<JobState>>
     let mut by_id: HashMap<i64, JobState> = connection
         .prepare_cached(JOBS)?
         .query_map([], |row| {
-            let (section, synopsis): (Option<String>, Option<String>) = (row.get(2)?, row.get(3)?);
+            let [section, synopsis] =
+                [row.get::<_, Option<Lossy>>(2)?, row.get(3)?].map(|text| text.map(|text| text.0));
             let state = JobState {
-                name: row.get(1)?,
+                name: row.get::<_, Lossy>(1)?.0,
                 section: section.filter(|section| !section.is_empty()),
                 synopsis: synopsis.unwrap_or_default(),
                 platforms: Vec::new(),
@@ -154,7 +155,7 @@ fn platform_state(row: &Row<'_>) -> rusqlite::Result<PlatformState> {
         (Some(manifest), Some(abi)) => Some(Solo5Json { manifest, abi }),
         (Some(_) | None, _) => None,
     };
-    let message: Option<String> = row.get(COLUMN_COUNT + 7)?;
+    let message = row.get::<_, Option<Lossy>>(COLUMN_COUNT + 7)?.map(|message| message.0);
     let newest = outcome_from_columns(row.get(COLUMN_COUNT + 6)?, message.as_deref());
     let failing = if newest.is_success() {
         None
@@ -196,11 +197,11 @@ pub(crate) fn job(connection: &Connection, name: &str) -> rusqlite::Result<Optio
         .query_row([name], |row| {
             Ok(Job {
                 id: row.get(0)?,
-                name: row.get(1)?,
-                section: filled(row.get(2)?),
-                synopsis: row.get::<_, Option<String>>(3)?.unwrap_or_default(),
-                description: filled(row.get(4)?),
-                readme: filled(row.get(5)?),
+                name: row.get::<_, Lossy>(1)?.0,
+                section: filled(row.get::<_, Option<Lossy>>(2)?.map(|text| text.0)),
+                synopsis: row.get::<_, Option<Lossy>>(3)?.unwrap_or_default().0,
+                description: filled(row.get::<_, Option<Lossy>>(4)?.map(|text| text.0)),
+                readme: filled(row.get::<_, Option<Lossy>>(5)?.map(|text| text.0)),
                 platforms: Vec::new(),
             })
         })
@@ -208,7 +209,7 @@ pub(crate) fn job(connection: &Connection, name: &str) -> rusqlite::Result<Optio
     let Some(mut job) = found else { return Ok(None) };
     job.platforms = connection
         .prepare_cached(PLATFORMS)?
-        .query_map([job.id], |row| row.get(0))?
+        .query_map([job.id], |row| Ok(row.get::<_, Lossy>(0)?.0))?
         .collect::<rusqlite::Result<_>>()?;
     Ok(Some(job))
 }
