@@ -5,24 +5,60 @@ use axum::body::Body;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read as _, Write};
 use std::pin::Pin;
-use std::task::{Context, Poll};
-use tokio::io::AsyncReadExt as _;
+use std::task::{Context, Poll, ready};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::task::JoinHandle;
 
-/// How much of a file is read at once, in bytes.
-const READ_BYTES: usize = 512 << 10;
+/// How much of a file is read at once, in bytes: what a processor keeps near while it goes on to the socket.
+const READ_BYTES: u64 = 256 << 10;
 /// Pieces that wait between a thread that writes and the socket.
 const PIECES_QUEUED_MAX: usize = 4;
 /// How large a piece gets, in bytes.
 const PIECE_BYTES: usize = 128 << 10;
 
-/// So many bytes of a file from where it stands. Reads as fast as the peer takes it, and holds no thread meanwhile.
+/// So many bytes of a file from where it stands. Reads as fast as the peer takes it, one piece ahead, so that the disk
+/// and the socket are busy at once; holds no thread while the peer is slow.
 pub(crate) fn of_file(file: File, bytes: u64) -> Body {
-    let file = tokio::fs::File::from_std(file).take(bytes);
-    let pieces = tokio_util::io::ReaderStream::with_capacity(file, READ_BYTES);
-    Body::new(Sized { body: Body::from_stream(pieces), left: bytes })
+    let file = FilePieces { next: Some(read_piece(file, bytes)) };
+    Body::new(Sized { body: Body::new(file), left: bytes })
+}
+
+/// A file, read a piece ahead.
+struct FilePieces {
+    /// The piece that is read just now; none at the end.
+    next: Option<JoinHandle<io::Result<(Bytes, File, u64)>>>,
+}
+
+/// Reads the next of so many bytes that are left.
+fn read_piece(mut file: File, left: u64) -> JoinHandle<io::Result<(Bytes, File, u64)>> {
+    tokio::task::spawn_blocking(move || {
+        let wanted = left.min(READ_BYTES);
+        let mut piece = Vec::with_capacity(usize::try_from(wanted).map_err(io::Error::other)?);
+        let count = io::Read::by_ref(&mut file).take(wanted).read_to_end(&mut piece)? as u64;
+        if count < wanted {
+            // It was cut off since it was looked at.
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok((piece.into(), file, left - count))
+    })
+}
+
+impl http_body::Body for FilePieces {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let Some(next) = &mut self.next else { return Poll::Ready(None) };
+        let read = ready!(Pin::new(next).poll(context));
+        self.next = None;
+        let (piece, file, left) = read.map_err(io::Error::other).flatten()?;
+        if left > 0 {
+            self.next = Some(read_piece(file, left));
+        }
+        Poll::Ready((!piece.is_empty()).then(|| Ok(Frame::data(piece))))
+    }
 }
 
 /// A body whose size is known, so that it gets a `Content-Length`.
