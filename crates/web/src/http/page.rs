@@ -33,13 +33,13 @@ impl Page {
     /// An HTML document and its `Content-Security-Policy`.
     pub(crate) fn html(html: String, policy: String) -> Self {
         let policy = HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"));
-        Self::new(HeaderValue::from_static("text/html; charset=utf-8"), Some(policy), html.into())
+        Self::new(HeaderValue::from_static("text/html; charset=utf-8"), Some(policy), exact(html.into_bytes()))
     }
 
     /// A JSON document, compact.
     pub(crate) fn json(value: &impl Serialize) -> Result<Self, super::Refusal> {
         match serde_json::to_vec(value) {
-            Ok(json) => Ok(Self::new(HeaderValue::from_static("application/json"), None, json.into())),
+            Ok(json) => Ok(Self::new(HeaderValue::from_static("application/json"), None, exact(json))),
             Err(error) => {
                 tracing::error!("cannot write JSON: {error}");
                 Err(super::Refusal::Broken)
@@ -72,7 +72,7 @@ impl Page {
                 return None;
             }
             let mut encoder = GzEncoder::new(Vec::new(), Compression::new(6));
-            encoder.write_all(&self.0.body).and_then(|()| encoder.finish()).ok().map(Bytes::from)
+            encoder.write_all(&self.0.body).and_then(|()| encoder.finish()).ok().map(exact)
         };
         self.0.compressed.get_or_init(make).clone()
     }
@@ -103,6 +103,11 @@ impl Page {
         }
         response
     }
+}
+
+/// The bytes without the room that they grew in: they may be kept for long.
+fn exact(bytes: Vec<u8>) -> Bytes {
+    bytes.into_boxed_slice().into()
 }
 
 /// What of a request matters for how a page is sent.
