@@ -243,7 +243,7 @@ async fn one(bench: &mut Bench, options: &Options, target: &Target, case: &str, 
         "download" => download::run(bench, target, 5).await?,
         "upload" => {
             for files in [1, sizes.many_files] {
-                upload::run(bench, target, files, sizes.megabytes, sizes.rounds.min(2)).await?;
+                upload::run(bench, target, files, sizes.megabytes, sizes.rounds).await?;
             }
         }
         other => bail!("there is no case {other}"),
