@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use std::path::Path;
 
 /// The targets, and what each begins with.
-const TARGETS: [(&str, Seeds); 9] = [
+const TARGETS: [(&str, Seeds); 10] = [
     ("frame", golden("cmd", Dress::Frame)),
     ("message", golden("cmd", Dress::Bare)),
     ("finished", Seeds::Golden { kind: "cmd", first: Some(0xa3), dress: Dress::Piece }),
@@ -16,6 +16,7 @@ const TARGETS: [(&str, Seeds); 9] = [
     ("switch", Seeds::Written(SWITCHES)),
     ("solo5", Seeds::Written(UNIKERNELS)),
     ("page", Seeds::Written(CONSOLES)),
+    ("upload", golden("exec", Dress::Piece)),
 ];
 /// Exports of opam.
 const SWITCHES: &[&[u8]] = &[
