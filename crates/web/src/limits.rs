@@ -48,7 +48,7 @@ pub const SCRYPT_BYTES_MAX: u64 = 1 << 30;
 /// Largest logo, in bytes: it is part of every page.
 pub const LOGO_BYTES_MAX: u64 = 8 << 10;
 /// Rendered pages that are kept until the next commit, in bytes.
-pub const PAGES_BYTES_MAX: usize = 40 << 20;
+pub const PAGES_BYTES_MAX: usize = 48 << 20;
 /// Builds that are removed in one transaction: uploads wait as long.
 pub const REMOVAL_BUILDS_AT_ONCE_MAX: usize = 100;
 /// Requests that wait for their password to be checked; further ones are asked to come again.

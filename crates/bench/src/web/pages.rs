@@ -91,6 +91,7 @@ pub(crate) async fn run(bench: &mut Bench, target: &Target, requests: usize) -> 
     let few = |targets: Vec<String>| targets.into_iter().take(1000).collect::<Vec<_>>();
     let kinds = [
         ("front", "again", target.front_pages()),
+        ("job", "once", target.job_pages()),
         ("job", "again", target.job_pages()),
         ("build", "once", target.build_pages()),
         ("build", "again", few(target.build_pages())),
