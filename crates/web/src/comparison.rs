@@ -9,7 +9,7 @@ use crate::depot::{Depot, Unreadable};
 use crate::digest::Digest;
 use crate::http::Refusal;
 use crate::limits::{COMPARED_ARTIFACTS_MAX, COMPARISONS_AT_ONCE_MAX, COMPARISONS_BYTES_MAX};
-use builder_facts::compare::{self, Comparison, Side};
+use builder_facts::compare::{self, Comparison, Input, Side};
 use builder_facts::opam::Switch;
 use builder_facts::{environment, system_packages};
 use rusqlite::Connection;
@@ -92,6 +92,15 @@ pub(crate) fn compare(
     let of = |rows: &SideRows| Side { artifacts: rows.artifacts.iter().map(fact).collect(), ..Side::default() };
     let artifacts = compare::compare(&of(left), &of(right)).artifacts;
     Ok(Compared { inputs, artifacts, notes })
+}
+
+/// How an input of one side is, in a word; of one that could not be read, why.
+pub(crate) fn input_text(input: &Input) -> String {
+    match input {
+        Input::Readable => "readable".into(),
+        Input::Absent => "absent".into(),
+        Input::Unreadable(error) => error.to_string(),
+    }
 }
 
 fn fact(artifact: &Artifact) -> compare::Artifact {

@@ -3,13 +3,13 @@
 use super::types::{BuildBody, FileBody, Problem};
 use super::{Segments, answer, query};
 use crate::app::App;
-use crate::comparison::{Compared, INPUTS, SideRows, compare, side_rows};
+use crate::comparison::{Compared, INPUTS, SideRows, compare, input_text, side_rows};
 use crate::database::build;
 use crate::http::Refusal;
 use crate::http::page::Page;
 use axum::extract::State;
 use axum::response::Response;
-use builder_facts::compare::{Artifact, DuniverseDiff, Input, KeyValue, KeyValuesDiff, OpamDiff, Part};
+use builder_facts::compare::{Artifact, DuniverseDiff, KeyValue, KeyValuesDiff, OpamDiff, Part};
 use builder_facts::opam::{DuniverseDirectory, Package};
 use builder_model::BuildId;
 use http::Uri;
@@ -194,15 +194,10 @@ impl ComparisonBody {
 }
 
 fn lacking<T>(input: &str, part: &Part<T>) -> Option<LackingBody> {
-    let text = |input: &Input| match input {
-        Input::Readable => "readable".into(),
-        Input::Absent => "absent".into(),
-        Input::Unreadable(error) => error.to_string(),
-    };
     match part {
         Part::Compared(_) => None,
         Part::Lacking { left, right } => {
-            Some(LackingBody { input: input.into(), left: text(left), right: text(right) })
+            Some(LackingBody { input: input.into(), left: input_text(left), right: input_text(right) })
         }
     }
 }

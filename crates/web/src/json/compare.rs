@@ -1,10 +1,10 @@
 //! The JSON of a comparison: the original's keys `left` to `opam_diff` with the meaning that their names have, then
 //! ours.
 
-use crate::comparison::{Compared, SideRows};
+use crate::comparison::{Compared, SideRows, input_text};
 use crate::digest::Digest;
 use crate::pages::text;
-use builder_facts::compare::{Artifact, Input, LegacyComparison, Part};
+use builder_facts::compare::{Artifact, LegacyComparison, Part};
 use serde::Serialize;
 
 /// How two builds differ.
@@ -132,13 +132,8 @@ fn side(rows: &SideRows) -> SideJson {
 }
 
 fn lacking<T>(part: &Part<T>) -> Option<LackingJson> {
-    let text = |input: &Input| match input {
-        Input::Readable => "readable".into(),
-        Input::Absent => "absent".into(),
-        Input::Unreadable(error) => error.to_string(),
-    };
     match part {
         Part::Compared(_) => None,
-        Part::Lacking { left, right } => Some(LackingJson { left: text(left), right: text(right) }),
+        Part::Lacking { left, right } => Some(LackingJson { left: input_text(left), right: input_text(right) }),
     }
 }
