@@ -1,7 +1,7 @@
 //! One build as the rows have it: what the original stored, and what was derived from it. How builds are related is
 //! `related`'s business, what a page makes of them the page's.
 
-use crate::database::columns::{outcome_from_columns, time_from_columns, uuid_from_column};
+use crate::database::columns::{optional_text, outcome_from_columns, text, time_from_columns, uuid_from_column};
 use crate::digest::Digest;
 use builder_facts::identity::{InputKind, OutputKind};
 use builder_model::{BuildId, Outcome, Timestamp};
@@ -143,7 +143,7 @@ fn select(condition: &str) -> String {
 /// The build of a row of [`COLUMNS`].
 pub(crate) fn from_row(row: &Row<'_>) -> rusqlite::Result<Build> {
     let start_columns = (row.get(5)?, row.get(6)?);
-    let message = row.get_ref(10)?.as_bytes_or_null()?.map(lossy);
+    let message = optional_text(row, 10)?;
     Ok(Build {
         id: row.get(0)?,
         uuid: uuid_from_column(row.get_ref(1)?.as_str()?)?,
@@ -164,7 +164,7 @@ fn derived(row: &Row<'_>) -> rusqlite::Result<Derived> {
     let word = |index| Ok::<_, rusqlite::Error>(row.get_ref(index)?.as_str_or_null()?);
     let input = word(14)?.and_then(InputKind::parse).zip(row.get(15)?);
     let output = word(16)?.and_then(OutputKind::parse).zip(row.get(17)?);
-    let notes = row.get_ref(22)?.as_bytes_or_null()?.map(lossy).unwrap_or_default();
+    let notes = optional_text(row, 22)?.unwrap_or_default();
     Ok(Derived {
         input,
         output,
@@ -254,7 +254,7 @@ pub(crate) fn hook_runs(connection: &Connection, build: i64, count: usize) -> ru
             tries: row.get(3)?,
             finished: finished.and_then(|milliseconds| Timestamp::from_milliseconds(milliseconds).ok()),
             status: row.get(5)?,
-            log: row.get_ref(6)?.as_bytes_or_null()?.map(lossy).unwrap_or_default(),
+            log: optional_text(row, 6)?.unwrap_or_default(),
         })
     };
     statement.query_map(params![build, count], read)?.collect()
@@ -264,13 +264,4 @@ pub(crate) fn hook_runs(connection: &Connection, build: i64, count: usize) -> ru
 pub(crate) fn has_hook_runs(connection: &Connection, build: i64) -> rusqlite::Result<bool> {
     let query = "SELECT EXISTS (SELECT 1 FROM repository_hook_run WHERE build = ?1)";
     connection.prepare_cached(query)?.query_row([build], |row| row.get(0))
-}
-
-/// Text of a column. The original stores whatever bytes came; those that are no UTF-8 become replacement characters.
-pub(crate) fn text(row: &Row<'_>, index: usize) -> rusqlite::Result<String> {
-    Ok(lossy(row.get_ref(index)?.as_bytes()?))
-}
-
-fn lossy(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }

@@ -2,6 +2,7 @@
 
 use crate::digest::Digest;
 use builder_model::{BuildId, Outcome, Timestamp};
+use rusqlite::Row;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
 const DAY_MILLISECONDS: i64 = 86_400_000;
@@ -28,7 +29,7 @@ pub fn outcome_to_columns(outcome: &Outcome) -> (i64, Option<String>) {
         Outcome::Exited(status) => (*status, None),
         Outcome::Signalled(number) => (number.saturating_mul(1 << 8), None),
         Outcome::Stopped(number) => (number.saturating_mul(1 << 16), None),
-        Outcome::Aborted(reason) => (ABORTED, Some(String::from_utf8_lossy(reason).into_owned())),
+        Outcome::Aborted(reason) => (ABORTED, Some(lossy(reason))),
     }
 }
 
@@ -59,13 +60,17 @@ impl ToSql for Digest {
 }
 
 /// Text of a column. The original stores whatever bytes came; those that are no UTF-8 become replacement characters.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Lossy(pub String);
+pub fn text(row: &Row<'_>, index: usize) -> rusqlite::Result<String> {
+    Ok(lossy(row.get_ref(index)?.as_bytes()?))
+}
 
-impl FromSql for Lossy {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        Ok(Self(String::from_utf8_lossy(value.as_bytes()?).into_owned()))
-    }
+/// The same of a column that may be NULL.
+pub fn optional_text(row: &Row<'_>, index: usize) -> rusqlite::Result<Option<String>> {
+    Ok(row.get_ref(index)?.as_bytes_or_null()?.map(lossy))
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// The UUID in a column: 36 characters.

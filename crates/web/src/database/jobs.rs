@@ -1,6 +1,6 @@
 //! Jobs: all of them with what they built last, and what is told of one.
 
-use crate::database::columns::{Lossy, outcome_from_columns, time_from_columns};
+use crate::database::columns::{optional_text, outcome_from_columns, text, time_from_columns};
 use crate::database::listed::{COLUMN_COUNT, COLUMNS, Listed, TABLES};
 use builder_model::{Outcome, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -113,10 +113,9 @@ pub(crate) fn states(connection: &Connection) -> rusqlite::Result<Vec<JobState>>
     let mut by_id: HashMap<i64, JobState> = connection
         .prepare_cached(JOBS)?
         .query_map([], |row| {
-            let [section, synopsis] =
-                [row.get::<_, Option<Lossy>>(2)?, row.get(3)?].map(|text| text.map(|text| text.0));
+            let (section, synopsis) = (optional_text(row, 2)?, optional_text(row, 3)?);
             let state = JobState {
-                name: row.get::<_, Lossy>(1)?.0,
+                name: text(row, 1)?,
                 section: section.filter(|section| !section.is_empty()),
                 synopsis: synopsis.unwrap_or_default(),
                 platforms: Vec::new(),
@@ -155,7 +154,7 @@ fn platform_state(row: &Row<'_>) -> rusqlite::Result<PlatformState> {
         (Some(manifest), Some(abi)) => Some(Solo5Json { manifest, abi }),
         (Some(_) | None, _) => None,
     };
-    let message = row.get::<_, Option<Lossy>>(COLUMN_COUNT + 7)?.map(|message| message.0);
+    let message = optional_text(row, COLUMN_COUNT + 7)?;
     let newest = outcome_from_columns(row.get(COLUMN_COUNT + 6)?, message.as_deref());
     let failing = if newest.is_success() {
         None
@@ -197,11 +196,11 @@ pub(crate) fn job(connection: &Connection, name: &str) -> rusqlite::Result<Optio
         .query_row([name], |row| {
             Ok(Job {
                 id: row.get(0)?,
-                name: row.get::<_, Lossy>(1)?.0,
-                section: filled(row.get::<_, Option<Lossy>>(2)?.map(|text| text.0)),
-                synopsis: row.get::<_, Option<Lossy>>(3)?.unwrap_or_default().0,
-                description: filled(row.get::<_, Option<Lossy>>(4)?.map(|text| text.0)),
-                readme: filled(row.get::<_, Option<Lossy>>(5)?.map(|text| text.0)),
+                name: text(row, 1)?,
+                section: filled(optional_text(row, 2)?),
+                synopsis: optional_text(row, 3)?.unwrap_or_default(),
+                description: filled(optional_text(row, 4)?),
+                readme: filled(optional_text(row, 5)?),
                 platforms: Vec::new(),
             })
         })
@@ -209,7 +208,7 @@ pub(crate) fn job(connection: &Connection, name: &str) -> rusqlite::Result<Optio
     let Some(mut job) = found else { return Ok(None) };
     job.platforms = connection
         .prepare_cached(PLATFORMS)?
-        .query_map([job.id], |row| Ok(row.get::<_, Lossy>(0)?.0))?
+        .query_map([job.id], |row| text(row, 0))?
         .collect::<rusqlite::Result<_>>()?;
     Ok(Some(job))
 }

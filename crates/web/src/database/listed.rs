@@ -1,6 +1,6 @@
 //! A build as lists show it. Every list of builds selects [`COLUMNS`] `FROM` [`TABLES`], so that they read alike.
 
-use crate::database::columns::{Lossy, outcome_from_columns, time_from_columns};
+use crate::database::columns::{optional_text, outcome_from_columns, text, time_from_columns};
 use crate::digest::Digest;
 use builder_model::{Outcome, Timestamp};
 use rusqlite::Row;
@@ -48,8 +48,8 @@ pub(crate) struct Artifacts {
 impl Listed {
     /// Reads [`COLUMNS`].
     pub(crate) fn of(row: &Row<'_>) -> rusqlite::Result<Self> {
-        let main_binary = match (row.get(9)?, row.get(10)?) {
-            (Some(Lossy(filepath)), Some(sha256)) => Some(Binary { filepath, sha256, size: size(row, 11)? }),
+        let main_binary = match (optional_text(row, 9)?, row.get(10)?) {
+            (Some(filepath), Some(sha256)) => Some(Binary { filepath, sha256, size: size(row, 11)? }),
             (Some(_) | None, _) => None,
         };
         let artifacts = match row.get::<_, Option<i64>>(13)? {
@@ -58,14 +58,11 @@ impl Listed {
         };
         Ok(Self {
             uuid: row.get(0)?,
-            job: row.get::<_, Lossy>(1)?.0,
-            platform: row.get::<_, Lossy>(2)?.0,
+            job: text(row, 1)?,
+            platform: text(row, 2)?,
             start: time_from_columns(row.get(3)?, row.get(4)?),
             finish: time_from_columns(row.get(5)?, row.get(6)?),
-            outcome: outcome_from_columns(
-                row.get(7)?,
-                row.get::<_, Option<Lossy>>(8)?.map(|message| message.0).as_deref(),
-            ),
+            outcome: outcome_from_columns(row.get(7)?, optional_text(row, 8)?.as_deref()),
             main_binary,
             output: row.get(12)?,
             artifacts,

@@ -4,6 +4,7 @@
 //! judged. The output of a build of which nothing was derived yet is that of its main binary.
 
 use crate::database::build::{Build, COLUMNS, Derived, TABLES, by_id, from_row};
+use crate::database::columns::text;
 use crate::database::stored;
 use crate::digest::Digest;
 use crate::limits::RELATED_COUNTED_MAX;
@@ -109,7 +110,7 @@ pub(crate) fn neighbours(connection: &Connection, build: &Build, platforms: usiz
     let query = "SELECT DISTINCT platform FROM build WHERE job = ?1 AND platform <> ?2 ORDER BY platform LIMIT ?3";
     let mut statement = connection.prepare_cached(query)?;
     let names = statement
-        .query_map(params![build.job_id, build.platform, platforms], |row| crate::database::build::text(row, 0))?
+        .query_map(params![build.job_id, build.platform, platforms], |row| text(row, 0))?
         .collect::<rusqlite::Result<Vec<_>>>()?;
     let others = names.iter().map(|platform| self::latest(connection, build, platform));
     let other_platforms = others.filter_map(Result::transpose).collect::<rusqlite::Result<_>>()?;

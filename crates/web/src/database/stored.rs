@@ -1,6 +1,6 @@
 //! One build as its files are served: where they lie, and which of its artifacts matter.
 
-use super::columns::{Lossy, time_from_columns, uuid_from_column};
+use super::columns::{text, time_from_columns, uuid_from_column};
 use crate::digest::Digest;
 use crate::limits::BUILDS_OF_DIGEST_MAX;
 use builder_model::{BuildId, Timestamp};
@@ -49,10 +49,10 @@ fn build(row: &rusqlite::Row<'_>) -> rusqlite::Result<StoredBuild> {
     Ok(StoredBuild {
         row: row.get(0)?,
         uuid: uuid_from_column(&row.get::<_, String>(1)?)?,
-        job: row.get::<_, Lossy>(2)?.0,
-        platform: row.get::<_, Lossy>(3)?.0,
-        console: row.get::<_, Lossy>(4)?.0,
-        script: row.get::<_, Lossy>(5)?.0,
+        job: text(row, 2)?,
+        platform: text(row, 3)?,
+        console: text(row, 4)?,
+        script: text(row, 5)?,
         started: time_from_columns(row.get(6)?, row.get(7)?),
         finished: time_from_columns(row.get(8)?, row.get(9)?),
         main_binary: row.get(10)?,
@@ -99,7 +99,7 @@ pub fn by_digest(connection: &Connection, digest: &Digest) -> rusqlite::Result<O
 }
 
 fn artifact_of_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<StoredArtifact> {
-    Ok(StoredArtifact { row: row.get(0)?, path: row.get::<_, Lossy>(1)?.0, digest: row.get(2)?, bytes: row.get(3)? })
+    Ok(StoredArtifact { row: row.get(0)?, path: text(row, 1)?, digest: row.get(2)?, bytes: row.get(3)? })
 }
 
 /// The artifact of a build at a path.

@@ -5,7 +5,7 @@ use super::facts::{Candidate, Facts, Subject, derive};
 use super::receive::{Incoming, IncomingArtifact, ReceiveError};
 use super::reconcile::{Intent, take_back};
 use crate::app::App;
-use crate::database::columns::{Lossy, outcome_from_columns, outcome_to_columns, time_to_columns, uuid_from_column};
+use crate::database::columns::{self, outcome_from_columns, outcome_to_columns, time_to_columns, uuid_from_column};
 use crate::depot::{Depot, make_folder, sync_folder};
 use crate::digest::Digest;
 use crate::error::{Tried, WebError};
@@ -383,9 +383,9 @@ pub(crate) fn derive_missing(app: &App, count: u32) -> Result<usize, WebError> {
             Ok(OldBuild {
                 row: row.get(0)?,
                 uuid: uuid_from_column(&row.get::<_, String>(1)?).ok(),
-                platform: row.get::<_, Lossy>(2)?.0,
-                console: row.get::<_, Lossy>(3)?.0,
-                script: row.get::<_, Lossy>(4)?.0,
+                platform: columns::text(row, 2)?,
+                console: columns::text(row, 3)?,
+                script: columns::text(row, 4)?,
                 main_binary: row.get(5)?,
             })
         })?;
@@ -421,7 +421,7 @@ impl OldBuild {
         let rows: Vec<(i64, String, Digest, u64)> = app.read(|connection| {
             let mut statement = connection.prepare_cached(text)?;
             let rows = statement
-                .query_map([self.row], |row| Ok((row.get(0)?, row.get::<_, Lossy>(1)?.0, row.get(2)?, row.get(3)?)))?;
+                .query_map([self.row], |row| Ok((row.get(0)?, columns::text(row, 1)?, row.get(2)?, row.get(3)?)))?;
             rows.collect()
         })?;
         let artifacts: Vec<Candidate<'_>> =
