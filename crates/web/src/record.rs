@@ -2,7 +2,7 @@
 //! rows and files, as the original does it, with times in whole milliseconds.
 
 use crate::app::App;
-use crate::database::columns::outcome_from_columns;
+use crate::database::columns::{self, outcome_from_columns};
 use crate::database::stored::{self, StoredArtifact, StoredBuild};
 use crate::depot::Depot;
 use crate::digest::Digest;
@@ -113,10 +113,10 @@ impl Rebuilt {
         let (outcome, artifacts, readme) = app.read(|connection| {
             let text = "SELECT result_code, result_msg FROM build WHERE id = ?1";
             let outcome = connection.prepare_cached(text)?.query_row([build.row], |row| {
-                Ok(outcome_from_columns(row.get(0)?, row.get::<_, Option<String>>(1)?.as_deref()))
+                Ok(outcome_from_columns(row.get(0)?, columns::optional_text(row, 1)?.as_deref()))
             })?;
             let readme: Option<String> =
-                connection.prepare_cached(readme)?.query_row([&build.job], |row| row.get(0)).optional()?;
+                connection.prepare_cached(readme)?.query_row([&build.job], |row| columns::text(row, 0)).optional()?;
             Ok((outcome, stored::artifacts(connection, build.row)?, readme))
         })?;
         Ok(Self {

@@ -1,6 +1,7 @@
 //! What a search finds: builds by UUID, artifacts by digest, jobs by name and by text, builds by the packages that
 //! went into them. Every kind is bounded, and says when there is more than it shows.
 
+use crate::database::columns;
 use crate::database::listed::{COLUMN_COUNT, COLUMNS, Listed, TABLES};
 use crate::digest::Digest;
 use crate::limits::{
@@ -116,7 +117,7 @@ pub(crate) fn artifacts(connection: &Connection, prefix: DigestPrefix) -> rusqli
         .prepare_cached(&artifacts_statement())?
         .query_map(parameters, |row| {
             Ok(ArtifactHit {
-                filepath: row.get(COLUMN_COUNT)?,
+                filepath: columns::text(row, COLUMN_COUNT)?,
                 sha256: row.get(COLUMN_COUNT + 1)?,
                 size: u64::try_from(row.get::<_, i64>(COLUMN_COUNT + 2)?).unwrap_or(0),
                 build: Listed::of(row)?,
@@ -171,7 +172,7 @@ pub(crate) fn jobs(connection: &Connection, text: &str) -> rusqlite::Result<Hits
     let found = connection
         .prepare_cached(JOBS)?
         .query_map(parameters, |row| {
-            Ok(JobHit { name: row.get(0)?, synopsis: row.get::<_, Option<String>>(1)?.unwrap_or_default() })
+            Ok(JobHit { name: columns::text(row, 0)?, synopsis: columns::optional_text(row, 1)?.unwrap_or_default() })
         })?
         .collect::<rusqlite::Result<_>>()?;
     Ok(hits(found, SEARCH_HITS_MAX))
@@ -188,13 +189,13 @@ pub(crate) fn texts(connection: &Connection, text: &str) -> rusqlite::Result<Hit
     let found = connection
         .prepare_cached(TEXTS)?
         .query_map(named_params! {":pattern": anywhere(text), ":limit": one_more()}, |row| {
-            let (tag, value) = (row.get_ref(1)?.as_str()?, row.get_ref(2)?.as_str()?);
-            let place = match tag {
+            let (tag, value) = (columns::text(row, 1)?, columns::text(row, 2)?);
+            let place = match tag.as_str() {
                 "synopsis" => "synopsis",
                 "description" => "description",
                 _ => "readme",
             };
-            Ok(TextHit { name: row.get(0)?, place, excerpt: excerpt(value, text) })
+            Ok(TextHit { name: columns::text(row, 0)?, place, excerpt: excerpt(&value, text) })
         })?
         .collect::<rusqlite::Result<_>>()?;
     Ok(hits(found, SEARCH_HITS_MAX))

@@ -122,8 +122,9 @@ fn known(app: &App, incoming: &Incoming) -> Result<Option<Stored>, ReceiveError>
         FROM build b JOIN job j ON j.id = b.job LEFT JOIN repository_build r ON r.build = b.id WHERE b.uuid = ?1";
     let found = app.read(|connection| {
         let found = connection.prepare_cached(text)?.query_row([incoming.build.to_string()], |row| {
-            let (id, job, platform): (i64, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
-            let outcome = outcome_from_columns(row.get(3)?, row.get::<_, Option<String>>(4)?.as_deref());
+            let id: i64 = row.get(0)?;
+            let (job, platform) = (columns::text(row, 1)?, columns::text(row, 2)?);
+            let outcome = outcome_from_columns(row.get(3)?, columns::optional_text(row, 4)?.as_deref());
             Ok((id, job, platform, outcome, row.get::<_, Option<Digest>>(5)?))
         });
         let Some((id, job, platform, outcome, outline)) = found.optional()? else { return Ok(None) };
@@ -148,7 +149,7 @@ fn known(app: &App, incoming: &Incoming) -> Result<Option<Stored>, ReceiveError>
 
 fn same_artifacts(connection: &Connection, build: i64, artifacts: &[IncomingArtifact]) -> rusqlite::Result<bool> {
     let mut statement = connection.prepare_cached("SELECT filepath, sha256 FROM build_artifact WHERE build = ?1")?;
-    let stored = statement.query_map([build], |row| Ok((row.get::<_, String>(0)?, row.get::<_, Digest>(1)?)))?;
+    let stored = statement.query_map([build], |row| Ok((columns::text(row, 0)?, row.get::<_, Digest>(1)?)))?;
     let stored = stored.collect::<rusqlite::Result<BTreeSet<_>>>()?;
     Ok(stored == artifacts.iter().map(|artifact| (artifact.path.clone(), artifact.digest)).collect())
 }
@@ -382,7 +383,7 @@ pub(crate) fn derive_missing(app: &App, count: u32) -> Result<usize, WebError> {
         let rows = statement.query_map([count], |row| {
             Ok(OldBuild {
                 row: row.get(0)?,
-                uuid: uuid_from_column(&row.get::<_, String>(1)?).ok(),
+                uuid: uuid_from_column(&columns::text(row, 1)?).ok(),
                 platform: columns::text(row, 2)?,
                 console: columns::text(row, 3)?,
                 script: columns::text(row, 4)?,

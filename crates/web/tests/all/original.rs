@@ -153,6 +153,8 @@ async fn everything_of_it_shows_and_the_original_still_understands_it() {
         (status, String::from_utf8_lossy(&body).into_owned())
     };
     let mut targets: Vec<String> = ["/", "/all-builds", "/failed-builds", "/search?q=hello"].map(str::to_owned).into();
+    // The main binary whose path is no text.
+    targets.push(format!("/search?q={}", &Digest::of(b"binary 9").to_string()[..16]));
     for job in JOBS {
         let job = encoded(job);
         targets.extend(["", "/failed", "?platform=freebsd%2014"].map(|rest| format!("/job/{job}{rest}")));
@@ -188,6 +190,9 @@ async fn everything_of_it_shows_and_the_original_still_understands_it() {
             let target = format!("/job/with%20space/build/{}/{rest}", uuid(1));
             assert_eq!(ask(&target, "*/*").await.0, StatusCode::OK, "{round}: {target}");
         }
+        // The one whose platform and message are no text, row 95.
+        let odd = format!("/job/{}/build/{}/exec", encoded(JOBS[94 % JOBS.len()]), uuid(94));
+        assert_eq!(ask(&odd, "*/*").await.0, StatusCode::OK, "{round}: {odd}");
         builder_web::start::derive_facts(&app).unwrap();
     }
     let connection = Connection::open(data.join("builder.sqlite3")).unwrap();
