@@ -12,6 +12,7 @@ pub mod record;
 pub mod small;
 pub mod state_file;
 pub mod templates;
+mod write_behind;
 
 pub use database::Store;
 pub use error::StoreError;

@@ -8,6 +8,7 @@ use crate::console::ConsoleWriter;
 use crate::error::{StoreError, Tried};
 use crate::folder::Folder;
 use crate::small::{RecordPlace, RecordReader, SmallRecord};
+use crate::write_behind::WriteBehind;
 use builder_model::{BuildId, JobName, Outcome, ScriptJob, Timestamp};
 use builder_wire::record::{ConsoleLine, Frame, NO_FILES, files_header};
 use builder_wire::stream::{RecordEvent, RecordParser};
@@ -52,7 +53,7 @@ pub struct RecordWriter {
 #[derive(Debug)]
 enum Body {
     Small(Vec<u8>),
-    Large { file: BufWriter<File>, path: PathBuf, temporary: Temporary },
+    Large { file: BufWriter<WriteBehind>, path: PathBuf, temporary: Temporary },
 }
 
 impl Body {
@@ -130,7 +131,8 @@ impl RecordWriter {
             let path = folder.incoming_record(&summary.build);
             let mut options = OpenOptions::new();
             let options = options.read(true).write(true).create(true).truncate(true).mode(0o640);
-            let file = BufWriter::with_capacity(BUFFER_BYTES, options.open(&path).tried("create", &path)?);
+            let file = WriteBehind::new(options.open(&path).tried("create", &path)?);
+            let file = BufWriter::with_capacity(BUFFER_BYTES, file);
             let temporary = Temporary::new(&path);
             Body::Large { file, path, temporary }
         };
@@ -199,7 +201,8 @@ impl RecordWriter {
                 fs::rename(&path, &whole).tried("rename", &path)?;
                 temporary.keep();
                 let _removed_at_the_end = Temporary::new(&whole);
-                let mut from = file.into_inner().map_err(io::IntoInnerError::into_error).tried("write", &path)?;
+                let from = file.into_inner().map_err(io::IntoInnerError::into_error).tried("write", &path)?;
+                let mut from = from.into_file();
                 from.seek(SeekFrom::Start(begin)).tried("read", &whole)?;
                 let mut writer = begun(summary)?;
                 writer.copy(from.take(files_bytes), &whole)?;
