@@ -8,6 +8,7 @@ mod command;
 mod component;
 mod count;
 mod dist;
+mod e2e;
 mod faults;
 mod fuzz;
 mod packages;
@@ -26,6 +27,7 @@ usage: cargo xtask COMMAND
   tidy              check the arrows between crates, the shape of files, and the links of the docs
   ci                formatting, tidy, clippy and all tests: what has to pass before a change goes in
   dist              release binaries, man pages and completions as dist/builder-VERSION-ARCH-linux.tar.gz
+  e2e debian        the packages on a whole Debian system, booted with systemd in a container; needs root
   faults [--rounds N] [--seed S] [--seconds MAX]
                     break the release programs while they work, and count what they lose; the table comes last
   fuzz [--seconds N] [TARGET]
@@ -51,6 +53,13 @@ fn main() -> ExitCode {
         ["ci"] => test::ci(),
         ["tidy"] => tidy::tidy(),
         ["dist"] => dist::dist(),
+        ["e2e", rest @ ..] => match e2e::e2e(rest) {
+            Some(result) => result,
+            None => {
+                eprint!("{HELP}");
+                return ExitCode::from(2);
+            }
+        },
         ["faults", rest @ ..] => faults::faults(rest),
         ["fuzz", rest @ ..] => fuzz::fuzz(rest),
         ["pictures"] => pictures::pictures(),
