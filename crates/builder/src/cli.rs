@@ -1,6 +1,6 @@
 //! The command line of builder.
 
-use crate::{demo, up};
+use crate::{demo, rootfs, up};
 use builder_model::Platform;
 use clap::{Parser, Subcommand};
 use std::net::SocketAddr;
@@ -13,6 +13,7 @@ Examples:
   builder demo --once               the same, and end with its outcome
   builder up                        a farm for this machine, that remembers
   builder up --workers 2 --platform debian-12 --listen 0.0.0.0:1234
+  builder rootfs create debian-12 --debian bookworm --package build-essential
 
 Exit status: 0 as it should be · 1 something failed, or the demo's builds differ · 2 wrong usage · 130 the demo was
 interrupted";
@@ -31,6 +32,8 @@ enum Command {
     Demo(Demo),
     /// Run server, workers and repository on a data folder until asked to stop
     Up(Up),
+    /// Make and keep root file systems, which jobs see instead of the host's
+    Rootfs(rootfs::Rootfs),
 }
 
 /// What the demo is told.
@@ -79,6 +82,7 @@ pub(crate) fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Demo(flags) => demo::run(&flags),
         Command::Up(flags) => up::run(flags),
+        Command::Rootfs(flags) => rootfs::run(flags),
     };
     match result {
         Ok(code) => code,

@@ -4,6 +4,7 @@ mod cli;
 mod demo;
 mod example;
 mod farm;
+mod rootfs;
 mod up;
 
 fn main() -> std::process::ExitCode {

@@ -9,7 +9,7 @@ mod table;
 pub(crate) use args::{Format, client_command, inspect_command};
 pub(crate) use failure::{Exit, Failure, complain};
 pub(crate) use screen::{Screen, json_string, text_of};
-pub(crate) use table::Table;
+pub use table::Table;
 
 use crate::client::Client;
 use args::{ClientArgs, ClientCommand, InspectArgs};

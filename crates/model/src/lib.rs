@@ -19,7 +19,7 @@ pub use artifact::{ArtifactPath, ArtifactPathError};
 pub use build::{BuildId, BuildIdError};
 pub use duration::{DurationError, parse_duration};
 pub use job::{Job, Period, ScriptJob, TemplatedJob};
-pub use name::{JobName, NameError, PackageName, Platform};
+pub use name::{JobName, NameError, PackageName, Platform, RootfsName};
 pub use outcome::Outcome;
 pub use remote::{Remote, RemoteError};
 pub use shown::Shown;

@@ -110,6 +110,10 @@ name! {
     /// The package that a templated job builds; replaces `%%OPAM_PACKAGE%%` in a template.
     PackageName, "package name"
 }
+name! {
+    /// A root file system of a host; a folder below that of all of them.
+    RootfsName, "name of a root file system"
+}
 
 #[cfg(test)]
 mod tests {

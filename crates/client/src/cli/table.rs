@@ -4,29 +4,38 @@
 use std::io::{self, Write};
 
 /// Rows of cells under a header.
-pub(crate) struct Table {
+#[derive(Debug)]
+pub struct Table {
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
     /// A table with these columns.
-    pub(crate) fn new(header: &[&str]) -> Self {
+    pub fn new(header: &[&str]) -> Self {
         Self { rows: vec![header.iter().map(|cell| (*cell).to_owned()).collect()] }
     }
 
     /// Adds a row, with a cell for each column.
-    pub(crate) fn row(&mut self, cells: Vec<String>) {
+    ///
+    /// # Panics
+    ///
+    /// With another number of cells.
+    pub fn row(&mut self, cells: Vec<String>) {
         assert_eq!(cells.len(), self.rows[0].len(), "a row has a cell for each column");
         self.rows.push(cells);
     }
 
     /// Whether there is only the header.
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.rows.len() == 1
     }
 
     /// Writes it; `header` decorates the first line.
-    pub(crate) fn write(&self, out: &mut impl Write, header: impl Fn(&str) -> String) -> io::Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// What is written to does not take it.
+    pub fn write(&self, out: &mut impl Write, header: impl Fn(&str) -> String) -> io::Result<()> {
         let mut widths = vec![0; self.rows[0].len()];
         for row in &self.rows {
             for (width, cell) in widths.iter_mut().zip(row) {

@@ -1,0 +1,323 @@
+//! What a root file system is made of, and the command that makes it.
+
+use crate::error::Error;
+use crate::make::in_path;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+
+/// How many packages may be named.
+const PACKAGES_MAX: usize = 1000;
+/// Length of a snapshot's time, such as 20260131T120000Z, in bytes.
+const SNAPSHOT_BYTES: usize = 16;
+
+/// Whose packages are installed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Distribution {
+    /// Debian.
+    Debian,
+    /// Ubuntu.
+    Ubuntu,
+}
+
+impl Distribution {
+    /// Where its packages come from.
+    fn mirror(self) -> &'static str {
+        match self {
+            Self::Debian => "http://deb.debian.org/debian",
+            Self::Ubuntu => "http://archive.ubuntu.com/ubuntu",
+        }
+    }
+
+    /// Where its packages of an earlier day come from.
+    fn snapshots(self) -> &'static str {
+        match self {
+            Self::Debian => "http://snapshot.debian.org/archive/debian",
+            Self::Ubuntu => "http://snapshot.ubuntu.com/ubuntu",
+        }
+    }
+
+    /// The keys that its packages are signed with, as Debian and Ubuntu install them.
+    fn keyring(self) -> &'static str {
+        match self {
+            Self::Debian => "/usr/share/keyrings/debian-archive-keyring.gpg",
+            Self::Ubuntu => "/usr/share/keyrings/ubuntu-archive-keyring.gpg",
+        }
+    }
+}
+
+impl fmt::Display for Distribution {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Debian => "debian",
+            Self::Ubuntu => "ubuntu",
+        })
+    }
+}
+
+/// A moment of a distribution's archive, such as `20260131T120000Z`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Snapshot(String);
+
+impl FromStr for Snapshot {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let whole = if text.len() == "20260131".len() { format!("{text}T000000Z") } else { text.to_owned() };
+        let is_right = whole.len() == SNAPSHOT_BYTES
+            && whole.bytes().enumerate().all(|(at, byte)| match at {
+                8 => byte == b'T',
+                15 => byte == b'Z',
+                _ => byte.is_ascii_digit(),
+            });
+        if is_right {
+            return Ok(Self(whole));
+        }
+        let wrong = format!("{text:?} is no time of a snapshot\nhint: write 20260131 or 20260131T120000Z");
+        Err(Error::argument(wrong))
+    }
+}
+
+impl TryFrom<String> for Snapshot {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self, Error> {
+        text.parse()
+    }
+}
+
+impl From<Snapshot> for String {
+    fn from(snapshot: Snapshot) -> Self {
+        snapshot.0
+    }
+}
+
+impl fmt::Display for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// What does the work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tool {
+    /// Debian's mmdebstrap: quick.
+    Mmdebstrap,
+    /// Debian's debootstrap: everywhere.
+    Debootstrap,
+}
+
+impl Tool {
+    /// The name of the program.
+    pub fn program(self) -> &'static str {
+        match self {
+            Self::Mmdebstrap => "mmdebstrap",
+            Self::Debootstrap => "debootstrap",
+        }
+    }
+
+    /// The quicker one of those that are installed here.
+    pub fn of_this_host() -> Self {
+        if in_path(Self::Mmdebstrap.program()).is_some() { Self::Mmdebstrap } else { Self::Debootstrap }
+    }
+}
+
+impl FromStr for Tool {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match text {
+            "mmdebstrap" => Ok(Self::Mmdebstrap),
+            "debootstrap" => Ok(Self::Debootstrap),
+            _ => Err(Error::argument(format_args!("{text:?} is neither mmdebstrap nor debootstrap"))),
+        }
+    }
+}
+
+/// What a root file system is made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Recipe {
+    /// Whose packages.
+    pub distribution: Distribution,
+    /// Of which suite, such as `bookworm`.
+    pub suite: String,
+    /// As they were at this moment; without one, as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<Snapshot>,
+    /// From where, unless from where that distribution has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<String>,
+    /// For which architecture, unless for this machine's, in the distribution's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub architecture: Option<String>,
+    /// Which packages, besides the smallest set that works.
+    #[serde(default)]
+    pub packages: Vec<String>,
+    /// Signed by these keys, unless by the distribution's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keyring: Option<String>,
+    /// By which program.
+    pub tool: Tool,
+}
+
+impl Recipe {
+    /// Refuses what would reach a command line as something else than it is.
+    ///
+    /// # Errors
+    ///
+    /// Names with other letters than such names have, too many packages, a mirror that is no URL.
+    pub fn check(&self) -> Result<(), Error> {
+        word("suite", &self.suite)?;
+        if let Some(architecture) = &self.architecture {
+            word("architecture", architecture)?;
+        }
+        if self.packages.len() > PACKAGES_MAX {
+            let count = self.packages.len();
+            return Err(Error::argument(format_args!(
+                "{count} packages are named, at most {PACKAGES_MAX} are allowed"
+            )));
+        }
+        for package in &self.packages {
+            word("package", package)?;
+        }
+        let known = ["http://", "https://", "file:///"];
+        match &self.mirror {
+            Some(mirror) if !known.iter().any(|scheme| mirror.starts_with(scheme)) || mirror.contains(['\n', ' ']) => {
+                let wrong = format!("the mirror {mirror:?} is no URL of http, https or file");
+                Err(Error::argument(wrong))
+            }
+            Some(_) if self.snapshot.is_some() => {
+                let wrong = "a snapshot is of the distribution's own archive of snapshots\n\
+                             hint: name either --snapshot, or a --mirror that does not change";
+                Err(Error::argument(wrong))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Where the packages come from.
+    pub fn source(&self) -> String {
+        match (&self.snapshot, &self.mirror) {
+            (Some(snapshot), _) => format!("{}/{snapshot}", self.distribution.snapshots()),
+            (None, Some(mirror)) => mirror.clone(),
+            (None, None) => self.distribution.mirror().to_owned(),
+        }
+    }
+
+    /// The lines by which the packages inside are updated from where they came.
+    pub(crate) fn sources_list(&self) -> String {
+        // What signs a snapshot has run out by the time that it is asked.
+        let options = if self.snapshot.is_some() { "[check-valid-until=no] " } else { "" };
+        format!("deb {options}{} {} main\n", self.source(), self.suite)
+    }
+
+    /// The command that makes it.
+    pub(crate) fn command(&self, root: &Path) -> Vec<String> {
+        let root = root.display().to_string();
+        let keyring = self.keyring.clone().unwrap_or_else(|| self.distribution.keyring().to_owned());
+        let mut words = vec![self.tool.program().to_owned(), "--variant=minbase".to_owned()];
+        words.push(format!("--keyring={keyring}"));
+        if let Some(architecture) = &self.architecture {
+            words.push(format!("--arch={architecture}"));
+        }
+        if !self.packages.is_empty() {
+            words.push(format!("--include={}", self.packages.join(",")));
+        }
+        match self.tool {
+            Tool::Debootstrap => {}
+            Tool::Mmdebstrap => {
+                words.extend(["--mode=root", "--format=directory"].map(str::to_owned));
+                if self.snapshot.is_some() {
+                    words.push("--aptopt=Acquire::Check-Valid-Until \"false\"".to_owned());
+                }
+            }
+        }
+        words.extend([self.suite.clone(), root, self.source()]);
+        words
+    }
+}
+
+fn word(what: &str, text: &str) -> Result<(), Error> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._+-:".contains(&byte);
+    if text.is_empty() || text.starts_with('-') || !text.bytes().all(allowed) {
+        return Err(Error::argument(format_args!("the {what} {text:?} may only have ASCII letters, digits and ._+-:")));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recipe() -> Recipe {
+        Recipe {
+            distribution: Distribution::Debian,
+            suite: "bookworm".to_owned(),
+            snapshot: None,
+            mirror: None,
+            architecture: None,
+            packages: vec!["build-essential".to_owned(), "git".to_owned()],
+            keyring: None,
+            tool: Tool::Debootstrap,
+        }
+    }
+
+    #[test]
+    fn commands_of_both_tools() {
+        let root = Path::new("/r");
+        let keyring = "--keyring=/usr/share/keyrings/debian-archive-keyring.gpg";
+        assert_eq!(
+            recipe().command(root).join(" "),
+            format!(
+                "debootstrap --variant=minbase {keyring} --include=build-essential,git bookworm /r http://deb.debian.org/debian"
+            )
+        );
+        let pinned = Recipe { snapshot: Some("20260131".parse().unwrap()), tool: Tool::Mmdebstrap, ..recipe() };
+        assert_eq!(
+            pinned.command(root).join(" "),
+            format!(
+                "mmdebstrap --variant=minbase {keyring} --include=build-essential,git --mode=root --format=directory \
+                 --aptopt=Acquire::Check-Valid-Until \"false\" bookworm /r \
+                 http://snapshot.debian.org/archive/debian/20260131T000000Z"
+            )
+        );
+        assert!(pinned.sources_list().starts_with("deb [check-valid-until=no] http://snapshot"));
+    }
+
+    #[test]
+    fn arguments_that_make_no_sense_are_refused() {
+        assert!(recipe().check().is_ok());
+        for wrong in [
+            Recipe { suite: "-oops".to_owned(), ..recipe() },
+            Recipe { suite: String::new(), ..recipe() },
+            Recipe { packages: vec!["a,b".to_owned()], ..recipe() },
+            Recipe { packages: vec!["a".to_owned(); PACKAGES_MAX + 1], ..recipe() },
+            Recipe { architecture: Some("amd64 x".to_owned()), ..recipe() },
+            Recipe { mirror: Some("deb.debian.org".to_owned()), ..recipe() },
+            Recipe { mirror: Some("http://x".to_owned()), snapshot: Some("20260131".parse().unwrap()), ..recipe() },
+        ] {
+            assert!(wrong.check().is_err(), "{wrong:?}");
+        }
+        for wrong in ["", "2026", "20260131T1200", "20260131 120000Z", "2026013100000000"] {
+            assert!(wrong.parse::<Snapshot>().is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_recipe_survives_its_file() {
+        let whole = Recipe {
+            snapshot: Some("20260131T010203Z".parse().unwrap()),
+            architecture: Some("arm64".to_owned()),
+            ..recipe()
+        };
+        for recipe in [recipe(), whole] {
+            let text = toml::to_string(&recipe).unwrap();
+            assert_eq!(toml::from_str::<Recipe>(&text).unwrap(), recipe, "{text}");
+        }
+    }
+}
