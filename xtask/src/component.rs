@@ -82,6 +82,13 @@ const COMPONENTS: &[Component] = &[
     // Programs that people and scripts use a repository with.
     Component { name: "curl", found: || in_path("curl"), source: Source::Debian("curl"), tests: &["curl"] },
     Component { name: "wget", found: || in_path("wget"), source: Source::Debian("wget"), tests: &["wget"] },
+    // Jobs that do all they can to get out of it.
+    Component {
+        name: "bubblewrap",
+        found: || works(program("bwrap", &["--ro-bind", "/", "/", "--unshare-user", "--unshare-pid", "true"])),
+        source: Source::Debian("bubblewrap"),
+        tests: &["bubblewrap"],
+    },
     // A disk that fills up is a small one of its own.
     Component { name: "right to mount", found: may_mount, source: Source::Nobody, tests: &["tmpfs"] },
 ];

@@ -55,6 +55,8 @@ impl Farm {
             timeout: None,
             workdir: parts.workdir.to_owned(),
             grace: GRACE_DEFAULT,
+            policy: builder_worker::Policy::default(),
+            slot: 0,
             supervisor_program: None,
             orphans: Some(Orphans::adopt()?),
         };

@@ -4,17 +4,23 @@
 use crate::processes::Orphans;
 use crate::signals;
 use crate::worker::{GRACE_DEFAULT, Settings, run};
-use crate::{Remote, supervisor};
+use crate::{Policy, Remote, supervisor};
 use anyhow::Context;
 use builder_model::{Platform, parse_duration};
+use builder_sandbox::{Table, policy};
 use clap::{CommandFactory, FromArgMatches, Parser};
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 /// The exit status of every error, as the original's.
 const STATUS_ERROR: u8 = 124;
+
+#[cfg(target_os = "freebsd")]
+const CONFIG_FOLDER: &str = "/usr/local/etc/builder";
+#[cfg(not(target_os = "freebsd"))]
+const CONFIG_FOLDER: &str = "/etc/builder";
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -53,6 +59,12 @@ pub struct Arguments {
     /// How long a job that has to end has between TERM and KILL [default: 5s]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     grace: Option<Duration>,
+    /// What keeps a job apart: none, bubblewrap, container, nspawn or jail [default: as the policy says, or none]
+    #[arg(long, value_name = "KIND")]
+    sandbox: Option<String>,
+    /// The policy: what a job may see and use [default: builder-worker.toml in /etc/builder, where it exists]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// How much to log: error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     log_level: tracing::level_filters::LevelFilter,
@@ -67,16 +79,35 @@ impl Arguments {
     fn settings(&self) -> anyhow::Result<Settings> {
         let workdir = self.workdir.clone().unwrap_or_else(std::env::temp_dir);
         let workdir = workdir.canonicalize().with_context(|| format!("cannot use --workdir {}", workdir.display()))?;
+        let platform = self.platform.parse::<Platform>()?;
+        let policy = self.policy(&platform)?;
         Ok(Settings {
-            platform: self.platform.parse::<Platform>()?,
+            timeout: self.timeout.or(policy.limits.time),
+            platform,
             remote: self.remote.clone(),
             looping: self.looping,
-            timeout: self.timeout,
             workdir,
             grace: self.grace.unwrap_or(GRACE_DEFAULT),
+            policy,
+            slot: 0,
             supervisor_program: None,
             orphans: None,
         })
+    }
+}
+
+impl Arguments {
+    /// What the file says, and what these arguments say over it.
+    fn policy(&self, platform: &Platform) -> anyhow::Result<Policy> {
+        let path = self.config.clone().unwrap_or_else(|| Path::new(CONFIG_FOLDER).join(policy::FILE));
+        let file = match std::fs::read_to_string(&path) {
+            Ok(text) => Table::parse(&text).with_context(|| format!("in {}", path.display()))?,
+            Err(error) if self.config.is_none() && error.kind() == io::ErrorKind::NotFound => Table::default(),
+            Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+        };
+        let flags = Table { sandbox: self.sandbox.clone(), ..Table::default() };
+        let table = flags.or(file.for_platform(&platform.to_string()));
+        table.resolve().with_context(|| format!("in {}", path.display()))
     }
 }
 

@@ -1,6 +1,7 @@
 //! What can end a worker.
 
 use builder_model::Remote;
+use builder_sandbox::Finding;
 use builder_wire::session::worker::Violation;
 use builder_wire::{DecodeError, FrameError};
 use std::io;
@@ -75,6 +76,18 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
+    /// This host does not give what the policy asks.
+    #[error("this host cannot give what the policy asks: {}", findings_text(findings))]
+    Refused {
+        /// What it lacks.
+        findings: Vec<Finding>,
+    },
+    /// The sandbox of the job could not be made.
+    #[error("{why}\nhint: `builder-worker check` says what this host lacks")]
+    Sandbox {
+        /// What was tried, and why it failed.
+        why: String,
+    },
     /// The process that watches over the job cannot be started or talked to.
     #[error("cannot {act} the supervisor of the job ({}): {source}", program.display())]
     Supervisor {
@@ -111,7 +124,12 @@ impl Error {
     /// able to do the job.
     pub(crate) fn is_own(&self) -> bool {
         match self {
-            Self::Folder { .. } | Self::Supervisor { .. } | Self::Artifact { .. } | Self::System { .. } => true,
+            Self::Folder { .. }
+            | Self::Refused { .. }
+            | Self::Sandbox { .. }
+            | Self::Supervisor { .. }
+            | Self::Artifact { .. }
+            | Self::System { .. } => true,
             Self::Resolve { .. }
             | Self::Connect { .. }
             | Self::Lost { .. }
@@ -126,4 +144,11 @@ impl Error {
             | Self::Stopped => false,
         }
     }
+}
+
+/// What is missing, and a line for each hint.
+fn findings_text(findings: &[Finding]) -> String {
+    let missing: Vec<String> = findings.iter().map(|found| format!("{} {}", found.subject, found.detail)).collect();
+    let hints = findings.iter().filter_map(|found| found.mend.as_ref()).map(|mend| format!("\nhint: {mend}"));
+    missing.join("; ") + &hints.collect::<String>()
 }

@@ -4,11 +4,12 @@
 //! its place. So the folder is held open from the start, and emptied through that.
 
 use crate::error::Error;
+use builder_sandbox::HostUser;
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open, openat, renameat};
+use nix::fcntl::{AtFlags, OFlag, open, openat, renameat};
 use nix::sys::stat::{FchmodatFlags, Mode, fchmod, fchmodat, fstat, lstat};
-use nix::unistd::{UnlinkatFlags, unlinkat};
+use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fchownat, unlinkat};
 use std::collections::hash_map::RandomState;
 use std::ffi::{CStr, CString};
 use std::fs::{DirBuilder, OpenOptions};
@@ -82,6 +83,14 @@ impl Folder {
             Ok(()) => Ok(path),
             Err(source) => Err(Error::Folder { act: "write the script", path, source }),
         }
+    }
+
+    /// Gives the folder and the script in it to the user that the job runs as.
+    pub(crate) fn give_to(&self, user: HostUser) -> Result<(), Error> {
+        let (uid, gid) = (Some(Uid::from_raw(user.uid)), Some(Gid::from_raw(user.gid)));
+        let given = fchownat(&self.held, SCRIPT, uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW)
+            .and_then(|()| fchown(&self.held, uid, gid));
+        given.map_err(|errno| Error::Folder { act: "give away", path: self.path.clone(), source: errno.into() })
     }
 
     /// Whether the folder is still where it was made.

@@ -6,14 +6,16 @@ use crate::console::Console;
 use crate::deliver::deliver;
 use crate::error::Error;
 use crate::folder::Folder;
+use crate::order::{End, Order, REPORT_BYTES_MAX, Report};
 use crate::processes::{self, KILL_TIME_MAX};
 use crate::signals::Stop;
 use crate::standby::{Standby, Supervisor};
-use crate::supervisor::{self, End, Order, Report};
+use crate::supervisor;
 use crate::wait;
 use crate::worker::Settings;
 use builder_model::Outcome;
 use builder_model::outcome::TIMEOUT;
+use builder_sandbox::{Host, Place, Plan};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
@@ -25,8 +27,6 @@ use std::time::{Duration, Instant};
 
 /// How much longer than it has been told to a supervisor may take to end a job, before it is killed itself.
 const SUPERVISOR_DELAY_MAX: Duration = KILL_TIME_MAX.saturating_add(Duration::from_secs(20));
-/// Longest report of a supervisor, in bytes.
-const REPORT_BYTES_MAX: usize = 64 << 10;
 
 /// Runs the job, hands it in, and waits until the server has it. Nothing of it is left afterwards, whatever happened.
 ///
@@ -35,12 +35,13 @@ const REPORT_BYTES_MAX: usize = 64 << 10;
 pub(crate) fn run(
     connection: &Connection<'_>,
     settings: &Settings,
+    host: &Host,
     stop: &Stop,
     standby: Standby,
     assignment: &Assignment,
 ) -> Result<(), Error> {
     let mut console = Console::new(connection, assignment.build);
-    let result = attempt(connection, settings, stop, standby, assignment, &mut console);
+    let result = attempt(connection, settings, host, stop, standby, assignment, &mut console);
     if let Err(error) = &result
         && error.is_own()
     {
@@ -56,6 +57,7 @@ pub(crate) fn run(
 fn attempt(
     connection: &Connection<'_>,
     settings: &Settings,
+    host: &Host,
     stop: &Stop,
     standby: Standby,
     assignment: &Assignment,
@@ -63,9 +65,16 @@ fn attempt(
 ) -> Result<(), Error> {
     let folder = Folder::create(&settings.workdir)?;
     let script = folder.write_script(&assignment.job.script)?;
-    let order = Order { folder: folder.path().to_owned(), script };
+    let plan = plan(settings, host, &folder)?;
+    if let Some(description) = builder_sandbox::description(&settings.policy, host) {
+        console.note(&description);
+    }
+    let order = Order { folder: folder.path().into(), script: script.into(), plan };
     let (supervisor, pipe) = standby.begin(settings, &order)?;
     let watched = Supervised { settings, supervisor, report: Vec::new() }.run(connection, stop, console, pipe)?;
+    if let Ok(Report { refusal: Some(why), .. }) = &watched.report {
+        return Err(Error::Sandbox { why: why.clone() });
+    }
     for note in notes(&watched, settings) {
         tracing::warn!("{note}");
         console.note(&note);
@@ -96,6 +105,20 @@ fn attempt(
     connection.await_close()?;
     tracing::info!("job uuid {}: {outcome}, {} files", assignment.build, collection.files.len());
     Ok(())
+}
+
+/// How this job is run; its folder belongs to whoever runs it.
+fn plan(settings: &Settings, host: &Host, folder: &Folder) -> Result<Plan, Error> {
+    let name = folder.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let place = Place { folder: folder.path().into(), name, slot: settings.slot };
+    let plan = builder_sandbox::plan(&settings.policy, host, &place);
+    let plan = plan.map_err(|findings| Error::Refused { findings })?;
+    if let Plan::Enclosed(enclosure) = &plan
+        && let Some(user) = enclosure.host_user
+    {
+        folder.give_to(user)?;
+    }
+    Ok(plan)
 }
 
 fn collected(folder: &Folder) -> Result<Collection, String> {

@@ -11,11 +11,15 @@ mod collect;
 pub mod connection;
 mod console;
 mod deliver;
+mod enclosure;
 mod error;
 mod folder;
 mod job;
+mod order;
 pub mod processes;
 pub mod signals;
+#[cfg(target_os = "linux")]
+mod stage;
 mod standby;
 pub mod supervisor;
 mod sys;
@@ -23,6 +27,7 @@ mod wait;
 mod worker;
 
 pub use builder_model::Remote;
+pub use builder_sandbox::Policy;
 pub use error::Error;
 pub use processes::Orphans;
 pub use signals::Stop;

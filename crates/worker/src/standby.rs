@@ -4,8 +4,9 @@
 
 use crate::cgroup::Cgroup;
 use crate::error::Error;
+use crate::order::Order;
 use crate::processes::{self, Orphans};
-use crate::supervisor::{self, Order};
+use crate::supervisor;
 use crate::worker::Settings;
 use std::io::{self, PipeReader};
 use std::os::fd::OwnedFd;
@@ -92,6 +93,12 @@ impl Drop for Standby {
             orphans.forget(processes::id_of(&supervisor.child));
         }
     }
+}
+
+/// The program that becomes a supervisor, by a name that others can open, too.
+pub(crate) fn supervisor_program(settings: &Settings) -> PathBuf {
+    let program = settings.supervisor_program.clone().unwrap_or_else(this_program);
+    program.canonicalize().unwrap_or(program)
 }
 
 /// This program, even if its file has been replaced since it was started.

@@ -3,6 +3,7 @@
 
 use nix::errno::Errno;
 use nix::unistd::Pid;
+use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
@@ -15,6 +16,24 @@ pub(crate) fn wait_any() -> Result<Option<(Pid, ExitStatus)>, Errno> {
     let process = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) };
     let process = Errno::result(process)?;
     Ok((process != 0).then(|| (Pid::from_raw(process), ExitStatus::from_raw(status))))
+}
+
+/// Closes every descriptor but the three standard streams. Only for a process that has not opened any itself.
+pub(crate) fn close_inherited() -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    // SAFETY: nothing in this process owns a descriptor above 2 yet, so none is closed behind somebody's back.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) };
+    #[cfg(not(target_os = "linux"))]
+    // SAFETY: as above.
+    let result = unsafe {
+        libc::closefrom(3);
+        0
+    };
+    match Errno::result(result) {
+        // Linux has the call since 5.9; before, what was inherited stays as it always was.
+        Ok(_) | Err(Errno::ENOSYS | Errno::EPERM) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
 }
 
 #[cfg(target_os = "freebsd")]

@@ -6,8 +6,9 @@ use crate::folder::{Folder, random};
 use crate::job;
 use crate::processes::Orphans;
 use crate::signals::Stop;
-use crate::standby::Standby;
+use crate::standby::{Standby, supervisor_program};
 use builder_model::{Platform, Remote};
+use builder_sandbox::{Host, Policy};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -33,6 +34,10 @@ pub struct Settings {
     pub workdir: PathBuf,
     /// How long a job that has to end has between TERM and KILL.
     pub grace: Duration,
+    /// What a job may see and use.
+    pub policy: Policy,
+    /// Which of the workers of this process it is, counted from 0: as root, each runs its jobs as a user of its own.
+    pub slot: u32,
     /// The program that becomes the supervisor of a job; it calls [`crate::supervisor::run_if_asked`]. Without one,
     /// this program itself.
     pub supervisor_program: Option<PathBuf>,
@@ -109,6 +114,7 @@ impl Pauses {
 fn one_job(settings: &Settings, stop: &Stop) -> Result<(), Error> {
     // A worker that cannot fill folders must not take jobs, only to fail them one after the other.
     Folder::probe(&settings.workdir)?;
+    let host = host(settings)?;
     let mut connection = Connection::open(&settings.remote, stop)?;
     tracing::info!("connected to {}, waiting for a job for {}", settings.remote, settings.platform);
     let standby = Standby::start(settings)?;
@@ -118,7 +124,15 @@ fn one_job(settings: &Settings, stop: &Stop) -> Result<(), Error> {
     if job.platform != settings.platform {
         tracing::warn!("the job is for {}, and we are {}; running it all the same", job.platform, settings.platform);
     }
-    job::run(&connection, settings, stop, standby, &assignment)
+    job::run(&connection, settings, &host, stop, standby, &assignment)
+}
+
+/// What this host gives now, if that is all that the policy asks.
+fn host(settings: &Settings) -> Result<Host, Error> {
+    let host = Host::gather(&settings.policy, &supervisor_program(settings), nix::unistd::geteuid().is_root());
+    let findings = builder_sandbox::check(&settings.policy, &host);
+    let missing: Vec<_> = findings.into_iter().filter(|finding| !finding.is_fulfilled()).collect();
+    if missing.is_empty() { Ok(host) } else { Err(Error::Refused { findings: missing }) }
 }
 
 /// Between half of the pause and all of it, so that the workers of a farm do not come back all at once.

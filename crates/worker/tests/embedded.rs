@@ -3,7 +3,7 @@
 mod common;
 
 use builder_model::Outcome;
-use builder_worker::{Ended, Settings, Stop};
+use builder_worker::{Ended, Policy, Settings, Stop};
 use common::{PATIENCE, Server};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -29,6 +29,8 @@ fn settings(server: &Server, workdir: &Path) -> Settings {
         timeout: None,
         workdir: workdir.to_owned(),
         grace: Duration::from_secs(1),
+        policy: Policy::default(),
+        slot: 0,
         supervisor_program: Some(PathBuf::from(env!("CARGO_BIN_EXE_builder-worker"))),
         orphans: None,
     }

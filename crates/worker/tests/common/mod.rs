@@ -207,7 +207,10 @@ impl Peer {
             match self.said() {
                 Said::Line(line) => lines.push(line),
                 Said::Finished(outcome, files) => return Finished { lines, outcome, files },
-                Said::End => panic!("the worker closed the connection after {lines:?}"),
+                Said::End => {
+                    let lines: Vec<_> = lines.iter().map(|line| String::from_utf8_lossy(line)).collect();
+                    panic!("the worker closed the connection after {lines:#?}")
+                }
             }
         }
     }

@@ -1,0 +1,164 @@
+//! What this machine can give, as far as sandboxes ask: gathered here, at the edge, and judged elsewhere.
+
+use crate::kinds;
+use crate::policy::{Kind, Policy};
+use crate::root::{Root, RootError};
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The facts; all of them are readings of one moment.
+#[derive(Debug)]
+pub struct Host {
+    /// Whether the worker is root.
+    pub is_root: bool,
+    /// The user and group that jobs run as when the worker is root and the policy names a user.
+    pub host_user: Option<Result<crate::HostUser, String>>,
+    /// Programs that were found, by name.
+    pub programs: std::collections::BTreeMap<&'static str, PathBuf>,
+    /// The root file system of the policy.
+    pub root: Option<Result<Root, RootError>>,
+    /// `/etc/passwd` and `/etc/group` of that root file system.
+    pub accounts: Accounts,
+    /// Names below `/` that are links of the host, as of a merged `/usr`, with where they lead to.
+    pub links: Vec<(PathBuf, PathBuf)>,
+    /// Which of the paths that a policy or a kind would show are there.
+    pub present: BTreeSet<PathBuf>,
+    /// This program and the libraries it has loaded, by which it can run inside.
+    pub own: OwnProgram,
+    /// The environment of the worker.
+    pub environment: Vec<(OsString, OsString)>,
+    /// Whether user namespaces are switched off for users without rights, and by which setting.
+    pub user_namespaces_off: Option<&'static str>,
+}
+
+/// What a root file system says of its users.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Accounts {
+    /// `/etc/passwd`
+    pub passwd: Option<String>,
+    /// `/etc/group`
+    pub group: Option<String>,
+}
+
+/// A program and what it has loaded.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct OwnProgram {
+    /// Its file.
+    pub program: PathBuf,
+    /// The loader and the libraries; none for a static program.
+    pub libraries: Vec<PathBuf>,
+}
+
+impl Host {
+    /// Looks around, for what this policy asks. The program is the one that becomes a supervisor; whether this process is
+    /// root is for the caller to know.
+    pub fn gather(policy: &Policy, own_program: &Path, is_root: bool) -> Self {
+        let root = policy.root.as_deref().map(Root::read);
+        let inside = policy.root.as_deref();
+        let account = |name: &str| fs::read_to_string(inside?.join("etc").join(name)).ok();
+        let shown = kinds::paths_shown(policy);
+        Self {
+            is_root,
+            host_user: policy.host_user.as_deref().map(host_user),
+            programs: kinds::PROGRAMS.iter().filter_map(|name| Some((*name, in_path(name)?))).collect(),
+            accounts: Accounts { passwd: account("passwd"), group: account("group") },
+            root,
+            links: kinds::TOP_LEVEL.iter().filter_map(|name| link(Path::new(name))).collect(),
+            present: shown.into_iter().filter(|path| path.exists()).collect(),
+            own: OwnProgram::of(own_program),
+            environment: std::env::vars_os().collect(),
+            user_namespaces_off: match policy.kind {
+                Kind::Bubblewrap => user_namespaces_off(is_root),
+                Kind::None | Kind::Container | Kind::Nspawn | Kind::Jail => None,
+            },
+        }
+    }
+}
+
+fn link(path: &Path) -> Option<(PathBuf, PathBuf)> {
+    Some((path.to_owned(), fs::read_link(path).ok()?))
+}
+
+/// Where a program lies.
+pub fn in_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|place| place.is_file())
+}
+
+fn host_user(name: &str) -> Result<crate::HostUser, String> {
+    if let Ok(uid) = name.parse() {
+        return Ok(crate::HostUser { uid, gid: uid });
+    }
+    let passwd = fs::read_to_string("/etc/passwd").map_err(|error| format!("cannot read /etc/passwd: {error}"))?;
+    let line = passwd.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let mut numbers = line.into_iter().flat_map(|line| line.split(':').skip(1)).map_while(|field| field.parse().ok());
+    match (numbers.next(), numbers.next()) {
+        (Some(uid), Some(gid)) => Ok(crate::HostUser { uid, gid }),
+        _ => Err(format!("/etc/passwd has no user {name:?}")),
+    }
+}
+
+/// Settings of Linux and its distributions that forbid user namespaces to users without rights.
+fn user_namespaces_off(is_root: bool) -> Option<&'static str> {
+    let value = |path: &str| fs::read_to_string(path).ok().map(|text| text.trim().to_owned());
+    if value("/proc/sys/user/max_user_namespaces").as_deref() == Some("0") {
+        return Some("user.max_user_namespaces=10000");
+    }
+    if !is_root && value("/proc/sys/kernel/unprivileged_userns_clone").as_deref() == Some("0") {
+        return Some("kernel.unprivileged_userns_clone=1");
+    }
+    None
+}
+
+impl OwnProgram {
+    /// Reads from the map of this process which loader and libraries it has; the program itself is given.
+    fn of(program: &Path) -> Self {
+        let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
+        let exe = fs::read_link("/proc/self/exe").unwrap_or_default();
+        Self { program: program.to_owned(), libraries: libraries(&maps, &exe) }
+    }
+}
+
+/// The files of a map of memory that hold code, but for the program itself.
+fn libraries(maps: &str, program: &Path) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = Vec::new();
+    for line in maps.lines() {
+        let fields: Vec<&str> = line.splitn(6, ' ').collect();
+        let [_, rights, _, _, _, path] = fields[..] else { continue };
+        // A library that was replaced while we run has a successor of the same name.
+        let path = Path::new(path.trim_start().trim_end_matches(" (deleted)"));
+        if rights.contains('x') && path.is_absolute() && path != program && !found.iter().any(|other| other == path) {
+            found.push(path.to_owned());
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_are_read_from_a_map() {
+        let maps = "\
+            55d0-55d1 r--p 00000000 08:01 12 /usr/bin/builder-worker\n\
+            55d1-55d2 r-xp 00001000 08:01 12 /usr/bin/builder-worker\n\
+            7f00-7f01 r-xp 00001000 08:01 13    /usr/lib/x86_64-linux-gnu/libc.so.6\n\
+            7f01-7f02 r--p 00001000 08:01 14    /usr/lib/locale/C.utf8/LC_CTYPE\n\
+            7f02-7f03 r-xp 00001000 08:01 15    /usr/lib/ld-linux-x86-64.so.2 (deleted)\n\
+            7ffc-7ffd r-xp 00000000 00:00 0 [vdso]\n\
+            7ffd-7ffe rw-p 00000000 00:00 0\n";
+        let found = libraries(maps, Path::new("/usr/bin/builder-worker"));
+        let expected = ["/usr/lib/x86_64-linux-gnu/libc.so.6", "/usr/lib/ld-linux-x86-64.so.2"];
+        assert_eq!(found, expected.map(PathBuf::from));
+    }
+
+    #[test]
+    fn a_user_of_the_host_is_a_number_or_a_name() {
+        assert_eq!(host_user("1234"), Ok(crate::HostUser { uid: 1234, gid: 1234 }));
+        assert_eq!(host_user("root"), Ok(crate::HostUser { uid: 0, gid: 0 }));
+        assert!(host_user("nobody-has-this-name").is_err());
+    }
+}

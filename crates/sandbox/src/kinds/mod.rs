@@ -1,0 +1,93 @@
+//! The kinds of sandbox: each one makes a plan of a policy, and says what it needs of a host.
+
+mod bubblewrap;
+mod none;
+
+use crate::check::{Finding, check};
+use crate::host::Host;
+use crate::plan::{Environment, Place, Plan};
+use crate::policy::{Kind, Policy};
+use crate::{ENVIRONMENT, User};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+pub(crate) use bubblewrap::TOP_LEVEL;
+
+/// Programs that any of them starts.
+pub(crate) const PROGRAMS: [&str; 1] = ["bwrap"];
+
+/// How a job is run under this policy on this host.
+///
+/// # Errors
+///
+/// Whatever the host lacks: the findings that are not fulfilled.
+pub fn plan(policy: &Policy, host: &Host, place: &Place) -> Result<Plan, Vec<Finding>> {
+    let findings = check(policy, host);
+    if findings.iter().any(|finding| !finding.is_fulfilled()) {
+        return Err(findings.into_iter().filter(|finding| !finding.is_fulfilled()).collect());
+    }
+    match policy.kind {
+        Kind::None => Ok(none::plan(policy, host)),
+        Kind::Bubblewrap => Ok(bubblewrap::plan(policy, host, place)),
+        // Their needs are never fulfilled.
+        Kind::Container | Kind::Nspawn | Kind::Jail => Err(findings),
+    }
+}
+
+/// What a job runs in, in words for its console; nothing to say of no sandbox.
+pub fn description(policy: &Policy, host: &Host) -> Option<String> {
+    if policy.kind == Kind::None {
+        return None;
+    }
+    let root = match (&host.root, &policy.image) {
+        (Some(Ok(root)), _) => {
+            let name = root.path.file_name().unwrap_or(root.path.as_os_str()).display();
+            let digest = root.digest.as_ref().map_or(String::new(), |digest| format!(" ({})", digest.as_str()));
+            format!("root file system {name}{digest}")
+        }
+        (_, Some(image)) => format!("image {image}"),
+        (_, None) => "the host's programs".to_owned(),
+    };
+    let network = if policy.has_network { "on" } else { "off" };
+    Some(format!("sandbox {}, {root}, network {network}", policy.kind))
+}
+
+/// What the kind of sandbox needs of the host, fulfilled or not.
+pub(crate) fn needs(policy: &Policy, host: &Host) -> Vec<Finding> {
+    match policy.kind {
+        Kind::None => Vec::new(),
+        Kind::Bubblewrap => bubblewrap::needs(host),
+        Kind::Container | Kind::Nspawn | Kind::Jail => {
+            let subject = format!("sandbox {}", policy.kind);
+            vec![Finding::missing(subject, "this worker cannot make one", "choose `sandbox = \"bubblewrap\"`")]
+        }
+    }
+}
+
+/// The paths of the host that are looked for, because they are shown to jobs where they are there.
+pub(crate) fn paths_shown(policy: &Policy) -> Vec<PathBuf> {
+    let own = policy.read_only.iter().chain(&policy.writable).cloned();
+    match policy.kind {
+        Kind::Bubblewrap => own.chain(bubblewrap::paths_shown(policy)).collect(),
+        Kind::None | Kind::Container | Kind::Nspawn | Kind::Jail => own.collect(),
+    }
+}
+
+/// The environment of a job that does not begin with the worker's: always the same, but for what the policy passes and
+/// sets.
+pub(crate) fn environment(policy: &Policy, host: &Host) -> Environment {
+    let fixed = ENVIRONMENT.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    let user = match policy.user {
+        User::Build => crate::accounts::BUILD_NAME,
+        User::Root => "root",
+    };
+    let user = ["USER", "LOGNAME"].map(|name| (OsString::from(name), OsString::from(user)));
+    let set = policy.set.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    Environment { inherits: false, set: fixed.chain(user).chain(passed(policy, host)).chain(set).collect() }
+}
+
+/// What the policy passes of the worker's environment.
+fn passed<'a>(policy: &'a Policy, host: &'a Host) -> impl Iterator<Item = (OsString, OsString)> + 'a {
+    let names = policy.pass.iter().flatten();
+    names.filter_map(|name| host.environment.iter().find(|(other, _)| other == name.as_str()).cloned())
+}

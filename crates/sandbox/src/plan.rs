@@ -1,0 +1,121 @@
+//! A plan: all that the worker's supervisor needs to know to run one job in its sandbox. It is made by the worker and
+//! travels to the supervisor as JSON, so what may be no UTF-8 is an `OsString`.
+
+use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
+
+/// Where a job lies on the host, and which of the jobs of a worker it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The folder of the job.
+    pub folder: OsString,
+    /// Tells the jobs of this host apart that run at the same time: in names of what has to be taken away after them.
+    pub name: String,
+    /// Which of the jobs of this worker that run at the same time it is, counted from 0.
+    pub slot: u32,
+}
+
+/// How one job is run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Plan {
+    /// The script is started by the supervisor itself, in the job's folder.
+    Bare(Environment),
+    /// A command is started that makes a sandbox and runs the script in it.
+    Enclosed(Box<Enclosure>),
+}
+
+/// The environment of a process.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Environment {
+    /// Whether it begins with that of the worker.
+    pub inherits: bool,
+    /// What is set in any case; of one name, the last counts.
+    pub set: Vec<(OsString, OsString)>,
+}
+
+/// A sandbox that is made by a command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enclosure {
+    /// What it is called in messages, such as `bubblewrap`.
+    pub name: String,
+    /// What the supervisor does to its own view of the file system before anything else.
+    pub stage: Option<Stage>,
+    /// Commands that make it ready, one after the other; when one fails, the job is refused.
+    pub prepare: Vec<Step>,
+    /// The command, its program first. Its environment is empty.
+    pub command: Vec<Argument>,
+    /// What [`Argument::Descriptor`] refers to: the content of files that exist only as descriptors.
+    pub descriptors: Vec<Vec<u8>>,
+    /// Who the command is on the host, when it is not to be who the worker is.
+    pub host_user: Option<HostUser>,
+    /// What the command runs inside.
+    pub inside: Inside,
+    /// Commands that take away what is left, run whatever happened.
+    pub cleanup: Vec<Step>,
+}
+
+/// A part of a command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Argument {
+    /// As it is.
+    Text(OsString),
+    /// The number of the descriptor with this index in [`Enclosure::descriptors`].
+    Descriptor(usize),
+}
+
+impl<T: Into<OsString>> From<T> for Argument {
+    fn from(text: T) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+/// A user of the host, by number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostUser {
+    /// The user.
+    pub uid: u32,
+    /// Its only group.
+    pub gid: u32,
+}
+
+/// What runs inside of a sandbox.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Inside {
+    /// The script itself: the exit status of the command is that of the script, and signals go to the command.
+    Script,
+    /// This program once more: it runs the script as a supervisor does, and so can tell its end by a signal from an
+    /// exit status, and give the processes inside their grace. Its standard input is its socket to the supervisor outside.
+    Supervisor {
+        /// The folder of the job, seen from inside.
+        folder: OsString,
+        /// The environment of the script.
+        environment: Environment,
+    },
+}
+
+/// A command that is run to its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// The program and its arguments.
+    pub command: Vec<OsString>,
+}
+
+/// A view of the file system for the supervisor and all that it starts, in a mount namespace of its own (Linux). It ends
+/// with its last process, so that nothing has to be taken away.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stage {
+    /// What is bound below [`STAGE_FOLDER`], where every user of the host can get at it.
+    pub binds: Vec<StageBind>,
+}
+
+/// Where a stage is put up: everything else that lies there on the host is out of sight.
+pub const STAGE_FOLDER: &str = "/tmp";
+
+/// One bind of a stage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StageBind {
+    /// A file or a folder of the host.
+    pub source: OsString,
+    /// Its name below [`STAGE_FOLDER`].
+    pub name: String,
+}
