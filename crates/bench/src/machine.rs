@@ -42,10 +42,10 @@ pub(crate) fn load() -> Option<f64> {
 }
 
 /// Takes as many descriptors as the system allows; gives how many that are.
-pub(crate) fn raise_descriptor_limit() -> nix::Result<u64> {
+pub(crate) fn raise_descriptor_limit() -> nix::Result<usize> {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
-    Ok(hard)
+    Ok(usize::try_from(hard).unwrap_or(usize::MAX))
 }
 
 /// The processes whose parent is `pid`.

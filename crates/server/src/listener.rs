@@ -22,7 +22,7 @@ const KEEPALIVE_PROBES: u32 = 3;
 #[cfg(target_os = "linux")]
 const UNACKNOWLEDGED_LIMIT: Duration = Duration::from_secs(120);
 /// One in this many descriptors is kept for files.
-const DESCRIPTORS_RESERVED: u64 = 8;
+const DESCRIPTORS_RESERVED: usize = 8;
 /// How long sessions may take to end in order when the server stops.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
@@ -80,8 +80,8 @@ async fn accept(
 /// Places for as many connections as leave some descriptors for files.
 pub(crate) fn places() -> Arc<Semaphore> {
     use nix::sys::resource::{Resource, getrlimit};
-    let soft = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft);
-    let count = usize::try_from(soft - soft / DESCRIPTORS_RESERVED).unwrap_or(usize::MAX);
+    let soft = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| usize::try_from(soft).unwrap_or(usize::MAX));
+    let count = soft - soft / DESCRIPTORS_RESERVED;
     Arc::new(Semaphore::new(count.clamp(1, Semaphore::MAX_PERMITS)))
 }
 

@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 pub const SMALL_RECORD_BYTES_MAX: u64 = 64 << 10;
 /// From this many files on, one sync of the whole file system is cheaper than one of each file and its folders. For
 /// fewer, it is not done: it also writes whatever else builds on this machine left in memory.
+#[cfg(target_os = "linux")]
 const SYNC_TOGETHER_MIN: usize = 32;
 
 // A row is as old as its build's row in the history, so the table is written at its end only.

@@ -21,14 +21,14 @@ pub(crate) const KILL_ROUND: Duration = Duration::from_millis(10);
 /// hand over between the two looks at its place and its child's.
 const EMPTY_ROUNDS: usize = 3;
 
-/// A process as `/proc` shows it.
+/// A process as the system shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Process {
-    id: Pid,
-    parent: Pid,
-    session: Pid,
+pub(crate) struct Process {
+    pub(crate) id: Pid,
+    pub(crate) parent: Pid,
+    pub(crate) session: Pid,
     /// It has ended, and only waits to be reaped.
-    is_zombie: bool,
+    pub(crate) is_zombie: bool,
 }
 
 /// Makes this process the one that inherits the orphans among its descendants.
@@ -107,7 +107,17 @@ fn below(roots: &[Pid], all: &[Process]) -> Vec<Pid> {
     found
 }
 
+/// All processes, or none where they cannot be listed.
+#[cfg(target_os = "freebsd")]
+fn list() -> Vec<Process> {
+    crate::sys::processes().unwrap_or_else(|errno| {
+        tracing::warn!("cannot list the processes of this system: {errno}");
+        Vec::new()
+    })
+}
+
 /// All processes, or none where there is no `/proc`.
+#[cfg(not(target_os = "freebsd"))]
 fn list() -> Vec<Process> {
     let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
     let ids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
@@ -116,6 +126,7 @@ fn list() -> Vec<Process> {
 }
 
 /// Reads `PID (NAME) STATE PARENT GROUP SESSION …` of proc(5); the name may have any bytes.
+#[cfg(any(not(target_os = "freebsd"), test))]
 fn parse_stat(stat: &[u8]) -> Option<Process> {
     let (open, close) = (stat.iter().position(|&b| b == b'(')?, stat.iter().rposition(|&b| b == b')')?);
     let number = |text: &str| text.parse().ok().map(Pid::from_raw);

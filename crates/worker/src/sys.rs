@@ -1,5 +1,8 @@
 //! Calls of the system that no safe library offers as we need them. The only unsafe code of this crate.
-#![expect(unsafe_code, reason = "nix cannot wait for a process that a real-time signal ended, and has no procctl(2)")]
+#![expect(
+    unsafe_code,
+    reason = "nix cannot wait for a process that a real-time signal ended, and has neither procctl(2) nor sysctl(3)"
+)]
 
 use nix::errno::Errno;
 use nix::unistd::Pid;
@@ -37,13 +40,25 @@ pub(crate) fn close_inherited() -> io::Result<()> {
 }
 
 #[cfg(target_os = "freebsd")]
-pub(crate) use freebsd::{become_reaper, signal_descendants};
+pub(crate) use freebsd::{become_reaper, processes, signal_descendants};
 
-/// FreeBSD's calls for reapers, procctl(2).
+/// FreeBSD's calls for reapers, procctl(2), and its list of processes, sysctl(3).
 #[cfg(target_os = "freebsd")]
 mod freebsd {
+    use crate::processes::Process;
     use nix::errno::Errno;
-    use std::ptr;
+    use nix::unistd::Pid;
+    use std::{mem, ptr};
+
+    /// How often to ask for the list of processes while it outgrows the room that it was said to need.
+    const ROUNDS_MAX: usize = 8;
+    /// How many processes more than there were a moment ago the list has room for.
+    const SPARE_PROCESSES: usize = 64;
+    /// `SZOMB` of <sys/proc.h>.
+    const ZOMBIE: libc::c_char = 5;
+    // `KINFO_PROC_SIZE` of <sys/user.h>, which the kernel keeps from one release to the next.
+    #[cfg(target_pointer_width = "64")]
+    const _: () = assert!(size_of::<libc::kinfo_proc>() == 1088, "the list of processes has entries of another size");
 
     /// `struct procctl_reaper_kill` of <sys/procctl.h>.
     #[repr(C)]
@@ -58,8 +73,8 @@ mod freebsd {
 
     /// Makes this process the reaper of its descendants.
     pub(crate) fn become_reaper() -> nix::Result<()> {
-        // SAFETY: PROC_REAP_ACQUIRE takes no data; id 0 is this process.
-        let result = unsafe { libc::procctl(libc::P_PID, 0, libc::PROC_REAP_ACQUIRE, ptr::null_mut()) };
+        // SAFETY: PROC_REAP_ACQUIRE takes no data.
+        let result = unsafe { libc::procctl(libc::P_PID, own_id(), libc::PROC_REAP_ACQUIRE, ptr::null_mut()) };
         Errno::result(result).map(drop)
     }
 
@@ -67,8 +82,54 @@ mod freebsd {
     pub(crate) fn signal_descendants(signal: i32) -> usize {
         let mut request = ReaperKill { signal, flags: 0, subtree: 0, killed: 0, first_failed: 0, padding: [0; 15] };
         // SAFETY: PROC_REAP_KILL reads and writes one `struct procctl_reaper_kill`, which the pointer points to.
-        let result = unsafe { libc::procctl(libc::P_PID, 0, libc::PROC_REAP_KILL, (&raw mut request).cast()) };
+        let result = unsafe { libc::procctl(libc::P_PID, own_id(), libc::PROC_REAP_KILL, (&raw mut request).cast()) };
         // ESRCH says that there is nobody left.
         if result == 0 { usize::try_from(request.killed).unwrap_or(usize::MAX) } else { 0 }
+    }
+    fn own_id() -> libc::id_t {
+        libc::id_t::from(std::process::id())
+    }
+
+    /// All processes that this one may see: those of its jail, and of its user where the system hides others.
+    pub(crate) fn processes() -> nix::Result<Vec<Process>> {
+        let name = [libc::CTL_KERN, libc::KERN_PROC, libc::KERN_PROC_PROC, 0];
+        let (_, needed) = ask(&name, &mut [])?;
+        let mut room = needed / size_of::<libc::kinfo_proc>();
+        for _ in 0..ROUNDS_MAX {
+            room += SPARE_PROCESSES;
+            let mut list = Vec::with_capacity(room);
+            match ask(&name, list.spare_capacity_mut()) {
+                Err(Errno::ENOMEM) => {}
+                Err(errno) => return Err(errno),
+                Ok((count, _)) => {
+                    // SAFETY: the kernel has written that many whole entries to the start of the room, and any octets are
+                    // a `kinfo_proc`, which has numbers and pointers only; the pointers are the kernel's and are not used.
+                    unsafe { list.set_len(count) };
+                    return Ok(list.iter().map(process).collect());
+                }
+            }
+        }
+        Err(Errno::ENOMEM)
+    }
+
+    /// Calls sysctl(3); gives how many entries were written, and the octets that they all need.
+    fn ask(name: &[libc::c_int; 4], room: &mut [mem::MaybeUninit<libc::kinfo_proc>]) -> nix::Result<(usize, usize)> {
+        let mut octets = size_of_val(room);
+        let to = if room.is_empty() { ptr::null_mut() } else { room.as_mut_ptr().cast() };
+        // SAFETY: `name` has as many numbers as is said; `to` is null or has room for `octets` octets, which the call
+        // replaces by how many it wrote, or would write; nothing is set.
+        let result = unsafe { libc::sysctl(name.as_ptr(), 4, to, &raw mut octets, ptr::null(), 0) };
+        Errno::result(result)?;
+        let written = if room.is_empty() { 0 } else { octets / size_of::<libc::kinfo_proc>() };
+        Ok((written.min(room.len()), octets))
+    }
+
+    fn process(info: &libc::kinfo_proc) -> Process {
+        Process {
+            id: Pid::from_raw(info.ki_pid),
+            parent: Pid::from_raw(info.ki_ppid),
+            session: Pid::from_raw(info.ki_sid),
+            is_zombie: info.ki_stat == ZOMBIE,
+        }
     }
 }

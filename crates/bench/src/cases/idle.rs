@@ -20,8 +20,8 @@ const FEW: usize = 10;
 const CONNECTING: usize = 128;
 /// A server keeps a part of its descriptors for files; of the others, a few are for whoever else connects. When all
 /// are taken by workers, no client gets in, and the case measures nothing.
-const KEPT_FOR_FILES: u64 = 8;
-const SPARE_DESCRIPTORS: u64 = 300;
+const KEPT_FOR_FILES: usize = 8;
+const SPARE_DESCRIPTORS: usize = 300;
 /// How long the server has to put a worker in its place, and to come to rest before its memory is read.
 const SETTLE: Duration = Duration::from_millis(4);
 const REST: Duration = Duration::from_millis(500);
@@ -52,7 +52,6 @@ enum Event {
 pub(crate) async fn run(bench: &mut Bench, options: &Options) -> Result<()> {
     let descriptors = machine::raise_descriptor_limit().context("raise the limit on descriptors")?;
     let most = (descriptors - descriptors / KEPT_FOR_FILES).saturating_sub(SPARE_DESCRIPTORS);
-    let most = usize::try_from(most)?;
     let mut crowd = Crowd::start(bench, bench.address).await?;
     let mut reference = match &options.server_program {
         Some(program) => {

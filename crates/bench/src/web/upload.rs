@@ -122,10 +122,22 @@ fn receive(listener: &TcpListener, folder: &Path, files: u64, file_bytes: u64) -
     }
     let folder = File::open(folder).context("open a folder")?;
     if files > SYNC_EACH_MAX {
-        nix::unistd::syncfs(&folder).context("sync a file system")?;
+        sync_file_system(&folder).context("sync a file system")?;
     }
     folder.sync_all().context("sync a folder")?;
     ensure!(digests.len() as u64 == files, "a file is missing");
+    Ok(())
+}
+
+#[cfg(target_os = "linux")]
+fn sync_file_system(folder: &File) -> nix::Result<()> {
+    nix::unistd::syncfs(folder)
+}
+
+/// Other systems sync all of them or none.
+#[cfg(not(target_os = "linux"))]
+fn sync_file_system(_folder: &File) -> nix::Result<()> {
+    nix::unistd::sync();
     Ok(())
 }
 
