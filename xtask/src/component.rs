@@ -1,11 +1,12 @@
 //! Real components that tests run against: found, installed where that is allowed, or their tests skipped by name.
 
 use crate::command::{program, succeeds, works};
+use crate::freebsd;
 use crate::packages::Packages;
 use anyhow::Result;
 use std::path::Path;
 
-/// Something that is not ours and that some tests need.
+/// Something that is not ours and that some tests, or a step of the checks, need.
 pub(crate) struct Component {
     /// What people call it.
     pub(crate) name: &'static str,
@@ -79,6 +80,21 @@ const COMPONENTS: &[Component] = &[
         source: Source::Debian("shellcheck"),
         tests: &["shellcheck"],
     },
+    Component {
+        name: "compiler for FreeBSD",
+        found: freebsd::has_compiler,
+        source: Source::Debian(freebsd::COMPILER_PACKAGE),
+        tests: &[freebsd::CHECK],
+    },
+    Component {
+        name: "sources of Rust's library",
+        found: freebsd::has_sources,
+        source: Source::Debian(freebsd::SOURCES_PACKAGE),
+        tests: &[freebsd::CHECK],
+    },
+    // Scripts for FreeBSD are run by shells that are as strict as its own.
+    Component { name: "dash", found: || in_path("dash"), source: Source::Debian("dash"), tests: &["under_dash"] },
+    Component { name: "mksh", found: || in_path("mksh"), source: Source::Debian("mksh"), tests: &["under_mksh"] },
     // Programs that people and scripts use a repository with.
     Component { name: "curl", found: || in_path("curl"), source: Source::Debian("curl"), tests: &["curl"] },
     Component { name: "wget", found: || in_path("wget"), source: Source::Debian("wget"), tests: &["wget"] },

@@ -10,6 +10,7 @@ mod count;
 mod dist;
 mod e2e;
 mod faults;
+mod freebsd;
 mod fuzz;
 mod packages;
 mod pictures;
@@ -25,7 +26,8 @@ usage: cargo xtask COMMAND
                     of the fault tests; ARGUMENTS go to the test runner (cargo nextest where it is installed, cargo
                     test otherwise), and leave all the others out
   tidy              check the arrows between crates, the shape of files, and the links of the docs
-  ci                formatting, tidy, clippy and all tests: what has to pass before a change goes in
+  ci                formatting, tidy, clippy, types for FreeBSD and all tests: what has to pass before a change goes in
+  freebsd           check the types of every program for FreeBSD, a part of ci
   dist              release binaries, man pages and completions as dist/builder-VERSION-ARCH-linux.tar.gz
   e2e debian        the packages on a whole Debian system, booted with systemd in a container; needs root
   faults [--rounds N] [--seed S] [--seconds MAX]
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
         ["test", rest @ ..] => test::test(rest),
         ["ci"] => test::ci(),
         ["tidy"] => tidy::tidy(),
+        ["freebsd"] => dist::target_folder().and_then(|target| freebsd::check(&target)),
         ["dist"] => dist::dist(),
         ["e2e", rest @ ..] => match e2e::e2e(rest) {
             Some(result) => result,

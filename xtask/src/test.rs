@@ -3,12 +3,14 @@
 use crate::command::{cargo, succeeds, watch, works};
 use crate::component::{self, Component};
 use crate::count::Counts;
+use crate::dist;
+use crate::freebsd;
 use crate::tidy;
 use anyhow::Result;
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-/// Everything: formatting, tidy, clippy, tests. A step that fails does not hide what later steps find.
+/// Everything: formatting, tidy, clippy, types for FreeBSD, tests. A step that fails does not hide what later steps find.
 pub(crate) fn ci() -> Result<bool> {
     let start = Instant::now();
     let missing = component::missing()?;
@@ -26,6 +28,10 @@ pub(crate) fn ci() -> Result<bool> {
         } else if !succeeds(&mut command)? {
             failed.push(format!("cargo {tool}"));
         }
+    }
+    let lacks_freebsd = missing.iter().any(|component| component.tests.contains(&freebsd::CHECK));
+    if !lacks_freebsd && !freebsd::check(&dist::target_folder()?)? {
+        failed.push("types for FreeBSD".into());
     }
     finish(start, &[], &missing, failed, left_out)
 }

@@ -1,0 +1,69 @@
+//! FreeBSD from Linux: the compiler of Debian that comes with the sources of Rust's library, so that the library can be
+//! made for another system, and how cargo is told to use it.
+//!
+//! Nothing here runs what it makes. What is packed, and how, is the business of `dist`.
+
+use crate::command::{cargo, program, root, succeeds, works};
+use anyhow::Result;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What Rust calls FreeBSD.
+pub(crate) const TARGET: &str = "x86_64-unknown-freebsd";
+/// The step of the checks that needs the compiler, as components name it.
+pub(crate) const CHECK: &str = "freebsd_check";
+/// Debian's package of the compiler, and that of the library's sources.
+pub(crate) const COMPILER_PACKAGE: &str = "rustc-web";
+pub(crate) const SOURCES_PACKAGE: &str = "rust-web-src";
+const COMPILER: &str = "/usr/bin/rustc";
+const SOURCES: &str = "/usr/lib/rustlib/src/rust/library/Cargo.lock";
+/// What is not checked: the fault tests are made of mount namespaces and other things that only Linux has.
+const LINUX_ONLY: &str = "builder-faults";
+
+pub(crate) fn has_compiler() -> bool {
+    // The workspace's own compiler need not be Debian's: any other at this path has its library's sources elsewhere.
+    works(program("dpkg-query", &["--show", COMPILER_PACKAGE])) && works(program(COMPILER, &["--version"]))
+}
+
+pub(crate) fn has_sources() -> bool {
+    Path::new(SOURCES).is_file()
+}
+
+/// Checks the types of the workspace, with all code that is FreeBSD's own; whether they are right. The C of dependencies
+/// is not compiled.
+pub(crate) fn check(target: &Path) -> Result<bool> {
+    let mut command = cargo(&["check", "--workspace", "--exclude", LINUX_ONLY, "--locked"]);
+    // What is only checked is never debugged, and half as large without.
+    command.env("CARGO_PROFILE_DEV_DEBUG", "false");
+    succeeds(configure(&mut command, target, &root().join("xtask/freebsd/no-cc.sh")))
+}
+
+/// What is made for FreeBSD lies apart: it is another compiler's.
+fn folder(target: &Path) -> PathBuf {
+    target.join("freebsd")
+}
+
+fn configure<'a>(command: &'a mut Command, target: &Path, c_compiler: &Path) -> &'a mut Command {
+    command.args(["--target", TARGET, "-Zbuild-std=std,panic_abort"]);
+    command.env("CARGO_TARGET_DIR", folder(target));
+    // To make the library anew is a feature that Rust still calls unstable.
+    command.env("RUSTC", COMPILER).env("RUSTC_BOOTSTRAP", "1");
+    command.env_remove("RUSTC_WRAPPER").env_remove("RUSTC_WORKSPACE_WRAPPER");
+    command.env("CC_x86_64_unknown_freebsd", c_compiler).env("AR_x86_64_unknown_freebsd", "ar")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cargo_is_told_of_the_other_system_and_kept_apart() {
+        let mut command = cargo(&["check"]);
+        configure(&mut command, Path::new("/t"), Path::new("/w"));
+        let arguments: Vec<_> = command.get_args().collect();
+        assert_eq!(arguments, ["check", "--target", TARGET, "-Zbuild-std=std,panic_abort"]);
+        let value = |name: &str| command.get_envs().find(|(known, _)| *known == name).and_then(|(_, value)| value);
+        assert_eq!(value("CARGO_TARGET_DIR"), Some("/t/freebsd".as_ref()));
+        assert_eq!(value("CC_x86_64_unknown_freebsd"), Some("/w".as_ref()));
+    }
+}
