@@ -95,6 +95,19 @@ const COMPONENTS: &[Component] = &[
     // Scripts for FreeBSD are run by shells that are as strict as its own.
     Component { name: "dash", found: || in_path("dash"), source: Source::Debian("dash"), tests: &["under_dash"] },
     Component { name: "mksh", found: || in_path("mksh"), source: Source::Debian("mksh"), tests: &["under_mksh"] },
+    // Packages of Debian are made from what the programs link to; rules for alerts are asked about by whom they are for.
+    Component {
+        name: "dpkg-dev",
+        found: || in_path("dpkg-shlibdeps"),
+        source: Source::Debian("dpkg-dev"),
+        tests: &["dpkg_deb"],
+    },
+    Component {
+        name: "promtool",
+        found: || in_path("promtool"),
+        source: Source::Debian("prometheus"),
+        tests: &["promtool"],
+    },
     // Programs that people and scripts use a repository with.
     Component { name: "curl", found: || in_path("curl"), source: Source::Debian("curl"), tests: &["curl"] },
     Component { name: "wget", found: || in_path("wget"), source: Source::Debian("wget"), tests: &["wget"] },

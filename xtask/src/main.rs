@@ -12,6 +12,8 @@ mod e2e;
 mod faults;
 mod freebsd;
 mod fuzz;
+#[cfg(test)]
+mod monitoring;
 mod packages;
 mod pictures;
 mod test;
@@ -28,7 +30,10 @@ usage: cargo xtask COMMAND
   tidy              check the arrows between crates, the shape of files, and the links of the docs
   ci                formatting, tidy, clippy, types for FreeBSD and all tests: what has to pass before a change goes in
   freebsd           check the types of every program for FreeBSD, a part of ci
-  dist              release binaries, man pages and completions as dist/builder-VERSION-ARCH-linux.tar.gz
+  dist [--only deb|tarball] [--twice]
+                    release programs, man pages, completions and units in dist/: packages for Debian and Ubuntu, and a
+                    tarball for any Linux; with --twice, once more from a copy of the sources in another folder, and
+                    it is a failure if a byte differs
   e2e debian        the packages on a whole Debian system, booted with systemd in a container; needs root
   faults [--rounds N] [--seed S] [--seconds MAX]
                     break the release programs while they work, and count what they lose; the table comes last
@@ -55,13 +60,13 @@ fn main() -> ExitCode {
         ["ci"] => test::ci(),
         ["tidy"] => tidy::tidy(),
         ["freebsd"] => dist::target_folder().and_then(|target| freebsd::check(&target)),
-        ["dist"] => dist::dist(),
+        ["dist", rest @ ..] => match dist::dist(rest) {
+            Some(result) => result,
+            None => return wrong_usage(),
+        },
         ["e2e", rest @ ..] => match e2e::e2e(rest) {
             Some(result) => result,
-            None => {
-                eprint!("{HELP}");
-                return ExitCode::from(2);
-            }
+            None => return wrong_usage(),
         },
         ["faults", rest @ ..] => faults::faults(rest),
         ["fuzz", rest @ ..] => fuzz::fuzz(rest),
@@ -71,10 +76,7 @@ fn main() -> ExitCode {
             print!("{HELP}");
             return ExitCode::SUCCESS;
         }
-        [] | [_, ..] => {
-            eprint!("{HELP}");
-            return ExitCode::from(2);
-        }
+        [] | [_, ..] => return wrong_usage(),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,
@@ -84,4 +86,9 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn wrong_usage() -> ExitCode {
+    eprint!("{HELP}");
+    ExitCode::from(2)
 }

@@ -1,6 +1,6 @@
 //! The programs as they are shipped: built so that no path of this machine stands in them.
 
-use crate::command::{cargo, root, run};
+use crate::command::{cargo, output, root, run};
 use anyhow::{Context, Result};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -9,8 +9,17 @@ use std::path::{Path, PathBuf};
 pub(super) const PROGRAMS: [&str; 7] =
     ["builder", "builder-server", "builder-worker", "builder-client", "builder-inspect", "builder-web", "builder-db"];
 
-/// Builds the programs so that no path of this machine stands in them.
-pub(super) fn build(target: &Path) -> Result<()> {
+/// How the programs find the C library.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Linking {
+    /// That of the system, by the loader: a package, which says which version it needs.
+    Dynamic,
+    /// Inside of the programs, which then run on any Linux.
+    Static,
+}
+
+/// Builds the programs so that no path of this machine stands in them; returns their folder.
+pub(super) fn build(target: &Path, linking: Linking) -> Result<PathBuf> {
     let root = root().canonicalize().context("find the folder of the workspace")?;
     let cargo_home =
         std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(std::env::home_dir()?.join(".cargo")));
@@ -29,7 +38,25 @@ pub(super) fn build(target: &Path) -> Result<()> {
     PROGRAMS.iter().for_each(|program| {
         command.args(["--bin", program]);
     });
-    run(command.env("CARGO_ENCODED_RUSTFLAGS", rust_flags).env("CFLAGS", c_flags))
+    let mut folder = target.join("release");
+    if linking == Linking::Static {
+        // A target of its own, even if it is this machine's: what is built for the build, such as macros, stays dynamic.
+        let host = host()?;
+        rust_flags.push("\u{1f}-Ctarget-feature=+crt-static");
+        folder = target.join(&host).join("release");
+        command.args(["--target", &host]);
+    }
+    run(command.env("CARGO_ENCODED_RUSTFLAGS", rust_flags).env("CFLAGS", c_flags))?;
+    Ok(folder)
+}
+
+/// The name that the compiler has for this machine.
+fn host() -> Result<String> {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let version = output(std::process::Command::new(rustc).arg("-vV"))?;
+    let version = String::from_utf8_lossy(&version).into_owned();
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+    Ok(host.context("rustc -vV names no host")?.to_owned())
 }
 
 fn renamed(flag: &str, from: &Path, to: &str) -> OsString {

@@ -7,12 +7,24 @@ use crate::command::{program, root, run};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 
+/// What else is for Linux only, below `packaging`, and where it goes.
+const OTHERS: [(&str, &str); 5] = [
+    ("sysusers.d", "lib/sysusers.d"),
+    ("tmpfiles.d", "lib/tmpfiles.d"),
+    ("etc/builder-server.toml", "share/builder-server/builder-server.toml.sample"),
+    ("etc/builder-worker", "share/builder-worker/builder-worker.sample"),
+    ("monitoring", "share/doc/builder/monitoring"),
+];
+
 /// Gathers and packs; returns the path of the package.
 pub(super) fn make(release: &Release) -> Result<PathBuf> {
     let name = format!("builder-{}-{}-linux", release.version, std::env::consts::ARCH);
     let stage = release.empty_stage("tarball")?.join(&name);
     tree::gather(&release.binaries, &release.binaries, &stage)?;
     copy(&root().join("packaging/systemd"), &stage.join("lib/systemd/system"))?;
+    for (from, to) in OTHERS {
+        copy(&root().join("packaging").join(from), &stage.join(to))?;
+    }
     pack(&stage, &name, &release.epoch, &release.folder)
 }
 
