@@ -10,6 +10,13 @@ pub struct Remote {
     port: u16,
 }
 
+impl Default for Remote {
+    /// [`DEFAULT`].
+    fn default() -> Self {
+        Self { host: "127.0.0.1".to_owned(), port: 1234 }
+    }
+}
+
 /// A text that is no address of a server.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not HOST:PORT: {why}")]
@@ -74,6 +81,11 @@ impl fmt::Display for Remote {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_default_is_the_same_in_both_forms() {
+        assert_eq!(DEFAULT.parse(), Ok(Remote::default()));
+    }
 
     #[test]
     fn hosts_and_ports() {

@@ -148,7 +148,7 @@ impl Error {
 
 /// What is missing, and a line for each hint.
 fn findings_text(findings: &[Finding]) -> String {
-    let missing: Vec<String> = findings.iter().map(|found| format!("{} {}", found.subject, found.detail)).collect();
+    let missing: Vec<String> = findings.iter().map(|found| format!("{}: {}", found.subject, found.detail)).collect();
     let hints = findings.iter().filter_map(|found| found.mend.as_ref()).map(|mend| format!("\nhint: {mend}"));
     missing.join("; ") + &hints.collect::<String>()
 }

@@ -108,7 +108,7 @@ fn attempt(
 }
 
 /// How this job is run; its folder belongs to whoever runs it.
-fn plan(settings: &Settings, host: &Host, folder: &Folder) -> Result<Plan, Error> {
+pub(crate) fn plan(settings: &Settings, host: &Host, folder: &Folder) -> Result<Plan, Error> {
     let name = folder.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
     let place = Place { folder: folder.path().into(), name, slot: settings.slot };
     let plan = builder_sandbox::plan(&settings.policy, host, &place);

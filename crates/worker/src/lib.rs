@@ -23,6 +23,7 @@ mod stage;
 mod standby;
 pub mod supervisor;
 mod sys;
+mod trial;
 mod wait;
 mod worker;
 

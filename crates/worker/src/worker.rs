@@ -8,7 +8,7 @@ use crate::processes::Orphans;
 use crate::signals::Stop;
 use crate::standby::{Standby, supervisor_program};
 use builder_model::{Platform, Remote};
-use builder_sandbox::{Host, Policy};
+use builder_sandbox::{Finding, Host, Policy};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -43,6 +43,24 @@ pub struct Settings {
     pub supervisor_program: Option<PathBuf>,
     /// Catches processes of a job whose supervisor was killed.
     pub orphans: Option<Orphans>,
+}
+
+impl Settings {
+    /// A worker that runs one job for a platform, without a sandbox, for a server on this machine.
+    pub fn for_platform(platform: Platform) -> Self {
+        Self {
+            platform,
+            remote: Remote::default(),
+            looping: false,
+            timeout: None,
+            workdir: std::env::temp_dir(),
+            grace: GRACE_DEFAULT,
+            policy: Policy::default(),
+            slot: 0,
+            supervisor_program: None,
+            orphans: None,
+        }
+    }
 }
 
 /// Why a worker ended well.
@@ -129,10 +147,16 @@ fn one_job(settings: &Settings, stop: &Stop) -> Result<(), Error> {
 
 /// What this host gives now, if that is all that the policy asks.
 fn host(settings: &Settings) -> Result<Host, Error> {
-    let host = Host::gather(&settings.policy, &supervisor_program(settings), nix::unistd::geteuid().is_root());
-    let findings = builder_sandbox::check(&settings.policy, &host);
+    let (host, findings) = look(settings);
     let missing: Vec<_> = findings.into_iter().filter(|finding| !finding.is_fulfilled()).collect();
     if missing.is_empty() { Ok(host) } else { Err(Error::Refused { findings: missing }) }
+}
+
+/// What this host gives now, and whether that is what the policy asks.
+pub(crate) fn look(settings: &Settings) -> (Host, Vec<Finding>) {
+    let host = Host::gather(&settings.policy, &supervisor_program(settings), nix::unistd::geteuid().is_root());
+    let findings = builder_sandbox::check(&settings.policy, &host);
+    (host, findings)
 }
 
 /// Between half of the pause and all of it, so that the workers of a farm do not come back all at once.

@@ -1,0 +1,147 @@
+//! Whether a host gives what a policy asks: what can be looked at, and then a job for a trial, which does nothing. Only
+//! that shows what a kernel, its settings and its guards make of a sandbox in the end.
+
+use crate::cli::Format;
+use crate::error::Error;
+use crate::folder::Folder;
+use crate::job;
+use crate::order::{End, Order, REPORT_BYTES_MAX, Report};
+use crate::processes;
+use crate::standby::{Standby, Supervisor};
+use crate::wait;
+use crate::worker::{Settings, look};
+use builder_sandbox::{Finding, Host, Kind};
+use std::io::{self, PipeReader, Read};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+/// What the trial runs.
+const SCRIPT: &[u8] = b"exit 0\n";
+/// How long it may take.
+const TRIAL_TIME_MAX: Duration = Duration::from_secs(60);
+/// How much of what it prints is told, in bytes.
+const CONSOLE_BYTES_MAX: u64 = 2048;
+
+/// Everything that the policy of these settings asks, and whether it is there.
+pub(crate) fn findings(settings: &Settings) -> Vec<Finding> {
+    let (host, mut findings) = look(settings);
+    findings.push(match Folder::probe(&settings.workdir) {
+        Ok(()) => Finding::works("folder for jobs", settings.workdir.display().to_string()),
+        Err(error) => without_hint(&error, "folder for jobs"),
+    });
+    if findings.iter().all(Finding::is_fulfilled) {
+        let subject = "a job for a trial";
+        let begun = Instant::now();
+        findings.push(match trial(settings, &host) {
+            Ok(()) => Finding::works(subject, format!("ran in {} ms", begun.elapsed().as_millis())),
+            Err(error) => without_hint(&error, subject),
+        });
+    }
+    findings
+}
+
+/// The same for a worker that begins: without a sandbox there is nothing to try, as every host has processes.
+pub(crate) fn refuse_what_fails(settings: &Settings) -> Result<(), Error> {
+    if settings.policy.kind == Kind::None {
+        return Ok(());
+    }
+    let missing: Vec<_> = findings(settings).into_iter().filter(|finding| !finding.is_fulfilled()).collect();
+    if missing.is_empty() { Ok(()) } else { Err(Error::Refused { findings: missing }) }
+}
+
+fn without_hint(error: &Error, subject: &str) -> Finding {
+    let text = error.to_string();
+    let (detail, hint) = text.split_once("\nhint: ").unwrap_or((&text, "see what it says"));
+    Finding::missing(subject, detail, hint)
+}
+
+fn trial(settings: &Settings, host: &Host) -> Result<(), Error> {
+    let folder = Folder::create(&settings.workdir)?;
+    let script = folder.write_script(SCRIPT)?;
+    let order =
+        Order { folder: folder.path().into(), script: script.into(), plan: job::plan(settings, host, &folder)? };
+    let (mut supervisor, pipe) = Standby::start(settings)?.begin(settings, &order)?;
+    let report = report(&mut supervisor);
+    // Whatever it said or did not say, it does not outlive the trial; dead, it can no longer print.
+    let killed = supervisor.child.kill().and_then(|()| supervisor.child.wait());
+    if let Some(orphans) = &settings.orphans {
+        orphans.forget(processes::id_of(&supervisor.child));
+        orphans.kill();
+    }
+    let failed = |source| Error::Supervisor { act: "talk to", program: supervisor.program.clone(), source };
+    killed.map_err(failed)?;
+    let why = match report.map_err(failed)? {
+        Some(Report { refusal: Some(why), .. }) => why,
+        Some(Report { end: Some(End::Exited(0)), failure: None, .. }) => return Ok(()),
+        Some(report) => report.failure.unwrap_or_else(|| format!("the script ended otherwise: {:?}", report.end)),
+        None => format!("it did not end within {TRIAL_TIME_MAX:?}"),
+    };
+    let said = console(pipe).map_err(failed)?;
+    Err(Error::Sandbox { why: if said.is_empty() { why } else { format!("{why}: {said}") } })
+}
+
+/// What the supervisor says in the end; nothing if it takes too long or says nothing.
+fn report(supervisor: &mut Supervisor) -> io::Result<Option<Report>> {
+    let until = Instant::now() + TRIAL_TIME_MAX;
+    let mut said = Vec::new();
+    let mut buffer = [0; 4096];
+    while said.len() <= REPORT_BYTES_MAX
+        && wait::poll_until(&mut [wait::to_read(supervisor.control.as_fd())], Some(until))?
+    {
+        match supervisor.control.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => said.extend_from_slice(&buffer[..count]),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(str::from_utf8(&said).ok().and_then(Report::parse))
+}
+
+/// What was printed, on one line.
+fn console(pipe: PipeReader) -> io::Result<String> {
+    let mut said = Vec::new();
+    pipe.take(CONSOLE_BYTES_MAX).read_to_end(&mut said)?;
+    Ok(String::from_utf8_lossy(&said).trim().replace('\n', "; "))
+}
+
+/// Findings as they are shown.
+pub(crate) fn text(findings: &[Finding], kind: Kind, format: Format) -> String {
+    match format {
+        Format::Json => {
+            let works = findings.iter().all(Finding::is_fulfilled);
+            format!("{:#}\n", serde_json::json!({ "sandbox": kind.name(), "works": works, "findings": findings }))
+        }
+        Format::Text => {
+            let width = findings.iter().map(|finding| finding.subject.chars().count()).max().unwrap_or(0);
+            findings.iter().map(|finding| line(finding, width)).collect()
+        }
+    }
+}
+
+fn line(finding: &Finding, width: usize) -> String {
+    let Finding { subject, state, detail, mend } = finding;
+    let mend = mend.iter().map(|mend| format!("{:width$}  {:7}  do: {mend}\n", "", ""));
+    format!("{subject:width$}  {:7}  {detail}\n", state.name()) + &mend.collect::<String>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn findings_are_a_table() {
+        let findings = [
+            Finding::works("bwrap", "/usr/bin/bwrap"),
+            Finding::missing("root file system", "is not there", "make it"),
+        ];
+        assert_eq!(
+            text(&findings, Kind::Bubblewrap, Format::Text),
+            "bwrap             works    /usr/bin/bwrap\n\
+             root file system  missing  is not there\n                           do: make it\n"
+        );
+        let json: serde_json::Value = serde_json::from_str(&text(&findings, Kind::Bubblewrap, Format::Json)).unwrap();
+        assert_eq!((&json["works"], &json["findings"][1]["state"]), (&false.into(), &"missing".into()));
+    }
+}
