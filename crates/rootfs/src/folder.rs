@@ -132,6 +132,11 @@ impl Folder {
         Error::Missing { name: name.to_string(), folder: self.0.clone() }
     }
 
+    /// Whether there is one of that name.
+    pub fn keeps(&self, name: &RootfsName) -> bool {
+        matches!(current(&self.of(name)), Ok(Some(_)))
+    }
+
     /// Takes hold of what has a name now.
     ///
     /// # Errors

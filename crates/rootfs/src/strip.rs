@@ -3,7 +3,7 @@
 
 use crate::error::{Error, Tried};
 use crate::recipe::Recipe;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
@@ -32,6 +32,8 @@ const FOLDERS: &[&str] = &["var/cache/apt/archives", "var/lib/apt/lists", "var/l
 const PASSWORD_DAY: &str = "1";
 /// Where a job's folder appears in a sandbox.
 const JOB_FOLDER: &str = "build";
+/// Files that a sandbox shows its own in the place of, for which something has to be there.
+const MOUNT_POINTS: [&str; 5] = ["etc/group", "etc/hosts", "etc/nsswitch.conf", "etc/passwd", "etc/resolv.conf"];
 /// The name of the host, as every job sees it.
 const HOST: &str = "builder";
 
@@ -54,6 +56,9 @@ pub(crate) fn strip(root: &Path, recipe: &Recipe) -> Result<(), Error> {
     write("etc/machine-id", "")?;
     write("etc/hostname", &format!("{HOST}\n"))?;
     write("etc/apt/sources.list", &recipe.sources_list())?;
+    for path in MOUNT_POINTS.map(|path| root.join(path)) {
+        File::options().create(true).append(true).open(&path).tried("create", &path)?;
+    }
     let folder = root.join(JOB_FOLDER);
     match fs::create_dir(&folder) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
@@ -138,6 +143,6 @@ mod tests {
             fs::read_to_string(root.join("etc/apt/sources.list")).unwrap(),
             "deb http://deb.debian.org/debian bookworm main\n"
         );
-        assert!(root.join(JOB_FOLDER).is_dir());
+        assert!(root.join(JOB_FOLDER).is_dir() && root.join("etc/hosts").is_file());
     }
 }

@@ -66,7 +66,7 @@ pub fn check(policy: &Policy, host: &Host) -> Vec<Finding> {
         findings.push(match root {
             Ok(root) => {
                 let digest = root.digest.as_ref().map_or("no digest is recorded", |digest| digest.as_str());
-                Finding::works("root file system", format!("{} ({digest})", root.path.display()))
+                Finding::works("root file system", format!("{} ({digest})", root.name.display()))
             }
             Err(error) => {
                 let text = error.to_string();

@@ -55,15 +55,17 @@ impl Host {
     /// Looks around, for what this policy asks. The program is the one that becomes a supervisor; whether this process is
     /// root is for the caller to know.
     pub fn gather(policy: &Policy, own_program: &Path, is_root: bool) -> Self {
-        let root = policy.root.as_deref().map(Root::read);
-        let inside = policy.root.as_deref();
-        let account = |name: &str| fs::read_to_string(inside?.join("etc").join(name)).ok();
+        let mut root = policy.root.as_deref().map(Root::read);
+        let accounts = Accounts::of(root.as_ref());
+        if let Some(Ok(root)) = &mut root {
+            root.release();
+        }
         let shown = kinds::paths_shown(policy);
         Self {
             is_root,
             host_user: policy.host_user.as_deref().map(host_user),
             programs: kinds::PROGRAMS.iter().filter_map(|name| Some((*name, in_path(name)?))).collect(),
-            accounts: Accounts { passwd: account("passwd"), group: account("group") },
+            accounts,
             root,
             links: kinds::TOP_LEVEL.iter().filter_map(|name| link(Path::new(name))).collect(),
             present: shown.into_iter().filter(|path| path.exists()).collect(),
@@ -74,6 +76,20 @@ impl Host {
                 Kind::None | Kind::Container | Kind::Nspawn | Kind::Jail => None,
             },
         }
+    }
+
+    /// Looks at the root file system again, as it is now, and holds it as long as this value lives: for a job that is
+    /// about to run. A worker that only waits holds none, so that it can be removed.
+    pub fn hold_root(&mut self, policy: &Policy) {
+        self.root = policy.root.as_deref().map(Root::read);
+        self.accounts = Accounts::of(self.root.as_ref());
+    }
+}
+
+impl Accounts {
+    fn of(root: Option<&Result<Root, RootError>>) -> Self {
+        let file = |name: &str| fs::read_to_string(root?.as_ref().ok()?.path.join("etc").join(name)).ok();
+        Self { passwd: file("passwd"), group: file("group") }
     }
 }
 

@@ -1,5 +1,8 @@
-//! A root file system on disk: a folder, and beside it a file that says its digest.
+//! A root file system on disk: one that `builder rootfs` keeps in versions, or any folder, and beside it a file that
+//! says its digest.
 
+use builder_model::RootfsName;
+use builder_rootfs::{Folder, Held};
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,14 +13,18 @@ pub const DIGEST_SUFFIX: &str = ".digest";
 const DIGEST_BYTES_MAX: usize = 256;
 
 /// A root file system that is there.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Root {
-    /// Its folder.
+    /// What people call it: the last part of the path that the policy names.
+    pub name: OsString,
+    /// The folder of its files.
     pub path: PathBuf,
     /// What it has been recorded to hold.
     pub digest: Option<Digest>,
     /// What lies in it, by name.
     pub entries: Vec<Entry>,
+    /// Keeps this version of it from being removed.
+    held: Option<Held>,
 }
 
 /// A folder, a link or a file at the top of a root file system.
@@ -64,6 +71,9 @@ pub enum RootError {
         /// Why.
         source: io::Error,
     },
+    /// It cannot be held.
+    #[error("{0}")]
+    Versions(#[from] builder_rootfs::Error),
     /// The file with the digest holds none, or cannot be read.
     #[error("cannot read the digest of the root file system in {}: {source}", path.display())]
     Digest {
@@ -75,7 +85,7 @@ pub enum RootError {
 }
 
 impl Root {
-    /// Looks at a folder.
+    /// Looks at a folder, and holds what `builder rootfs` keeps there as long as the value lives.
     ///
     /// # Errors
     ///
@@ -84,25 +94,27 @@ impl Root {
         if !path.is_dir() {
             return Err(RootError::Missing { path: path.to_owned() });
         }
-        let place = Self::digest_path(path);
-        let digest = match std::fs::read(&place) {
-            Ok(text) => {
-                let bad = || io::Error::new(io::ErrorKind::InvalidData, "it is not one line of visible characters");
-                let digest = Digest::parse(&text).ok_or_else(bad);
-                Some(digest.map_err(|source| RootError::Digest { path: place, source })?)
+        let name = path.file_name().unwrap_or(path.as_os_str()).to_owned();
+        match versions(path) {
+            Some((folder, of)) => {
+                let held = folder.hold(&of)?;
+                let digest = Some(Digest(format!("sha256:{}", held.digest())));
+                let path = held.root().to_owned();
+                Ok(Self { name, digest, entries: entries(&path)?, path, held: Some(held) })
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(source) => return Err(RootError::Digest { path: place, source }),
-        };
-        let unreadable = |source| RootError::Unreadable { path: path.to_owned(), source };
-        let entry = |entry: io::Result<std::fs::DirEntry>| {
-            let entry = entry?;
-            Ok(Entry { name: entry.file_name(), link: std::fs::read_link(entry.path()).ok() })
-        };
-        let entries = std::fs::read_dir(path).and_then(|entries| entries.map(entry).collect::<io::Result<Vec<_>>>());
-        let mut entries = entries.map_err(unreadable)?;
-        entries.sort();
-        Ok(Self { path: path.to_owned(), digest, entries })
+            None => Ok(Self {
+                name,
+                path: path.to_owned(),
+                digest: digest_beside(path)?,
+                entries: entries(path)?,
+                held: None,
+            }),
+        }
+    }
+
+    /// No longer keeps its version: a job must not run in it any more.
+    pub(crate) fn release(&mut self) {
+        self.held = None;
     }
 
     /// Where the digest of a root file system is written.
@@ -111,6 +123,37 @@ impl Root {
         place.push(DIGEST_SUFFIX);
         place.into()
     }
+}
+
+/// The folder and the name, if `builder rootfs` keeps versions there.
+fn versions(path: &Path) -> Option<(Folder, RootfsName)> {
+    let name = RootfsName::parse(path.file_name()?.as_encoded_bytes()).ok()?;
+    let folder = Folder::new(path.parent()?);
+    folder.keeps(&name).then_some((folder, name))
+}
+
+fn digest_beside(path: &Path) -> Result<Option<Digest>, RootError> {
+    let place = Root::digest_path(path);
+    match std::fs::read(&place) {
+        Ok(text) => {
+            let bad = || io::Error::new(io::ErrorKind::InvalidData, "it is not one line of visible characters");
+            let digest = Digest::parse(&text).ok_or_else(bad);
+            Ok(Some(digest.map_err(|source| RootError::Digest { path: place, source })?))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(RootError::Digest { path: place, source }),
+    }
+}
+
+fn entries(path: &Path) -> Result<Vec<Entry>, RootError> {
+    let entry = |entry: io::Result<std::fs::DirEntry>| {
+        let entry = entry?;
+        Ok(Entry { name: entry.file_name(), link: std::fs::read_link(entry.path()).ok() })
+    };
+    let entries = std::fs::read_dir(path).and_then(|entries| entries.map(entry).collect::<io::Result<Vec<_>>>());
+    let mut entries = entries.map_err(|source| RootError::Unreadable { path: path.to_owned(), source })?;
+    entries.sort();
+    Ok(entries)
 }
 
 #[cfg(test)]
@@ -130,5 +173,34 @@ mod tests {
             std::fs::write(folder.path().join("bookworm.digest"), bad).unwrap();
             assert!(Root::read(&path).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn what_is_kept_in_versions_is_held_and_recorded() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = Folder::new(temporary.path());
+        let name: RootfsName = "bookworm".parse().unwrap();
+        let recipe = builder_rootfs::Recipe {
+            distribution: builder_rootfs::Distribution::Debian,
+            suite: "bookworm".to_owned(),
+            snapshot: None,
+            mirror: None,
+            architecture: None,
+            packages: Vec::new(),
+            keyring: None,
+            tool: builder_rootfs::Tool::Debootstrap,
+        };
+        let made = folder.create(&name, &recipe, |_, root, _| {
+            std::fs::create_dir(root.join("usr")).unwrap();
+            Ok(())
+        });
+        let mut root = Root::read(&temporary.path().join("bookworm")).unwrap();
+        let recorded = format!("sha256:{}", made.unwrap().now);
+        assert_eq!(root.digest.as_ref().map(Digest::as_str), Some(recorded.as_str()));
+        assert_eq!((root.name.to_str(), root.entries.len()), (Some("bookworm"), 1));
+        assert!(folder.remove(&name).is_err(), "it is held");
+        root.release();
+        folder.remove(&name).unwrap();
+        assert!(Root::read(&temporary.path().join("bookworm")).is_err());
     }
 }

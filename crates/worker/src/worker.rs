@@ -132,7 +132,8 @@ impl Pauses {
 fn one_job(settings: &Settings, stop: &Stop) -> Result<(), Error> {
     // A worker that cannot fill folders must not take jobs, only to fail them one after the other.
     Folder::probe(&settings.workdir)?;
-    let host = host(settings)?;
+    let (mut host, findings) = look(settings);
+    fulfilled(findings)?;
     let mut connection = Connection::open(&settings.remote, stop)?;
     tracing::info!("connected to {}, waiting for a job for {}", settings.remote, settings.platform);
     let standby = Standby::start(settings)?;
@@ -142,14 +143,15 @@ fn one_job(settings: &Settings, stop: &Stop) -> Result<(), Error> {
     if job.platform != settings.platform {
         tracing::warn!("the job is for {}, and we are {}; running it all the same", job.platform, settings.platform);
     }
+    host.hold_root(&settings.policy);
+    fulfilled(builder_sandbox::check(&settings.policy, &host))?;
     job::run(&connection, settings, &host, stop, standby, &assignment)
 }
 
-/// What this host gives now, if that is all that the policy asks.
-fn host(settings: &Settings) -> Result<Host, Error> {
-    let (host, findings) = look(settings);
+/// Refuses to work when something is missing that the policy asks.
+fn fulfilled(findings: Vec<Finding>) -> Result<(), Error> {
     let missing: Vec<_> = findings.into_iter().filter(|finding| !finding.is_fulfilled()).collect();
-    if missing.is_empty() { Ok(host) } else { Err(Error::Refused { findings: missing }) }
+    if missing.is_empty() { Ok(()) } else { Err(Error::Refused { findings: missing }) }
 }
 
 /// What this host gives now, and whether that is what the policy asks.

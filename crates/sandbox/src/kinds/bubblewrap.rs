@@ -100,7 +100,7 @@ pub(super) fn plan(policy: &Policy, host: &Host, place: &Place) -> Plan {
     let mut command = Command::new(host);
     command.isolate(policy);
     match (&policy.root, &host.root) {
-        (Some(path), Some(Ok(root))) => command.given_root(path, &root.entries),
+        (Some(_), Some(Ok(root))) => command.given_root(&root.path, &root.entries),
         _ => command.host_root(policy, host),
     }
     command.names(policy, host);

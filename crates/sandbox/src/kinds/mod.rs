@@ -41,7 +41,7 @@ pub fn description(policy: &Policy, host: &Host) -> Option<String> {
     }
     let root = match (&host.root, &policy.image) {
         (Some(Ok(root)), _) => {
-            let name = root.path.file_name().unwrap_or(root.path.as_os_str()).display();
+            let name = root.name.display();
             let digest = root.digest.as_ref().map_or(String::new(), |digest| format!(" ({})", digest.as_str()));
             format!("root file system {name}{digest}")
         }
