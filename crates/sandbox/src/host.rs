@@ -27,6 +27,8 @@ pub struct Host {
     pub present: BTreeSet<PathBuf>,
     /// This program and the libraries it has loaded, by which it can run inside.
     pub own: OwnProgram,
+    /// What only a host with jails has.
+    pub jail: kinds::JailFacts,
     /// The environment of the worker.
     pub environment: Vec<(OsString, OsString)>,
     /// Whether user namespaces are switched off for users without rights, and by which setting.
@@ -55,7 +57,8 @@ impl Host {
     /// Looks around, for what this policy asks. The program is the one that becomes a supervisor; whether this process is
     /// root is for the caller to know.
     pub fn gather(policy: &Policy, own_program: &Path, is_root: bool) -> Self {
-        let mut root = policy.root.as_deref().map(Root::read);
+        let read = if policy.kind == Kind::Jail { kinds::jail_root } else { Root::read };
+        let mut root = policy.root.as_deref().map(read);
         let accounts = Accounts::of(root.as_ref());
         if let Some(Ok(root)) = &mut root {
             root.release();
@@ -70,6 +73,10 @@ impl Host {
             links: kinds::TOP_LEVEL.iter().filter_map(|name| link(Path::new(name))).collect(),
             present: shown.into_iter().filter(|path| path.exists()).collect(),
             own: OwnProgram::of(own_program),
+            jail: match policy.kind {
+                Kind::Jail => kinds::JailFacts::gather(policy),
+                Kind::None | Kind::Bubblewrap | Kind::Container | Kind::Nspawn => kinds::JailFacts::default(),
+            },
             environment: std::env::vars_os().collect(),
             user_namespaces_off: match policy.kind {
                 Kind::Bubblewrap => user_namespaces_off(is_root),

@@ -20,10 +20,10 @@ pub mod size;
 
 pub use check::{Finding, State, check};
 pub use host::Host;
-pub use kinds::{description, plan};
+pub use kinds::{JailFacts, description, plan};
 pub use limits::{Limits, Processors};
 pub use plan::{Argument, Enclosure, Environment, HostUser, Inside, Place, Plan, Stage, StageBind, Step};
-pub use policy::{Kind, Policy, PolicyError, Table, User};
+pub use policy::{Address, Kind, Policy, PolicyError, Table, User};
 pub use root::{Digest, Root, RootError};
 pub use size::{SizeError, parse_size};
 

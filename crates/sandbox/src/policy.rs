@@ -1,11 +1,13 @@
 //! The policy: what a job may see and use, for all kinds of sandbox, read from `builder-worker.toml`.
 
+use crate::kinds::Snapshot;
 use crate::limits::{Limits, LimitsTable};
 use crate::size::parse_size;
 use crate::{BUILD_FOLDER, HOST_NAME};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -81,12 +83,21 @@ pub enum User {
     Root,
 }
 
+/// An address of the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// The interface that it is added to for as long as the jail is there; without one, the host has it already.
+    pub interface: Option<String>,
+    /// The address.
+    pub ip: IpAddr,
+}
+
 /// What a job may see and use; every value has been checked, none has been held against a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     /// What keeps the job apart.
     pub kind: Kind,
-    /// The folder of the root file system; the host's own programs without one.
+    /// The folder of the root file system, or for a jail the name of a ZFS snapshot; the host's own programs without one.
     pub root: Option<PathBuf>,
     /// Whether the job may write everywhere in its root file system, into a layer that is thrown away.
     pub is_root_writable: bool,
@@ -98,6 +109,8 @@ pub struct Policy {
     pub writable: Vec<PathBuf>,
     /// Whether the job has the host's network.
     pub has_network: bool,
+    /// The one address that the jail has of that network; all of them without one.
+    pub address: Option<Address>,
     /// Names of variables that are passed from the worker's environment; all of them where there is `None`.
     pub pass: Option<Vec<String>>,
     /// Variables that are set.
@@ -125,6 +138,7 @@ impl Default for Policy {
             read_only: Vec::new(),
             writable: Vec::new(),
             has_network: true,
+            address: None,
             pass: None,
             set: BTreeMap::new(),
             user: User::Build,
@@ -186,6 +200,8 @@ pub struct Table {
     pub writable: Option<Vec<PathBuf>>,
     /// As [`Policy::has_network`]: off, but for the sandbox `none`.
     pub network: Option<bool>,
+    /// As [`Policy::address`]: `"127.0.2.2"`, or `"lo1|127.0.2.2"`.
+    pub address: Option<String>,
     /// `build` or `root`.
     pub user: Option<String>,
     /// As [`Policy::host_user`].
@@ -240,6 +256,7 @@ impl Table {
             read_only: self.read_only.or(other.read_only),
             writable: self.writable.or(other.writable),
             network: self.network.or(other.network),
+            address: self.address.or(other.address),
             user: self.user.or(other.user),
             host_user: self.host_user.or(other.host_user),
             host_name: self.host_name.or(other.host_name),
@@ -271,12 +288,13 @@ impl Table {
         let tmp = self.tmp.as_deref().map(parse_size).transpose();
         Ok(Policy {
             kind,
-            root: self.root.as_deref().map(root_path).transpose()?,
+            root: self.root.as_deref().map(|text| root_path(text, kind)).transpose()?,
             is_root_writable: self.root_writable.unwrap_or(false),
             image: self.image,
             read_only: places("read-only", self.read_only)?,
             writable: places("writable", self.writable)?,
             has_network: self.network.unwrap_or(kind == Kind::None),
+            address: self.address.as_deref().map(address).transpose()?,
             pass: variables(self.environment.pass, &self.environment.set, kind)?,
             set: self.environment.set,
             user: self.user.as_deref().map_or(Ok(User::default()), user)?,
@@ -317,18 +335,39 @@ impl Table {
                 "the host's own files are never writable; name a root file system in `root`",
             );
         }
+        if self.address.is_some() && (kind != Kind::Jail || self.network != Some(true)) {
+            return not_given("address", "only `sandbox = \"jail\"` with `network = true` has an address of its own");
+        }
+        if kind == Kind::Jail && self.root.is_none() {
+            let why = "a jail needs one: a ZFS snapshot such as \"zroot/poudriere/jails/14@clean\", or a folder";
+            return Err(PolicyError::value("root", why));
+        }
         Ok(())
     }
 }
 
 /// A path as it is, or a name below the folder of root file systems.
-fn root_path(text: &str) -> Result<PathBuf, PolicyError> {
-    if text.starts_with('/') {
+fn root_path(text: &str, kind: Kind) -> Result<PathBuf, PolicyError> {
+    if text.starts_with('/') || (kind == Kind::Jail && Snapshot::parse(text).is_some()) {
         return Ok(PathBuf::from(text));
     }
     let is_name = !text.is_empty() && !text.starts_with('.') && !text.contains('/');
+    // For a jail, an `@` makes it a snapshot or a mistake.
+    let is_name = is_name && !(kind == Kind::Jail && text.contains('@'));
     let why = "expected an absolute path, or the name of a root file system";
     if is_name { Ok(Path::new(ROOTS_FOLDER).join(text)) } else { Err(PolicyError::value("root", why)) }
+}
+
+fn address(text: &str) -> Result<Address, PolicyError> {
+    let (interface, ip) = text.split_once('|').map_or((None, text), |(name, ip)| (Some(name), ip));
+    let is_name =
+        |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    match (interface.is_none_or(is_name), ip.parse()) {
+        (true, Ok(ip)) => Ok(Address { interface: interface.map(str::to_owned), ip }),
+        (false, _) | (_, Err(_)) => {
+            Err(PolicyError::value("address", "expected one such as \"127.0.2.2\" or \"lo1|127.0.2.2\""))
+        }
+    }
 }
 
 fn places(key: &'static str, paths: Option<Vec<PathBuf>>) -> Result<Vec<PathBuf>, PolicyError> {
@@ -435,6 +474,11 @@ mod tests {
             ("sandbox = 'bubblewrap'\nwritable = ['/a/../etc']", "is no absolute path"),
             ("sandbox = 'bubblewrap'\nuser = 'me'", "there are build, root"),
             ("sandbox = 'bubblewrap'\nhost-name = 'a b'", "is no host name"),
+            ("sandbox = 'jail'", "a jail needs one"),
+            ("sandbox = 'jail'\nroot = 'zroot@clean'", "expected an absolute path"),
+            ("sandbox = 'bubblewrap'\nroot = 'z/a@clean'", "expected an absolute path"),
+            ("sandbox = 'jail'\nroot = 'z/a@b'\naddress = '127.0.2.2'", "with `network = true`"),
+            ("sandbox = 'jail'\nroot = 'z/a@b'\nnetwork = true\naddress = 'lo 1|127.0.2.2'", "expected one such as"),
             ("environment.pass = ['A=B']", "is no name of a variable"),
             ("platform.a.platform.b.network = true", "cannot hold platforms"),
         ] {

@@ -17,7 +17,7 @@ const DIGEST_BYTES_MAX: usize = 256;
 pub struct Root {
     /// What people call it: the last part of the path that the policy names.
     pub name: OsString,
-    /// The folder of its files.
+    /// The folder of its files, or the name of a ZFS snapshot.
     pub path: PathBuf,
     /// What it has been recorded to hold.
     pub digest: Option<Digest>,
@@ -47,7 +47,7 @@ impl Digest {
     }
 
     /// Takes the content of a file.
-    fn parse(text: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
         let line = str::from_utf8(text).ok()?.trim_end();
         let is_line = (1..=DIGEST_BYTES_MAX).contains(&line.len()) && line.bytes().all(|byte| byte.is_ascii_graphic());
         is_line.then(|| Self(line.to_owned()))
@@ -62,6 +62,14 @@ pub enum RootError {
     Missing {
         /// Where.
         path: PathBuf,
+    },
+    /// No such snapshot, or none that can be asked for.
+    #[error("there is no root file system in the snapshot {name}: {why}\nhint: `poudriere jail -c` makes one")]
+    Snapshot {
+        /// Its name.
+        name: String,
+        /// Why.
+        why: String,
     },
     /// It cannot be looked into.
     #[error("cannot read the root file system in {}: {source}", path.display())]
@@ -110,6 +118,12 @@ impl Root {
                 held: None,
             }),
         }
+    }
+
+    /// A ZFS snapshot, which cannot be looked into before it is cloned.
+    pub(crate) fn of_snapshot(path: &Path, digest: Option<Digest>) -> Self {
+        let name = path.file_name().unwrap_or(path.as_os_str()).to_owned();
+        Self { name, path: path.to_owned(), digest, entries: Vec::new(), held: None }
     }
 
     /// No longer keeps its version: a job must not run in it any more.

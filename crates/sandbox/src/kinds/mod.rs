@@ -1,6 +1,7 @@
 //! The kinds of sandbox: each one makes a plan of a policy, and says what it needs of a host.
 
 mod bubblewrap;
+mod jail;
 mod none;
 
 use crate::check::{Finding, check};
@@ -12,9 +13,11 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 pub(crate) use bubblewrap::TOP_LEVEL;
+pub use jail::JailFacts;
+pub(crate) use jail::{Snapshot, root as jail_root};
 
 /// Programs that any of them starts.
-pub(crate) const PROGRAMS: [&str; 1] = ["bwrap"];
+pub(crate) const PROGRAMS: [&str; 2] = ["bwrap", "jail"];
 
 /// How a job is run under this policy on this host.
 ///
@@ -29,8 +32,9 @@ pub fn plan(policy: &Policy, host: &Host, place: &Place) -> Result<Plan, Vec<Fin
     match policy.kind {
         Kind::None => Ok(none::plan(policy, host)),
         Kind::Bubblewrap => Ok(bubblewrap::plan(policy, host, place)),
+        Kind::Jail => Ok(jail::plan(policy, host, place)),
         // Their needs are never fulfilled.
-        Kind::Container | Kind::Nspawn | Kind::Jail => Err(findings),
+        Kind::Container | Kind::Nspawn => Err(findings),
     }
 }
 
@@ -57,7 +61,8 @@ pub(crate) fn needs(policy: &Policy, host: &Host) -> Vec<Finding> {
     match policy.kind {
         Kind::None => Vec::new(),
         Kind::Bubblewrap => bubblewrap::needs(host),
-        Kind::Container | Kind::Nspawn | Kind::Jail => {
+        Kind::Jail => jail::needs(policy, host),
+        Kind::Container | Kind::Nspawn => {
             let subject = format!("sandbox {}", policy.kind);
             vec![Finding::missing(subject, "this worker cannot make one", "choose `sandbox = \"bubblewrap\"`")]
         }
@@ -69,7 +74,8 @@ pub(crate) fn paths_shown(policy: &Policy) -> Vec<PathBuf> {
     let own = policy.read_only.iter().chain(&policy.writable).cloned();
     match policy.kind {
         Kind::Bubblewrap => own.chain(bubblewrap::paths_shown(policy)).collect(),
-        Kind::None | Kind::Container | Kind::Nspawn | Kind::Jail => own.collect(),
+        Kind::Jail => own.chain(jail::paths_shown(policy)).collect(),
+        Kind::None | Kind::Container | Kind::Nspawn => own.collect(),
     }
 }
 
