@@ -135,6 +135,12 @@ impl Format {
     }
 }
 
+/// The packages of Debian of another version, in a folder of their own: what a system is upgraded to on trial.
+pub(crate) fn debian_packages(version: &str, folder: &Path) -> Result<Vec<PathBuf>> {
+    let release = Release::new(&target_folder()?, &epoch()?, Linking::Dynamic)?;
+    debian::make(&Release { version: version.into(), folder: folder.into(), ..release })
+}
+
 /// The time of every file, in seconds since 1970: <https://reproducible-builds.org/specs/source-date-epoch/>.
 fn epoch() -> Result<String> {
     let text = match std::env::var("SOURCE_DATE_EPOCH") {

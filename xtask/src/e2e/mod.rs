@@ -2,6 +2,7 @@
 //! a line in the table.
 
 mod debian;
+mod machine;
 
 use anyhow::Result;
 

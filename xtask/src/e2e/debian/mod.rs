@@ -1,0 +1,152 @@
+//! Debian, booted with systemd in a container: packages installed, used, upgraded and purged, and an installed original
+//! taken over. This file makes the systems and tells the story; what happens in each lies in files of their own.
+
+mod farm;
+mod original;
+
+use super::machine::Machine;
+use crate::command::{program, run as run_command};
+use crate::dist::{self, target_folder};
+use anyhow::{Context, Result, ensure};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// What the system has beside the smallest one: an init, and what our packages and a stranger with curl need.
+const INCLUDED: &str = "systemd,systemd-sysv,dbus,curl,ca-certificates,init-system-helpers,libgcc-s1";
+/// Behind the version of the tree: what a system is upgraded to on trial.
+const NEWER: &str = "+newer";
+
+/// Where everything of a run lies.
+struct Ground {
+    /// A system that nobody has touched.
+    base: PathBuf,
+    /// The packages of this tree, and the same of a newer version.
+    packages: PathBuf,
+    newer: PathBuf,
+    /// Consoles and journals, which stay.
+    logs: PathBuf,
+    /// The systems that are used, which go.
+    systems: PathBuf,
+}
+
+/// Runs both stories. With `--packages FOLDER` the packages there are tried, not those of this tree.
+pub(super) fn run(arguments: &[&str]) -> Result<bool> {
+    let given = match arguments {
+        [] => None,
+        ["--packages", folder] => Some(PathBuf::from(folder)),
+        _ => anyhow::bail!("usage: cargo xtask e2e debian [--packages FOLDER]"),
+    };
+    let ground = Ground::prepare(given)?;
+    let start = Instant::now();
+    let result = farm::story(&ground).and_then(|()| original::story(&ground));
+    match &result {
+        Ok(()) => println!("\ne2e debian: all of it was as it should be, {:.0} s", start.elapsed().as_secs_f64()),
+        Err(_) => println!("\ne2e debian: FAILED; consoles and journals are in {}", ground.logs.display()),
+    }
+    empty(&ground.systems)?;
+    result.map(|()| true)
+}
+
+impl Ground {
+    fn prepare(given: Option<PathBuf>) -> Result<Self> {
+        let folder = target_folder()?.join("e2e/debian-12");
+        let (packages, newer) = (folder.join("packages"), folder.join("newer"));
+        let version = env!("CARGO_PKG_VERSION");
+        match given {
+            Some(given) => {
+                let names = ["newer", ""].map(|below| given.join(below));
+                return Self::with(&folder, names[1].clone(), names[0].clone());
+            }
+            None => {
+                for (folder, version) in [(&packages, version.to_owned()), (&newer, format!("{version}{NEWER}"))] {
+                    empty(folder)?;
+                    dist::debian_packages(&version, folder)?;
+                }
+            }
+        }
+        Self::with(&folder, packages, newer)
+    }
+
+    fn with(folder: &Path, packages: PathBuf, newer: PathBuf) -> Result<Self> {
+        let ground =
+            Self { base: base(folder)?, packages, newer, logs: folder.join("logs"), systems: folder.join("systems") };
+        empty(&ground.logs)?;
+        empty(&ground.systems)?;
+        Ok(ground)
+    }
+
+    /// A fresh copy of the base system.
+    fn system(&self, name: &str) -> Result<PathBuf> {
+        let system = self.systems.join(name);
+        run_command(program("cp", &["--archive", "--reflink=auto"]).arg(&self.base).arg(&system))?;
+        Ok(system)
+    }
+
+    /// Boots a system; both kinds of packages lie in its `/root`.
+    fn boot(&self, system: &Path, name: &str) -> Result<Machine> {
+        for (from, to) in [(&self.packages, "packages"), (&self.newer, "newer")] {
+            let to = system.join("root").join(to);
+            empty(&to)?;
+            for package in std::fs::read_dir(from).with_context(|| format!("list {}", from.display()))? {
+                let package = package?.path();
+                if package.extension().is_some_and(|extension| extension == "deb") {
+                    let name = package.file_name().context("a package has no name")?;
+                    std::fs::copy(&package, to.join(name)).with_context(|| format!("copy {}", package.display()))?;
+                }
+            }
+        }
+        Machine::boot(system, &self.logs.join(format!("{name}.console")))
+    }
+
+    /// Tells a story in a system that is booted, and keeps the journal whatever happens.
+    fn tell(&self, system: &Path, name: &str, story: impl FnOnce(&Machine) -> Result<()>) -> Result<()> {
+        let machine = self.boot(system, name)?;
+        let result = story(&machine);
+        let journal = machine.ask("journalctl --no-pager --boot=all || journalctl --no-pager")?;
+        std::fs::write(self.logs.join(format!("{name}.journal")), journal).context("keep the journal")?;
+        result
+    }
+}
+
+/// The untouched system; made by debootstrap once, then kept in the target folder.
+fn base(folder: &Path) -> Result<PathBuf> {
+    let (done, system) = (folder.join("made"), folder.join("base"));
+    if !std::fs::read_to_string(&done).is_ok_and(|included| included == INCLUDED) {
+        empty(&system)?;
+        let mut debootstrap = program("debootstrap", &["--variant=minbase", "--include", INCLUDED, "bookworm"]);
+        run_command(debootstrap.arg(&system)).context("needs root and debootstrap")?;
+        std::fs::write(&done, INCLUDED).context("note that the base system is whole")?;
+    }
+    Ok(system)
+}
+
+fn empty(folder: &Path) -> Result<()> {
+    if folder.exists() {
+        std::fs::remove_dir_all(folder).with_context(|| format!("empty {}", folder.display()))?;
+    }
+    std::fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))
+}
+
+/// Says what is done now.
+fn step(what: &str) {
+    println!("\n== {what}");
+}
+
+/// Shows what was seen, as it was printed.
+fn seen(text: &str) {
+    text.trim_end().lines().for_each(|line| println!("   {line}"));
+}
+
+/// Installs the packages in a folder of the system, as somebody does who has them as files.
+fn install(machine: &Machine, folder: &str) -> Result<()> {
+    let said = machine.run(&format!("apt-get install --yes --no-install-recommends /root/{folder}/*.deb 2>&1"))?;
+    let ours = said.lines().filter(|line| line.starts_with("Setting up builder") || line.starts_with("builder-"));
+    ours.for_each(seen);
+    Ok(())
+}
+
+/// What is written must be there.
+fn expect(text: &str, wanted: &str) -> Result<()> {
+    ensure!(text.contains(wanted), "`{wanted}` is not in:\n{text}");
+    Ok(())
+}

@@ -1,0 +1,126 @@
+//! An installed original, taken over: its package with its unit, its data folder and its configuration are there before.
+
+use super::super::machine::Machine;
+use super::{Ground, expect, install, seen, step};
+use crate::command::{output, program, root};
+use anyhow::{Context, Result, ensure};
+use std::path::Path;
+
+/// A state of the original's, in hexadecimal digits, that no day changes: a dropped platform; a daily job that is due in
+/// the year 9999; its place in a queue that no worker asks for.
+const STATE: &str = "3049a5030c0171a32a3028181339393939313233313233353935392e3939395aa1020500a00d300b0c016a0c017330000c0170\
+                     a41630140c0170300fa00d300b0c016a0c017330000c0170";
+/// The build whose record is in the original's data folder: the first one that our tests have from its encoder.
+const RECORDS: &str = "crates/testkit/vectors/wire.jsonl";
+
+/// What stands for the original: the packages of our names, its unit, a program that runs and does nothing.
+const UNIT: &str = "[Unit]\nDescription=stands for the original\n[Service]\nUser=builder\n\
+                    ExecStart=/usr/bin/builder-server\n[Install]\nWantedBy=multi-user.target\n";
+const POSTINST: &str = "#!/bin/sh\nset -e\ngetent group builder >/dev/null || groupadd -g 497 builder\n\
+                        getent passwd builder >/dev/null || useradd -g 497 -u 497 -d /nonexistent -s /usr/sbin/nologin builder\n\
+                        chown -R builder:builder /var/lib/builder\n";
+
+pub(super) fn story(ground: &Ground) -> Result<()> {
+    step("another Debian 12 has the original: its package, its unit, its folders with a state and a record");
+    let system = ground.system("original")?;
+    let record = lay_out(&system)?;
+    ground.tell(&system, "original", |machine| {
+        let made = "dpkg-deb --root-owner-group --build /root/original /root/original.deb; dpkg -i /root/original.deb; \
+                    systemctl enable --now builder.service 2>&1; systemctl is-active builder.service";
+        expect(&machine.run(made)?, "active")?;
+        seen(
+            &machine
+                .run("dpkg-query -W builder; find /var/lib/builder /etc/builder -type f -printf '%u:%g %m %s %p\\n'")?,
+        );
+        take_over(machine)?;
+        compare(machine, &record)
+    })
+}
+
+fn unhex(text: &str) -> Result<Vec<u8>> {
+    let digits = |at| u8::from_str_radix(text.get(at..at + 2).unwrap_or_default(), 16);
+    (0..text.len()).step_by(2).map(|at| digits(at).with_context(|| format!("bad digits at {at}"))).collect()
+}
+
+/// The record with its place below the data folder.
+struct Record {
+    path: String,
+    bytes: Vec<u8>,
+}
+
+impl Record {
+    fn first() -> Result<Self> {
+        let text = std::fs::read_to_string(root().join(RECORDS)).with_context(|| format!("read {RECORDS}"))?;
+        for line in text.lines() {
+            let vector: serde_json::Value = serde_json::from_str(line).context("read a vector")?;
+            if vector["type"] == "exec" && vector.get("accept").is_none() {
+                let (value, hex) = (&vector["value"], vector["hex"].as_str().context("a vector has no octets")?);
+                let name = unhex(value["job"]["name"].as_str().context("a vector has no job")?)?;
+                let uuid = value["uuid"].as_str().context("a vector has no UUID")?;
+                let path = format!("{}/{uuid}/full", String::from_utf8_lossy(&name));
+                return Ok(Self { path, bytes: unhex(hex)? });
+            }
+        }
+        anyhow::bail!("no record is in {RECORDS}")
+    }
+}
+
+/// What the original leaves where it runs, and a package that stands for its own.
+fn lay_out(system: &Path) -> Result<Record> {
+    let write = |path: &str, bytes: &[u8]| -> Result<()> {
+        let path = system.join(path);
+        let folder = path.parent().context("a path without a folder")?;
+        std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&path, bytes)).context("write into the system")
+    };
+    let record = Record::first()?;
+    write("var/lib/builder/state", &unhex(STATE)?)?;
+    write(&format!("var/lib/builder/{}", record.path), &record.bytes)?;
+    write("etc/builder/orb-build.template.debian-12", b"echo %%OPAM_PACKAGE%% on %%PLATFORM%%\n")?;
+    let control = "Package: builder\nVersion: 0.3.0\nArchitecture: all\nMaintainer: nobody <nobody@packages.invalid>\n\
+                   Description: stands for the original\n";
+    write("root/original/DEBIAN/control", control.as_bytes())?;
+    write("root/original/DEBIAN/postinst", POSTINST.as_bytes())?;
+    write("root/original/usr/lib/systemd/system/builder.service", UNIT.as_bytes())?;
+    for name in ["builder-server", "builder-client", "builder-worker"] {
+        write(&format!("root/original/usr/bin/{name}"), b"#!/bin/sh\nexec sleep infinity\n")?;
+    }
+    let mut chmod = program("chmod", &["-R", "755"]);
+    output(chmod.arg(system.join("root/original")))?;
+    Ok(record)
+}
+
+fn take_over(machine: &Machine) -> Result<()> {
+    step("our packages are installed over it");
+    install(machine, "packages")?;
+    let units = "for unit in builder.service builder-server.service builder-web.service; do \
+                 echo $unit: $(systemctl is-active $unit || true); done";
+    let units =
+        machine.wait("the server is active", &format!("systemctl -q is-active builder-server && {{ {units}; }}"))?;
+    seen(&units);
+    expect(&units, "builder.service: inactive")?;
+    seen(&machine.run("dpkg-query -W 'builder*'")?);
+    let info = machine.wait("the server answers", "builder-client info")?;
+    seen(&info);
+    seen(&machine.run("find /var/lib/builder /etc/builder -printf '%u:%g %m %p\\n'")?);
+    let strangers = machine.run("find /var/lib/builder ! -user builder")?;
+    ensure!(strangers.is_empty(), "these belong to somebody else: {strangers}");
+    let template = machine.run("cat /etc/builder/orb-build.template.debian-12")?;
+    expect(&template, "%%OPAM_PACKAGE%%")
+}
+
+fn compare(machine: &Machine, record: &Record) -> Result<()> {
+    step("the way back: export-state gives the state that the original wrote, and the record is as it was");
+    machine.run("runuser -u builder -- builder-server export-state /var/lib/builder/state.new")?;
+    let read = |name: &str| {
+        std::fs::read(machine.root.join("var/lib/builder").join(name)).with_context(|| format!("read {name}"))
+    };
+    let (kept, exported) = (read("state")?, read("state.new")?);
+    ensure!(kept == unhex(STATE)?, "the original's own file was changed");
+    ensure!(exported == kept, "the state that was exported differs");
+    seen(&format!("state: {} octets, untouched; export-state: {} octets, equal", kept.len(), exported.len()));
+    ensure!(read(&record.path)? == record.bytes, "the record was changed");
+    let said = machine.run(&format!("builder-inspect /var/lib/builder/{} --job", record.path))?;
+    seen(&said);
+    seen(&machine.run("md5sum /var/lib/builder/state /var/lib/builder/state.new")?);
+    Ok(())
+}
