@@ -5,6 +5,7 @@ use crate::start::Server;
 use anyhow::{Context, bail};
 use builder_daemon::{Colours, Ipv6, StopSignals};
 use builder_model::{limits, parse_duration};
+use builder_store::check::Checked;
 use builder_store::database::Store;
 use builder_store::{Folder, StoreError, state_file};
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -25,6 +26,7 @@ Examples:
   builder-server --listen 0.0.0.0:1234 --listen '[::]:1234' --metrics 127.0.0.1:9090
   builder-server --upload https://user:password@builds.example.org/upload
   builder-server export-state --dir /var/lib/builder state
+  builder-server check --dir /backup/builder
 
 Configuration: CONFIG_DIR/builder-server.toml may hold every flag as a key, such as
   listen = [\"0.0.0.0:1234\"]
@@ -70,6 +72,19 @@ enum Command {
         /// Where to write it; it must not exist yet. `-` is standard output
         #[arg(default_value = "-")]
         file: PathBuf,
+    },
+    /// Look for what is wrong in a data folder, or in a backup of one: the database, every record, what waits to be
+    /// uploaded. A server may use the folder meanwhile. The exit status is 1 if something is found
+    Check {
+        /// The data folder, or the backup [default: as for the server]
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+        /// The configuration folder, whose file may name the data folder [default: as for the server]
+        #[arg(long, value_name = "DIR")]
+        config_dir: Option<PathBuf>,
+        /// The configuration file [default: CONFIG_DIR/builder-server.toml, where it exists]
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
     },
     /// Write a completion script for a shell to standard output
     #[command(hide = true)]
@@ -300,12 +315,9 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
 fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Some(Command::ExportState { dir, config_dir, config, file }) => {
-            let dir = match dir {
-                Some(dir) => Some(dir),
-                None => config_file(config, config_dir.as_deref())?.dir,
-            };
-            export_state(&dir.unwrap_or_else(|| FOLDERS.0.into()), &file)
+            export_state(&data_folder(dir, config, config_dir.as_deref())?, &file)
         }
+        Some(Command::Check { dir, config_dir, config }) => check(&data_folder(dir, config, config_dir.as_deref())?),
         Some(Command::Completions { shell }) => {
             clap_complete::generate(shell, &mut Cli::command(), "builder-server", &mut std::io::stdout());
             Ok(())
@@ -316,6 +328,15 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             serve(cli.flags.or(file))
         }
     }
+}
+
+/// The data folder that is named, or else that of the configuration file, or else the server's.
+fn data_folder(dir: Option<PathBuf>, config: Option<PathBuf>, config_dir: Option<&Path>) -> anyhow::Result<PathBuf> {
+    let dir = match dir {
+        Some(dir) => Some(dir),
+        None => config_file(config, config_dir)?.dir,
+    };
+    Ok(dir.unwrap_or_else(|| FOLDERS.0.into()))
 }
 
 fn config_file(path: Option<PathBuf>, config_dir: Option<&Path>) -> anyhow::Result<Flags> {
@@ -337,7 +358,8 @@ fn config_file(path: Option<PathBuf>, config_dir: Option<&Path>) -> anyhow::Resu
     }
 }
 
-fn export_state(dir: &Path, file: &Path) -> anyhow::Result<()> {
+/// Refuses a folder that is not there, or in which no server ever ran.
+fn must_be_data_folder(dir: &Path) -> anyhow::Result<()> {
     if !dir.is_dir() {
         return Err(StoreError::Missing { what: "the data folder", path: dir.to_owned() }.into());
     }
@@ -345,6 +367,36 @@ fn export_state(dir: &Path, file: &Path) -> anyhow::Result<()> {
     if Folder::database_of(dir).try_exists().is_ok_and(|exists| !exists) {
         bail!("there is no database in {}\nhint: name the data folder of a server with --dir", dir.display());
     }
+    Ok(())
+}
+
+fn check(dir: &Path) -> anyhow::Result<()> {
+    must_be_data_folder(dir)?;
+    let mut written = Ok(());
+    let mut out = std::io::stdout();
+    let checked = builder_store::check::check(dir, |fault| {
+        if written.is_ok() {
+            written = writeln!(out, "{fault}");
+        }
+    })?;
+    written?;
+    let Checked { builds, records, record_bytes, uploaded, waiting, unknown, faults } = checked;
+    writeln!(out, "{builds} builds in the history; {records} records read, {record_bytes} bytes")?;
+    if uploaded > 0 {
+        writeln!(out, "{uploaded} records are not here any more, and the repository has them")?;
+    }
+    if unknown > 0 {
+        writeln!(out, "{unknown} records of builds that the database does not know: the original's, or later than it")?;
+    }
+    writeln!(out, "{waiting} uploads wait")?;
+    if faults > 0 {
+        bail!("{faults} faults in {}\nhint: docs/operations.md tells how to restore a backup", dir.display());
+    }
+    Ok(writeln!(out, "nothing is wrong in {}", dir.display())?)
+}
+
+fn export_state(dir: &Path, file: &Path) -> anyhow::Result<()> {
+    must_be_data_folder(dir)?;
     let bytes = state_file::write(&Store::open_to_read(dir)?.load()?);
     if file == Path::new("-") {
         return Ok(std::io::stdout().write_all(&bytes)?);

@@ -94,7 +94,7 @@ async fn wrong_usage_and_failures_have_their_status() {
     assert_eq!((status, version), (0, format!("builder-server {}\n", env!("CARGO_PKG_VERSION"))));
 
     let no_database = format!("builder-server: there is no database in {config}\nhint: ");
-    let table: [(&[&str], i32, &str); 9] = [
+    let table: [(&[&str], i32, &str); 11] = [
         (&["--prot", "1"], 2, "unexpected argument '--prot'"),
         (&["--port", "70000"], 2, "invalid value '70000' for '--port"),
         (&["--timeout", "1x"], 2, "\"1x\" is not a duration such as 90s, 30m, 2h or 7d"),
@@ -108,10 +108,12 @@ async fn wrong_usage_and_failures_have_their_status() {
         (&["--job-timeout", "a/b=1h"], 1, "builder-server: --job-timeout: job name a/b may only have"),
         (&["export-state", "--dir", "/nowhere"], 1, "builder-server: the data folder /nowhere does not exist\nhint: "),
         (&["export-state", "--dir", config], 1, &no_database),
+        (&["check", "--dir", "/nowhere"], 1, "builder-server: the data folder /nowhere does not exist\nhint: "),
+        (&["check", "--dir", config], 1, &no_database),
     ];
     for (arguments, status, text) in table {
         let mut arguments = arguments.to_vec();
-        if status == 1 && arguments[0] != "export-state" {
+        if status == 1 && !["export-state", "check"].contains(&arguments[0]) {
             arguments.extend(["--config-dir", config]);
         }
         let (ended, log) = said(&arguments).await;
@@ -166,6 +168,16 @@ async fn the_configuration_file_has_the_flags_as_keys() {
 
     let (status, log) = said(&["export-state", "--config", config.to_str().unwrap()]).await;
     assert!(status == 0 && !log.contains("builder-server:"), "the folder is the one that the file names: {log}");
+    let check = ["check", "--config", config.to_str().unwrap()];
+    let (status, log) = said(&check).await;
+    assert!(status == 0 && log.contains("1 builds in the history; 1 records read, "), "{log}");
+    // Until it is stopped, a small record may be in the database only.
+    server.signal(Signal::SIGTERM);
+    server.ended().await;
+    let job = grounds.data().join("a");
+    std::fs::rename(&job, job.with_extension("away")).unwrap();
+    let (status, log) = said(&check).await;
+    assert!(status == 1 && log.contains("/full is missing\n") && log.contains("builder-server: 1 faults in "), "{log}");
     std::fs::write(&config, "listen = [\"127.0.0.1:0\"]\nip = [\"127.0.0.1\"]\n").unwrap();
     let (status, log) = said(&["--config", config.to_str().unwrap()]).await;
     assert!(status == 1 && log.contains("builder-server.toml: `listen` has addresses"), "{log}");

@@ -16,7 +16,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// The version of the tables; SQLite keeps it as `user_version`.
-const SCHEMA_VERSION: i64 = 2;
+pub(crate) const SCHEMA_VERSION: i64 = 2;
 /// What SQLite calls the application: "bldr".
 const APPLICATION_ID: i64 = 0x626c_6472;
 
@@ -460,7 +460,7 @@ fn put_finished(to: &Transaction<'_>, build: &FinishedBuild) -> rusqlite::Result
     .map(drop)
 }
 
-fn load(from: &Connection) -> rusqlite::Result<State> {
+pub(crate) fn load(from: &Connection) -> rusqlite::Result<State> {
     let mut state = State::default();
     let mut statement =
         from.prepare("SELECT name, platform, script, package, period, next FROM schedule JOIN job ON job = name")?;

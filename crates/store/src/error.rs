@@ -69,6 +69,16 @@ pub enum StoreError {
         /// Ours.
         known: i64,
     },
+    /// The database was written by an older builder.
+    #[error("the database {} has version {found}, this builder-server checks version {known}\nhint: start builder-server on the folder once, which brings the database to that version; on a copy if it is a backup", .path.display())]
+    Older {
+        /// Which database.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
     /// The original's state file cannot be read.
     #[error(
         "the state file {} is damaged: {source}\nhint: nothing was changed; restore the file from a backup, or move it away to start with an empty schedule", .path.display()

@@ -20,6 +20,9 @@ use std::path::{Path, PathBuf};
 /// How much is written at once, in bytes.
 const BUFFER_BYTES: usize = 256 << 10;
 
+/// Why a record is none whose end is not there.
+pub(crate) const TOO_EARLY: &str = "it ends too early";
+
 /// What a record says about a build, but for its console and files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
@@ -281,7 +284,7 @@ pub fn read_summary(path: &Path) -> Result<(Summary, u64), StoreError> {
     loop {
         let count = file.read(&mut block).tried("read", path)?;
         if count == 0 {
-            return Err(damaged("it ends too early".to_owned()));
+            return Err(damaged(TOO_EARLY.to_owned()));
         }
         let mut input = &block[..count];
         while let Some(event) = parser.next(&mut input).map_err(|error| damaged(error.to_string()))? {
@@ -362,7 +365,7 @@ fn mark_lines(file: &mut RecordReader, path: &Path) -> Result<(Vec<u64>, Outcome
     loop {
         let read = file.read(&mut block).tried("read", path)?;
         if read == 0 {
-            return Err(damaged("it ends too early".to_owned()));
+            return Err(damaged(TOO_EARLY.to_owned()));
         }
         let mut input = &block[..read];
         while let Some(event) = parser.next(&mut input).map_err(|error| damaged(error.to_string()))? {
