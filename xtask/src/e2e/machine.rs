@@ -5,7 +5,6 @@ use anyhow::{Context, Result, bail, ensure};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// How long a system may take to boot, and any other thing that is waited for.
@@ -115,6 +114,7 @@ fn wait<T>(what: &str, mut look: impl FnMut() -> Result<Option<T>>) -> Result<T>
         if start.elapsed() > WAIT_MAX {
             bail!("waited {} seconds until {what}", WAIT_MAX.as_secs());
         }
-        sleep(LOOK_EVERY);
+        // tidy: a system that boots tells nobody outside of it; it can only be asked again
+        std::thread::sleep(LOOK_EVERY);
     }
 }
