@@ -9,10 +9,11 @@ use anyhow::{Context, Result, bail};
 use std::path::Path;
 
 /// What writes completions and man pages, and what else it is told for that.
-const COMPLETED: [(&str, &[&str]); 5] = [
+const COMPLETED: [(&str, &[&str]); 6] = [
     ("builder-client", &["--program", "builder-client"]),
     ("builder-client", &["--program", "builder-inspect"]),
     ("builder-server", &[]),
+    ("builder-worker", &[]),
     ("builder-web", &[]),
     ("builder-db", &[]),
 ];
