@@ -13,6 +13,7 @@ pub mod schema;
 pub(crate) mod search;
 pub(crate) mod selected;
 pub mod stored;
+pub(crate) mod texts;
 pub(crate) mod totals;
 
 use crate::error::WebError;
@@ -184,27 +185,35 @@ fn connect(path: &Path, access: Access) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
+/// Adds what is missing of our own tables, whatever version they are of, and brings in what other programs wrote.
 fn add_own_tables(writer: &mut Connection, path: &Path) -> Result<(), WebError> {
     let failed = |source| WebError::Database { action: "prepare", path: path.to_owned(), source };
     let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-    let exists = transaction
-        .query_row("SELECT count(*) FROM sqlite_master WHERE name = 'repository_version'", [], |row| row.get(0))
-        .map_err(failed)?;
-    match exists {
-        0_i64 => {
-            transaction.execute_batch(OWN).map_err(failed)?;
-            transaction.execute("INSERT INTO repository_version VALUES (?1)", [OWN_VERSION]).map_err(failed)?;
-        }
-        _ => {
-            let found = transaction
-                .query_row("SELECT version FROM repository_version", [], |row| row.get(0))
-                .map_err(failed)?;
-            if found != OWN_VERSION {
-                return Err(WebError::OwnVersion { path: path.to_owned(), found, known: OWN_VERSION });
-            }
-        }
+    let found = own_version(&transaction).map_err(failed)?;
+    if found.is_some_and(|found| found > OWN_VERSION) {
+        let found = found.unwrap_or_default();
+        return Err(WebError::OwnVersion { path: path.to_owned(), found, known: OWN_VERSION });
     }
-    transaction.commit().map_err(failed)
+    let prepare = || {
+        if found != Some(OWN_VERSION) {
+            transaction.execute_batch(OWN)?;
+            transaction.execute("DELETE FROM repository_version", [])?;
+            transaction.execute("INSERT INTO repository_version VALUES (?1)", [OWN_VERSION])?;
+        }
+        texts::catch_up(&transaction)
+    };
+    prepare().map_err(failed)?;
+    transaction.commit().map_err(failed)?;
+    texts::follow(writer).map_err(failed)
+}
+
+/// The version of our own tables; none where there are none.
+fn own_version(connection: &Connection) -> rusqlite::Result<Option<i64>> {
+    let text = "SELECT count(*) FROM sqlite_master WHERE name = 'repository_version'";
+    match connection.query_row(text, [], |row| row.get(0))? {
+        0_i64 => Ok(None),
+        _ => connection.query_row("SELECT version FROM repository_version", [], |row| row.get(0)).map(Some),
+    }
 }
 
 #[cfg(test)]
@@ -226,10 +235,36 @@ mod tests {
         let (own, original): (Vec<_>, Vec<_>) =
             names(&database).into_iter().partition(|name| name.starts_with("repository_"));
         assert_eq!(original, ["access_list", "build", "build_artifact", "job", "job_tag", "tag", "user"]);
-        assert_eq!(own.len(), 8, "{own:?}");
+        // One of them, for texts, is made of five.
+        assert_eq!(own.len(), 8 + 6, "{own:?}");
         assert!(matches!(Database::create(folder.path()), Err(WebError::DatabaseExists { .. })));
         drop(database);
-        assert_eq!(names(&Database::open(folder.path()).unwrap()).len(), 15, "opened again, nothing is added");
+        let opened = names(&Database::open(folder.path()).unwrap());
+        assert_eq!(opened.len(), own.len() + original.len(), "opened again, nothing is added");
+    }
+
+    #[test]
+    fn a_folder_of_an_earlier_version_gets_what_it_lacks() {
+        let folder = tempfile::tempdir().unwrap();
+        let whole = "SELECT group_concat(name) FROM (SELECT name FROM sqlite_master ORDER BY name)";
+        let schema = |database: &Database| {
+            database.read(|connection| connection.query_row(whole, [], |row| row.get::<_, String>(0))).unwrap()
+        };
+        let known = schema(&Database::create(folder.path()).unwrap());
+        let connection = Connection::open(Database::path_of(folder.path())).unwrap();
+        let older =
+            "DROP TABLE repository_text; DROP INDEX repository_latest; UPDATE repository_version SET version = 1;
+            INSERT INTO job(name) VALUES ('kept')";
+        connection.execute_batch(older).unwrap();
+        let database = Database::open(folder.path()).unwrap();
+        assert_eq!(schema(&database), known);
+        let jobs =
+            |connection: &Connection| connection.query_row("SELECT name FROM job", [], |row| row.get::<_, String>(0));
+        assert_eq!(database.read(jobs).unwrap(), "kept");
+        drop(database);
+        connection.execute("UPDATE repository_version SET version = 3", []).unwrap();
+        let error = Database::open(folder.path()).unwrap_err();
+        assert!(matches!(error, WebError::OwnVersion { found: 3, .. }), "{error}");
     }
 
     #[test]

@@ -8,8 +8,9 @@
 pub(crate) const APPLICATION_ID: i64 = 1_234_839_235;
 /// The version of the original's tables.
 pub(crate) const SCHEMA_VERSION: i64 = 18;
-/// The version of our own tables, in `repository_version`.
-pub(crate) const OWN_VERSION: i64 = 1;
+/// The version of our own tables, in `repository_version`. 2 came with `repository_text`, and with indices that some
+/// folders of version 1 lack.
+pub(crate) const OWN_VERSION: i64 = 2;
 
 /// The original's tables, in its order.
 pub(crate) const ORIGINAL: &str = "
@@ -85,11 +86,12 @@ CREATE INDEX idx_build_artifact_sha256 ON build_artifact(sha256);
 CREATE INDEX idx_build_artifact_build ON build_artifact(build);
 ";
 
-/// Our own tables and indices.
+/// Our own tables and indices. Each statement adds only what is missing, so that all of them bring a folder of any
+/// earlier version to this one: whoever adds one raises [`OWN_VERSION`].
 ///
 /// A build is *good* when its script exited with 0 (`result_code = 0`), and *failed* otherwise.
 pub(crate) const OWN: &str = "
-CREATE TABLE repository_version (version INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS repository_version (version INTEGER NOT NULL);
 
 -- What was derived from a build when it arrived.
 --   outline_sha256, outline_bytes: what tells one upload from another, and the size in bytes of the record as it was
@@ -100,7 +102,7 @@ CREATE TABLE repository_version (version INTEGER NOT NULL);
 --     build that left nothing
 --   console_lines, console_index: how many lines, and where they lie in console.txt
 --   notes: what could not be read, for people; a line each
-CREATE TABLE repository_build (
+CREATE TABLE IF NOT EXISTS repository_build (
     build INTEGER PRIMARY KEY NOT NULL REFERENCES build(id) ON DELETE CASCADE,
     outline_sha256 BLOB,
     outline_bytes INTEGER,
@@ -116,25 +118,25 @@ CREATE TABLE repository_build (
     artifact_bytes INTEGER NOT NULL,
     notes TEXT
 );
-CREATE INDEX repository_build_input ON repository_build(input, output) WHERE input IS NOT NULL;
-CREATE INDEX repository_build_output ON repository_build(output) WHERE output IS NOT NULL;
+CREATE INDEX IF NOT EXISTS repository_build_input ON repository_build(input, output) WHERE input IS NOT NULL;
+CREATE INDEX IF NOT EXISTS repository_build_output ON repository_build(output) WHERE output IS NOT NULL;
 
 -- What a binary says of itself; the JSON of its Solo5 notes, NULL when it has none.
-CREATE TABLE repository_binary (
+CREATE TABLE IF NOT EXISTS repository_binary (
     sha256 BLOB PRIMARY KEY NOT NULL,
     solo5_manifest TEXT,
     solo5_abi TEXT
 ) WITHOUT ROWID;
 
 -- A file that lists packages ('opam' for an opam-switch, 'system' for system-packages), once for each content.
-CREATE TABLE repository_inventory (
+CREATE TABLE IF NOT EXISTS repository_inventory (
     id INTEGER PRIMARY KEY NOT NULL,
     sha256 BLOB NOT NULL,
     kind TEXT NOT NULL,
     error TEXT,
     UNIQUE(sha256, kind)
 );
-CREATE TABLE repository_package (
+CREATE TABLE IF NOT EXISTS repository_package (
     inventory INTEGER NOT NULL REFERENCES repository_inventory(id) ON DELETE CASCADE,
     name TEXT NOT NULL,
     version TEXT NOT NULL,
@@ -143,11 +145,14 @@ CREATE TABLE repository_package (
     source TEXT,
     PRIMARY KEY(inventory, name)
 ) WITHOUT ROWID;
-CREATE INDEX repository_package_name ON repository_package(name, version);
+CREATE INDEX IF NOT EXISTS repository_package_name ON repository_package(name, version);
+
+-- What is told of jobs, by every three letters of it: the text of a row of job_tag under its id.
+CREATE VIRTUAL TABLE IF NOT EXISTS repository_text USING fts5(value, tokenize = 'trigram');
 
 -- Tokens beside passwords; only the SHA-256 of the secret is kept. Times are milliseconds since 1970.
 --   job: the one job that it may upload for; NULL for all that its user may
-CREATE TABLE repository_token (
+CREATE TABLE IF NOT EXISTS repository_token (
     id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
     user INTEGER NOT NULL REFERENCES user(id) ON DELETE CASCADE,
     name TEXT NOT NULL,
@@ -160,7 +165,7 @@ CREATE TABLE repository_token (
 );
 
 -- Builds that are kept whatever the retention policy says, each under a word such as 'release-1.2'.
-CREATE TABLE repository_pin (
+CREATE TABLE IF NOT EXISTS repository_pin (
     build INTEGER NOT NULL REFERENCES build(id) ON DELETE CASCADE,
     tag TEXT NOT NULL,
     created INTEGER NOT NULL,
@@ -172,7 +177,7 @@ CREATE TABLE repository_pin (
 --   target: the file name of a hook, or the address of a webhook without user and password
 --   state: 'waiting', 'running', 'done', 'failed'
 --   tries, started, finished, status, log: of the last try; the exit status, as a shell has it, or that of HTTP
-CREATE TABLE repository_hook_run (
+CREATE TABLE IF NOT EXISTS repository_hook_run (
     id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
     build INTEGER NOT NULL REFERENCES build(id) ON DELETE CASCADE,
     kind TEXT NOT NULL,
@@ -186,17 +191,17 @@ CREATE TABLE repository_hook_run (
     status INTEGER,
     log TEXT
 );
-CREATE INDEX repository_hook_run_build ON repository_hook_run(build);
-CREATE INDEX repository_hook_run_due ON repository_hook_run(target, next_try, id) WHERE state IN ('waiting', 'running');
+CREATE INDEX IF NOT EXISTS repository_hook_run_build ON repository_hook_run(build);
+CREATE INDEX IF NOT EXISTS repository_hook_run_due ON repository_hook_run(target, next_try, id) WHERE state IN ('waiting', 'running');
 
-CREATE INDEX repository_good ON build(job, platform, start_d DESC, start_ps DESC) WHERE result_code = 0;
-CREATE INDEX repository_latest ON build(job, platform, start_d DESC, start_ps DESC)
+CREATE INDEX IF NOT EXISTS repository_good ON build(job, platform, start_d DESC, start_ps DESC) WHERE result_code = 0;
+CREATE INDEX IF NOT EXISTS repository_latest ON build(job, platform, start_d DESC, start_ps DESC)
     WHERE result_code = 0 AND main_binary IS NOT NULL;
-CREATE INDEX repository_failed ON build(start_d DESC, start_ps DESC) WHERE result_code <> 0;
-CREATE INDEX repository_job_failed ON build(job, start_d DESC, start_ps DESC) WHERE result_code <> 0;
-CREATE INDEX repository_newest ON build(start_d DESC, start_ps DESC);
-CREATE INDEX repository_failed_platform ON build(platform, start_d DESC, start_ps DESC) WHERE result_code <> 0;
-CREATE INDEX repository_platform ON build(platform, start_d DESC, start_ps DESC);
-CREATE INDEX repository_job_platform ON build(job, platform, start_d DESC, start_ps DESC);
-CREATE INDEX repository_finish ON build(finish_d, finish_ps);
+CREATE INDEX IF NOT EXISTS repository_failed ON build(start_d DESC, start_ps DESC) WHERE result_code <> 0;
+CREATE INDEX IF NOT EXISTS repository_job_failed ON build(job, start_d DESC, start_ps DESC) WHERE result_code <> 0;
+CREATE INDEX IF NOT EXISTS repository_newest ON build(start_d DESC, start_ps DESC);
+CREATE INDEX IF NOT EXISTS repository_failed_platform ON build(platform, start_d DESC, start_ps DESC) WHERE result_code <> 0;
+CREATE INDEX IF NOT EXISTS repository_platform ON build(platform, start_d DESC, start_ps DESC);
+CREATE INDEX IF NOT EXISTS repository_job_platform ON build(job, platform, start_d DESC, start_ps DESC);
+CREATE INDEX IF NOT EXISTS repository_finish ON build(finish_d, finish_ps);
 ";

@@ -178,17 +178,28 @@ pub(crate) fn jobs(connection: &Connection, text: &str) -> rusqlite::Result<Hits
     Ok(hits(found, SEARCH_HITS_MAX))
 }
 
-const TEXTS: &str = "
+/// For less than three letters, which the index does not have.
+const TEXTS_SHORT: &str = "
     SELECT j.name, t.tag, v.value
     FROM tag t CROSS JOIN job_tag v ON v.tag = t.id CROSS JOIN job j ON j.id = v.job
-    WHERE t.tag IN ('synopsis', 'description', 'readme.md', 'readme') AND v.value LIKE :pattern ESCAPE '\\'
+    WHERE t.tag IN ('synopsis', 'description', 'readme.md', 'readme') AND v.value LIKE :words ESCAPE '\\'
     LIMIT :limit";
+
+const TEXTS: &str = "
+    SELECT j.name, t.tag, v.value
+    FROM repository_text f CROSS JOIN job_tag v ON v.id = f.rowid CROSS JOIN tag t ON t.id = v.tag
+    CROSS JOIN job j ON j.id = v.job
+    WHERE f.repository_text MATCH :words LIMIT :limit";
 
 /// Jobs with the text in what is told of them.
 pub(crate) fn texts(connection: &Connection, text: &str) -> rusqlite::Result<Hits<TextHit>> {
+    // A text that the language of the index could not quote is looked for as a short one.
+    let is_indexed = text.chars().nth(2).is_some() && !text.contains('\0');
+    let (statement, words) =
+        if is_indexed { (TEXTS, format!("\"{}\"", text.replace('"', "\"\""))) } else { (TEXTS_SHORT, anywhere(text)) };
     let found = connection
-        .prepare_cached(TEXTS)?
-        .query_map(named_params! {":pattern": anywhere(text), ":limit": one_more()}, |row| {
+        .prepare_cached(statement)?
+        .query_map(named_params! {":words": words, ":limit": one_more()}, |row| {
             let (tag, value) = (columns::text(row, 1)?, columns::text(row, 2)?);
             let place = match tag.as_str() {
                 "synopsis" => "synopsis",
