@@ -9,6 +9,7 @@ use crate::http::page_cache::PageCache;
 use crate::limits::{MAKING_AT_ONCE_MAX, READERS_MAX, UPLOADS_AT_ONCE_MAX};
 use crate::metrics::Metrics;
 use crate::pages::look::Look;
+use crate::pages::readmes::Readmes;
 use crate::settings::Settings;
 use axum::response::Response;
 use rusqlite::Connection;
@@ -26,6 +27,7 @@ struct Parts {
     depot: Depot,
     database: Database,
     look: Look,
+    readmes: Readmes,
     page_cache: PageCache,
     /// Held while the files and rows of one build become durable.
     commit: Mutex<()>,
@@ -53,6 +55,7 @@ impl App {
             depot,
             database,
             look,
+            readmes: Readmes::default(),
             page_cache: PageCache::default(),
             commit: Mutex::new(()),
             gate: Gate::default(),
@@ -83,6 +86,11 @@ impl App {
     /// What is the same on every page.
     pub(crate) fn look(&self) -> &Look {
         &self.0.look
+    }
+
+    /// Readmes that were rendered.
+    pub(crate) fn readmes(&self) -> &Readmes {
+        &self.0.readmes
     }
 
     /// Pages that are kept until the next commit.

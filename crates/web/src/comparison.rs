@@ -8,7 +8,7 @@ use crate::database::build::{self, Artifact, Build};
 use crate::depot::{Depot, Unreadable};
 use crate::digest::Digest;
 use crate::http::Refusal;
-use crate::limits::{COMPARED_ARTIFACTS_MAX, COMPARISONS_AT_ONCE_MAX, COMPARISONS_BYTES_MAX};
+use crate::limits::{COMPARED_ARTIFACTS_MAX, COMPARISONS_AT_ONCE_MAX, COMPARISONS_BYTES_MAX, FACTS_BYTES_MAX};
 use builder_facts::compare::{self, Comparison, Input, Side};
 use builder_facts::opam::Switch;
 use builder_facts::{environment, system_packages};
@@ -109,7 +109,7 @@ fn fact(artifact: &Artifact) -> compare::Artifact {
 
 fn read_side(depot: &Depot, side: &str, rows: &SideRows, notes: &mut Vec<String>) -> Side {
     let mut read = |digest: Option<Digest>, name: &str| {
-        let bytes = digest.map(|digest| depot.read_artifact(&digest)).transpose();
+        let bytes = digest.map(|digest| depot.read_artifact(&digest, FACTS_BYTES_MAX)).transpose();
         bytes.unwrap_or_else(|error: Unreadable| {
             notes.push(format!("The {name} of the {side} build is not compared: {error}."));
             None

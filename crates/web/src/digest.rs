@@ -30,10 +30,31 @@ impl Digest {
     }
 }
 
+impl Digest {
+    /// The first twelve digits, enough for the eye.
+    pub(crate) fn short(&self) -> String {
+        const BYTES: usize = 6;
+        let mut digits = String::with_capacity(2 * BYTES);
+        self.0.iter().take(BYTES).flat_map(|byte| hexadecimal(*byte)).for_each(|digit| digits.push(digit.into()));
+        digits
+    }
+}
+
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        // Pages show hundreds: a formatter for each byte was a good part of what a list costs.
+        let mut digits = [0; 64];
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(self.0) {
+            pair.copy_from_slice(&hexadecimal(byte));
+        }
+        f.write_str(str::from_utf8(&digits).map_err(|_| fmt::Error)?)
     }
+}
+
+/// The two digits of a byte.
+fn hexadecimal(byte: u8) -> [u8; 2] {
+    let digit = |value: u8| if value < 10 { b'0' + value } else { b'a' + value - 10 };
+    [digit(byte >> 4), digit(byte & 0xf)]
 }
 
 impl fmt::Debug for Digest {
@@ -69,6 +90,7 @@ mod tests {
     fn text_and_bytes_agree() {
         let text = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881";
         assert_eq!(Digest::of(b"x").to_string(), text);
+        assert_eq!(Digest::of(b"x").short(), text[..12]);
         assert_eq!(text.to_uppercase().parse::<Digest>(), Ok(Digest::of(b"x")));
         for bad in ["", "2d71", &text[1..], &format!("{text}0"), &text.replace('2', "g"), &"ü".repeat(32)] {
             assert!(bad.parse::<Digest>().is_err(), "{bad}");

@@ -49,6 +49,8 @@ pub const SCRYPT_BYTES_MAX: u64 = 1 << 30;
 pub const LOGO_BYTES_MAX: u64 = 8 << 10;
 /// Rendered pages that are kept until the next commit, in bytes.
 pub const PAGES_BYTES_MAX: usize = 48 << 20;
+/// Readmes that are kept as HTML beside what they were made of, in bytes.
+pub const READMES_BYTES_MAX: usize = 4 << 20;
 /// Builds that are removed in one transaction: uploads wait as long.
 pub const REMOVAL_BUILDS_AT_ONCE_MAX: usize = 100;
 /// Requests that wait for their password to be checked; further ones are asked to come again.
@@ -91,8 +93,8 @@ pub const HOOK_RUNS_FORGOTTEN_AT_ONCE_MAX: i64 = 1_000;
 pub const MAKING_AT_ONCE_MAX: usize = 16;
 /// Faults that `builder-db check` shows; further ones are counted.
 pub const FINDINGS_MAX: usize = 10_000;
-/// Jobs on one part of the front page.
-pub const FRONT_JOBS: u32 = 100;
+/// Jobs on one part of the front page: with two platforms each it stays below 50 kB.
+pub const FRONT_JOBS: u32 = 40;
 /// Jobs that one part of the front page may be asked for.
 pub const FRONT_JOBS_MAX: u32 = 1000;
 /// Failed builds on one part of their list.
@@ -100,7 +102,7 @@ pub const FAILED_BUILDS: u32 = 50;
 /// Failed builds that one part of their list may be asked for.
 pub const FAILED_BUILDS_MAX: u32 = 500;
 /// Builds on one part of a job's page: as many stand in its charts.
-pub const JOB_BUILDS: u32 = 100;
+pub const JOB_BUILDS: u32 = 50;
 /// Builds that one part of a job's page may be asked for.
 pub const JOB_BUILDS_MAX: u32 = 500;
 /// Builds that the JSON of a job groups by output, unless told otherwise, and at most.
@@ -141,6 +143,8 @@ pub const RELATED_SHOWN_MAX: usize = 10;
 pub const PLATFORMS_SHOWN_MAX: usize = 20;
 /// Packages of one list that a page of a build shows.
 pub const PACKAGES_SHOWN_MAX: usize = 2000;
+/// Largest environment that a page of a build shows, in bytes: it is read whenever the page is made.
+pub const ENVIRONMENT_BYTES_MAX: u64 = 256 << 10;
 /// Lines of an environment that a page of a build shows.
 pub const ENVIRONMENT_SHOWN_MAX: usize = 1000;
 /// Runs of hooks that a page of a build shows.

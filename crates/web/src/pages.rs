@@ -13,6 +13,7 @@ pub(crate) mod layout;
 pub(crate) mod link;
 pub(crate) mod look;
 pub(crate) mod problem;
+pub(crate) mod readmes;
 pub(crate) mod row;
 pub(crate) mod search;
 pub(crate) mod text;

@@ -5,7 +5,6 @@
 
 use crate::database::build::{Build, COLUMNS, Derived, TABLES, by_id, from_row};
 use crate::database::columns::text;
-use crate::database::stored;
 use crate::digest::Digest;
 use crate::limits::RELATED_COUNTED_MAX;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -107,8 +106,7 @@ pub(crate) fn neighbours(connection: &Connection, build: &Build, platforms: usiz
         ),
         Some(_) | None => (None, None),
     };
-    let query = "SELECT DISTINCT platform FROM build WHERE job = ?1 AND platform <> ?2 ORDER BY platform LIMIT ?3";
-    let mut statement = connection.prepare_cached(query)?;
+    let mut statement = connection.prepare_cached(OTHER_PLATFORMS)?;
     let names = statement
         .query_map(params![build.job_id, build.platform, platforms], |row| text(row, 0))?
         .collect::<rusqlite::Result<Vec<_>>>()?;
@@ -117,10 +115,26 @@ pub(crate) fn neighbours(connection: &Connection, build: &Build, platforms: usiz
     Ok(Neighbours { latest, later_different, earlier_different, other_platforms })
 }
 
+/// Each step of the recursion is one look into an index, however many builds a platform has.
+const OTHER_PLATFORMS: &str = "
+    WITH RECURSIVE known(platform) AS (
+        SELECT min(platform) FROM build WHERE job = ?1
+        UNION ALL
+        SELECT (SELECT min(platform) FROM build WHERE job = ?1 AND build.platform > known.platform)
+        FROM known WHERE platform IS NOT NULL
+    )
+    SELECT platform FROM known WHERE platform IS NOT NULL AND platform <> ?2 LIMIT ?3";
+
 /// The newest good build of a job on a platform that has a main binary; if none has one, the newest good build.
 fn latest(connection: &Connection, build: &Build, platform: &str) -> rusqlite::Result<Option<Build>> {
-    let found = stored::latest(connection, &build.job, Some(platform))?;
-    found.map(|found| by_id(connection, found.row)).transpose()
+    let query = format!(
+        "SELECT {COLUMNS} FROM {TABLES} WHERE b.id = coalesce(
+             (SELECT id FROM build WHERE job = ?1 AND platform = ?2 AND result_code = 0 AND main_binary IS NOT NULL
+              ORDER BY start_d DESC, start_ps DESC, id DESC LIMIT 1),
+             (SELECT id FROM build WHERE job = ?1 AND platform = ?2 AND result_code = 0
+              ORDER BY start_d DESC, start_ps DESC, id DESC LIMIT 1))"
+    );
+    connection.prepare_cached(&query)?.query_row(params![build.job_id, platform], from_row).optional()
 }
 
 fn output_of(connection: &Connection, build: &Build) -> rusqlite::Result<Option<Digest>> {
@@ -135,23 +149,53 @@ enum Direction {
     Later,
 }
 
+/// The next build on that side whose output is another one, among the [`RELATED_COUNTED_MAX`] good ones there: a job
+/// may have given the same output for years.
 fn different(
     connection: &Connection,
     build: &Build,
     output: &Digest,
     direction: Direction,
 ) -> rusqlite::Result<Option<Build>> {
+    let mut statement = connection.prepare_cached(&outputs_statement(direction))?;
+    let (days, picoseconds) = build.start_columns;
+    let mut rows = statement.query(params![build.job_id, build.platform, days, picoseconds, RELATED_COUNTED_MAX])?;
+    while let Some(row) = rows.next()? {
+        if row.get::<_, Option<Digest>>(1)?.is_some_and(|other| other != *output) {
+            return by_id(connection, row.get(0)?).map(Some);
+        }
+    }
+    Ok(None)
+}
+
+/// Good builds with their outputs, the nearest first: read one by one, in the order of an index.
+fn outputs_statement(direction: Direction) -> String {
     let (compared, order) = match direction {
         Direction::Earlier => ("<", "DESC"),
         Direction::Later => (">", "ASC"),
     };
-    let query = format!(
-        "SELECT {COLUMNS} FROM {TABLES} WHERE b.job = ?1 AND b.platform = ?2 AND b.result_code = 0 \
-         AND (b.start_d, b.start_ps) {compared} (?3, ?4) \
-         AND coalesce(r.output, (SELECT sha256 FROM build_artifact WHERE id = b.main_binary)) <> ?5 \
-         ORDER BY b.start_d {order}, b.start_ps {order} LIMIT 1"
-    );
-    let (days, picoseconds) = build.start_columns;
-    let parameters = params![build.job_id, build.platform, days, picoseconds, output];
-    connection.prepare_cached(&query)?.query_row(parameters, from_row).optional()
+    format!(
+        "SELECT b.id, coalesce(r.output, (SELECT sha256 FROM build_artifact WHERE id = b.main_binary))
+         FROM build b LEFT JOIN repository_build r ON r.build = b.id
+         WHERE b.job = ?1 AND b.platform = ?2 AND b.result_code = 0 AND (b.start_d, b.start_ps) {compared} (?3, ?4)
+         ORDER BY b.start_d {order}, b.start_ps {order} LIMIT ?5"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database::jobs::tests::plan;
+
+    #[test]
+    fn neighbours_are_read_in_the_order_of_an_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = crate::Database::create(folder.path()).unwrap();
+        for direction in [Direction::Earlier, Direction::Later] {
+            let plan = database.read(|connection| Ok(plan(connection, &outputs_statement(direction)))).unwrap();
+            assert!(plan.contains("SEARCH b USING INDEX repository_") && !plan.contains("TEMP B-TREE"), "{plan}");
+        }
+        let plan = database.read(|connection| Ok(plan(connection, OTHER_PLATFORMS))).unwrap();
+        assert!(!plan.contains("SCAN build") && !plan.contains("TEMP B-TREE"), "{plan}");
+    }
 }

@@ -3,7 +3,6 @@
 
 use crate::depot::Depot;
 use crate::digest::Digest;
-use crate::limits::FACTS_BYTES_MAX;
 use std::fs::File;
 use std::io::{self, Read};
 
@@ -13,22 +12,22 @@ pub enum Unreadable {
     /// Its row is there, its file is not.
     #[error("its file is missing on this server")]
     Missing,
-    /// It is larger than [`FACTS_BYTES_MAX`].
-    #[error("it has more than {FACTS_BYTES_MAX} bytes, which is more than is read")]
-    Long,
+    /// It is larger than so many bytes.
+    #[error("it has more than {0} bytes, which is more than is read")]
+    Long(u64),
     /// The system refused to read it.
     #[error("its file cannot be read on this server")]
     Io(#[source] io::Error),
 }
 
 impl Depot {
-    /// Reads an artifact of at most [`FACTS_BYTES_MAX`] bytes.
-    pub fn read_artifact(&self, digest: &Digest) -> Result<Vec<u8>, Unreadable> {
+    /// Reads an artifact of at most so many bytes.
+    pub fn read_artifact(&self, digest: &Digest, most: u64) -> Result<Vec<u8>, Unreadable> {
         let path = self.artifact(digest);
         let mut bytes = Vec::new();
-        let read = File::open(&path).and_then(|file| file.take(FACTS_BYTES_MAX + 1).read_to_end(&mut bytes));
+        let read = File::open(&path).and_then(|file| file.take(most.saturating_add(1)).read_to_end(&mut bytes));
         match read {
-            Ok(count) if u64::try_from(count).unwrap_or(u64::MAX) > FACTS_BYTES_MAX => Err(Unreadable::Long),
+            Ok(count) if u64::try_from(count).unwrap_or(u64::MAX) > most => Err(Unreadable::Long(most)),
             Ok(_) => Ok(bytes),
             Err(error) => {
                 tracing::warn!("cannot read {}: {error}", path.display());

@@ -1,7 +1,6 @@
 //! The page of a build: what came out, what went in, how far it can be reproduced, and what to compare it with.
 //!
-//! Only rows are needed for it, and two small files (environment and system packages). One that is missing on disk is
-//! said on the page.
+//! Only rows are needed for it, and one small file, the environment. If it is missing on disk, the page says so.
 
 mod gather;
 pub(crate) mod tree;

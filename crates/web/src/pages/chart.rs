@@ -3,7 +3,6 @@
 
 use crate::database::listed::Listed;
 use crate::pages::text;
-use std::fmt::Write;
 
 /// The drawing's own units; the page scales it.
 const WIDTH: i64 = 1000;
@@ -118,7 +117,9 @@ fn chart(title: &'static str, points: &[Point], lines: usize, shown: &dyn Fn(i64
 }
 
 fn put(path: &mut String, command: char, x: i64, y: i64, rest: &str) {
-    match write!(path, "{command}{x} {y}{rest}") {
-        Ok(()) | Err(std::fmt::Error) => {}
-    }
+    path.push(command);
+    text::push_number(path, x);
+    path.push(' ');
+    text::push_number(path, y);
+    path.push_str(rest);
 }

@@ -8,6 +8,7 @@ use crate::http::paging::Paging;
 use crate::http::{Form, QueryMap, Refusal};
 use crate::json;
 use crate::limits::{FRONT_JOBS, FRONT_JOBS_MAX};
+use crate::pages::inline::Inline;
 use crate::pages::look::Look;
 use crate::pages::{Layout, link, render, text};
 use askama::Template;
@@ -16,6 +17,8 @@ use axum::response::Response;
 use builder_model::Timestamp;
 use http::Uri;
 
+/// The look of what only these pages have.
+static STYLE: Inline = Inline::new(include_str!("../../templates/front.css"));
 const MINUTE_MILLISECONDS: i64 = 60_000;
 const DAY_MILLISECONDS: i64 = 86_400_000;
 /// The heading over jobs that were given no section.
@@ -168,5 +171,5 @@ fn html(app: &App, shown: Shown, jobs: &[VisibleJob<'_>], paging: Paging) -> Res
         },
     };
     let layout = if all { Layout::new("All builds").here("All builds") } else { Layout::new(&app.look().name) };
-    render(app, &layout, &page)
+    render(app, &layout.style(&STYLE), &page)
 }

@@ -11,9 +11,9 @@ use crate::http::paging::Paging;
 use crate::http::{Form, QueryMap, Refusal};
 use crate::json;
 use crate::limits::{JOB_BUILDS, JOB_BUILDS_JSON_MAX, JOB_BUILDS_MAX};
-use crate::markdown;
 use crate::pages::chart::Charts;
 use crate::pages::front::Pager;
+use crate::pages::inline::Inline;
 use crate::pages::{Layout, link, render, text};
 use askama::Template;
 use axum::extract::{Path, State};
@@ -21,6 +21,10 @@ use axum::response::Response;
 use builder_model::Timestamp;
 use http::Uri;
 use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The look of what only this page has.
+static STYLE: Inline = Inline::new(include_str!("../../templates/job.css"));
 
 /// `GET /job/{job}`: good builds.
 pub(crate) async fn good(
@@ -150,7 +154,7 @@ struct JobPage<'a> {
     latest_address: String,
     latest_binary_address: String,
     feed_address: String,
-    readme: Option<String>,
+    readme: Option<Arc<str>>,
     pager: Pager,
 }
 
@@ -211,7 +215,7 @@ impl View<'_> {
             latest_address: latest(""),
             latest_binary_address: latest("/main-binary"),
             feed_address: link::job_feed(&job.name),
-            readme: job.readme.as_deref().map(markdown::readme_html),
+            readme: job.readme.as_deref().map(|readme| app.readmes().html(readme)),
             pager: Pager {
                 before: self.paging.before().map(|it| format!("{}{}", self.here(), it.query(JOB_BUILDS, platform))),
                 after: self.address_after(JOB_BUILDS),
@@ -228,7 +232,7 @@ impl View<'_> {
             }
             None => layout.here(format!("Job {}", job.name)),
         };
-        layout = layout.feed(format!("Builds of {}", job.name), link::job_feed(&job.name));
+        layout = layout.style(&STYLE).feed(format!("Builds of {}", job.name), link::job_feed(&job.name));
         render(app, &layout, &page)
     }
 }

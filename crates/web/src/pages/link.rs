@@ -15,12 +15,21 @@ pub(crate) fn segment(text: &str) -> String {
         // A browser would resolve these before it asks.
         "." => "%2E".into(),
         ".." => "%2E%2E".into(),
+        // Nearly every name is one that stays as it is.
+        plain if plain.bytes().all(is_unreserved) => plain.to_owned(),
         _ => utf8_percent_encode(text, SEGMENT).to_string(),
     }
 }
 
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
 /// The path of an artifact, slashes kept.
 pub(crate) fn path(text: &str) -> String {
+    if text.bytes().all(|byte| is_unreserved(byte) || matches!(byte, b'/' | b'+')) {
+        return text.to_owned();
+    }
     utf8_percent_encode(text, PATH).to_string()
 }
 
@@ -57,6 +66,11 @@ pub(crate) fn artifact(job: &str, uuid: impl Display, filepath: &str) -> String 
 /// The comparison of two builds.
 pub(crate) fn compare(left: impl Display, right: impl Display) -> String {
     format!("/compare/{left}/{right}")
+}
+
+/// A search for a package in this version.
+pub(crate) fn package(name: &str, version: &str) -> String {
+    format!("/search?q={}%20{}", segment(name), segment(version))
 }
 
 fn query(platform: Option<&str>) -> String {

@@ -67,6 +67,6 @@ impl Binary {
 
     /// The first digits of its digest.
     pub(crate) fn short(&self) -> String {
-        text::short(&self.sha256)
+        self.sha256.short()
     }
 }

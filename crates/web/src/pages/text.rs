@@ -4,37 +4,94 @@ use builder_model::{Outcome, Timestamp};
 
 const MINUTE_SECONDS: i64 = 60;
 const HOUR_SECONDS: i64 = 60 * MINUTE_SECONDS;
+const DAY_MILLISECONDS: i64 = 24 * HOUR_SECONDS * 1000;
 
 /// `2024-09-05 12:34:56Z`.
 pub(crate) fn time(time: Timestamp) -> String {
-    let civil = time.to_civil();
-    format!("{} {}Z", civil.date(), civil.time().strftime("%H:%M:%S"))
+    with_clock(time, ' ', "Z")
 }
 
 /// `2024-09-05`.
 pub(crate) fn day(time: Timestamp) -> String {
-    time.to_civil().date().to_string()
+    let mut text = String::with_capacity(TIME_BYTES);
+    push_day(&mut text, time.to_civil().date());
+    text
 }
 
 /// RFC 3339 in whole seconds, with the offset as the original writes it: `2024-09-05T12:34:56-00:00`.
 pub(crate) fn rfc3339(time: Timestamp) -> String {
-    let civil = time.to_civil();
-    format!("{}T{}-00:00", civil.date(), civil.time().strftime("%H:%M:%S"))
+    with_clock(time, 'T', "-00:00")
+}
+
+/// The longest of the three.
+const TIME_BYTES: usize = 25;
+
+/// Digit by digit: a list of builds shows hundreds of times, and a formatter for each field costs more than their rows.
+fn with_clock(time: Timestamp, between: char, end: &str) -> String {
+    let mut text = String::with_capacity(TIME_BYTES);
+    let (date, clock) = (time.to_civil().date(), time.milliseconds().rem_euclid(DAY_MILLISECONDS) / 1000);
+    push_day(&mut text, date);
+    text.push(between);
+    push_two(&mut text, clock / HOUR_SECONDS);
+    text.push(':');
+    push_two(&mut text, clock % HOUR_SECONDS / MINUTE_SECONDS);
+    text.push(':');
+    push_two(&mut text, clock % MINUTE_SECONDS);
+    text.push_str(end);
+    text
+}
+
+fn push_day(text: &mut String, date: jiff::civil::Date) {
+    let year = i64::from(date.year());
+    push_two(text, year / 100);
+    push_two(text, year % 100);
+    text.push('-');
+    push_two(text, date.month().into());
+    text.push('-');
+    push_two(text, date.day().into());
+}
+
+/// Two digits; of a number that has more, the last two.
+fn push_two(text: &mut String, number: i64) {
+    for digit in [number / 10 % 10, number % 10] {
+        text.push(char::from(b'0' + u8::try_from(digit).unwrap_or(0)));
+    }
 }
 
 /// `0.4 s`, `12 s`, `3 min 05 s`, `2 h 07 min`.
 pub(crate) fn span(milliseconds: i64) -> String {
     let seconds = milliseconds / 1000;
+    let mut text = String::with_capacity(SHORT_BYTES);
     match seconds {
-        ..=-1 => "unknown".into(),
-        0..10 => format!("{seconds}.{} s", milliseconds.rem_euclid(1000) / 100),
-        10..MINUTE_SECONDS => format!("{seconds} s"),
-        MINUTE_SECONDS..HOUR_SECONDS => format!("{} min {:02} s", seconds / MINUTE_SECONDS, seconds % MINUTE_SECONDS),
+        ..=-1 => text.push_str("unknown"),
+        0..10 => {
+            push_number(&mut text, seconds);
+            text.push('.');
+            push_number(&mut text, milliseconds.rem_euclid(1000) / 100);
+            text.push_str(" s");
+        }
+        10..MINUTE_SECONDS => {
+            push_number(&mut text, seconds);
+            text.push_str(" s");
+        }
+        MINUTE_SECONDS..HOUR_SECONDS => {
+            push_number(&mut text, seconds / MINUTE_SECONDS);
+            text.push_str(" min ");
+            push_two(&mut text, seconds % MINUTE_SECONDS);
+            text.push_str(" s");
+        }
         HOUR_SECONDS.. => {
-            format!("{} h {:02} min", seconds / HOUR_SECONDS, seconds % HOUR_SECONDS / MINUTE_SECONDS)
+            push_number(&mut text, seconds / HOUR_SECONDS);
+            text.push_str(" h ");
+            push_two(&mut text, seconds % HOUR_SECONDS / MINUTE_SECONDS);
+            text.push_str(" min");
         }
     }
+    text
 }
+
+/// Enough for nearly every span and size.
+const SHORT_BYTES: usize = 16;
 
 /// `512 B`, `1.5 kB`, `12.0 MB`: powers of ten.
 pub(crate) fn bytes(count: u64) -> String {
@@ -46,7 +103,32 @@ pub(crate) fn bytes(count: u64) -> String {
         }
         (tenths, value, unit) = (value % 1000 / 100, value / 1000, larger);
     }
-    if unit == "B" { format!("{count} B") } else { format!("{value}.{tenths} {unit}") }
+    let mut text = String::with_capacity(SHORT_BYTES);
+    // Less than a thousand by now.
+    push_number(&mut text, i64::try_from(value).unwrap_or(i64::MAX));
+    if unit != "B" {
+        text.push('.');
+        push_number(&mut text, i64::try_from(tenths).unwrap_or(0));
+    }
+    text.push(' ');
+    text.push_str(unit);
+    text
+}
+
+/// A number in decimal, without a formatter.
+pub(crate) fn push_number(text: &mut String, number: i64) {
+    if number < 0 {
+        text.push('-');
+    }
+    let number = number.unsigned_abs();
+    let mut place = 1;
+    while number / place >= 10 {
+        place *= 10;
+    }
+    while place > 0 {
+        text.push(char::from(b'0' + u8::try_from(number / place % 10).unwrap_or(0)));
+        place /= 10;
+    }
 }
 
 /// `1 build`, `2 builds`, `12 345 builds` (with narrow spaces).
@@ -81,22 +163,28 @@ pub(crate) fn outcome(outcome: &Outcome) -> String {
     }
 }
 
-/// The first twelve digits of a digest, enough for the eye.
-pub(crate) fn short(digest: &crate::Digest) -> String {
-    let mut text = digest.to_string();
-    text.truncate(12);
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_are_decimal() {
+        let mut text = String::new();
+        for number in [0, 7, 10, 999, 1000, -12, i64::MAX, i64::MIN] {
+            push_number(&mut text, number);
+            text.push(' ');
+        }
+        assert_eq!(text, "0 7 10 999 1000 -12 9223372036854775807 -9223372036854775808 ");
+    }
 
     #[test]
     fn values_read_well() {
         let moment: Timestamp = "2024-09-05T12:34:56.789Z".parse().unwrap();
         assert_eq!(time(moment), "2024-09-05 12:34:56Z");
         assert_eq!(rfc3339(moment), "2024-09-05T12:34:56-00:00");
+        assert_eq!(day(moment), "2024-09-05");
+        assert_eq!(time(Timestamp::MIN), "0000-01-01 00:00:00Z");
+        assert_eq!(time(Timestamp::from_milliseconds(-1).unwrap()), "1969-12-31 23:59:59Z");
         assert_eq!([450, 12_000, 185_000, 7_620_000].map(span), ["0.4 s", "12 s", "3 min 05 s", "2 h 07 min"]);
         assert_eq!(span(-5000), "unknown");
         assert_eq!(

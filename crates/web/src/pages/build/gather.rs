@@ -1,4 +1,4 @@
-//! Gathers what the page of a build shows: rows in one snapshot, then two small files.
+//! Gathers what the page of a build shows: rows in one snapshot, then one small file.
 
 use super::Hooks;
 use crate::app::App;
@@ -8,11 +8,13 @@ use crate::digest::Digest;
 use crate::http::Refusal;
 use crate::http::paging::Paging;
 use crate::json::build::Shown;
-use crate::limits::{HOOK_RUNS_SHOWN_MAX, PACKAGES_SHOWN_MAX, PLATFORMS_SHOWN_MAX, RELATED_SHOWN_MAX};
+use crate::limits::{
+    ENVIRONMENT_BYTES_MAX, HOOK_RUNS_SHOWN_MAX, PACKAGES_SHOWN_MAX, PLATFORMS_SHOWN_MAX, RELATED_SHOWN_MAX,
+};
 use crate::visualization::newest;
 use builder_facts::artifact_role::base_name;
 use builder_facts::solo5::{Abi, Manifest};
-use builder_facts::{KeyValues, environment, system_packages};
+use builder_facts::{KeyValues, environment};
 use builder_model::BuildId;
 use rusqlite::Connection;
 
@@ -32,7 +34,8 @@ pub(super) struct Gathered {
     pub(super) neighbours: Neighbours,
     /// The packages of the opam switch, if there is one that was looked at.
     pub(super) opam: Option<Inventory>,
-    pub(super) system_packages: Option<KeyValues>,
+    /// The packages of the operating system, if there is a list that was looked at.
+    pub(super) system_packages: Option<Inventory>,
     pub(super) environment: Option<KeyValues>,
     pub(super) has_dependencies: bool,
     pub(super) has_treemap: bool,
@@ -53,7 +56,7 @@ struct Rows {
     neighbours: Neighbours,
     opam: Option<Inventory>,
     switch: Option<Digest>,
-    system_packages: Option<Digest>,
+    system_packages: Option<Inventory>,
     environment: Option<Digest>,
     debug: Option<Digest>,
     has_hook_runs: bool,
@@ -68,15 +71,12 @@ pub(super) fn gather(app: &App, uuid: &BuildId, paging: Paging, hooks: Hooks) ->
     };
     let Some(rows) = app.read(read)? else { return Ok(None) };
     let mut notes = rows.build.derived.as_ref().map(|derived| derived.notes.clone()).unwrap_or_default();
-    let mut file = |digest: Option<Digest>, name: &str| {
-        let read = digest.map(|digest| app.depot().read_artifact(&digest)).transpose();
-        read.unwrap_or_else(|error| {
-            notes.push(format!("{name} is not shown: {error}."));
-            None
-        })
-    };
-    let system_packages = file(rows.system_packages, "system-packages").map(|bytes| system_packages::parse(&bytes));
-    let environment = file(rows.environment, "build-environment").map(|bytes| environment::parse(&bytes));
+    let environment = rows.environment.map(|digest| app.depot().read_artifact(&digest, ENVIRONMENT_BYTES_MAX));
+    let environment = environment.transpose().unwrap_or_else(|error| {
+        notes.push(format!("build-environment is not shown: {error}."));
+        None
+    });
+    let environment = environment.map(|bytes| environment::parse(&bytes));
     if rows.main_binary.as_ref().is_some_and(|artifact| !app.depot().artifact(&artifact.sha256).is_file()) {
         notes.push("The file of the main binary is missing on this server.".into());
     }
@@ -98,7 +98,7 @@ pub(super) fn gather(app: &App, uuid: &BuildId, paging: Paging, hooks: Hooks) ->
         reproduction: rows.reproduction,
         neighbours: rows.neighbours,
         opam: rows.opam,
-        system_packages,
+        system_packages: rows.system_packages,
         environment,
         has_hook_runs: rows.has_hook_runs,
         hook_runs: rows.hook_runs,
@@ -118,10 +118,11 @@ fn rows(connection: &Connection, build: Build, paging: Paging, hooks: Hooks) -> 
         None => BinaryNotes::default(),
     };
     let switch = at("opam-switch")?;
-    let opam = match &switch {
-        Some(switch) => build::inventory(connection, switch, "opam", PACKAGES_SHOWN_MAX)?,
-        None => None,
+    let inventory = |list: Option<&Digest>, kind| match list {
+        Some(list) => build::inventory(connection, list, kind, PACKAGES_SHOWN_MAX),
+        None => Ok(None),
     };
+    let opam = inventory(switch.as_ref(), "opam")?;
     let sums = match &build.derived {
         Some(derived) => (derived.artifact_count, derived.artifact_bytes),
         None => build::artifact_sums(connection, build.id)?,
@@ -134,7 +135,7 @@ fn rows(connection: &Connection, build: Build, paging: Paging, hooks: Hooks) -> 
     Ok(Rows {
         artifacts: build::artifacts(connection, build.id, paging.start, paging.count)?,
         neighbours: related::neighbours(connection, &build, PLATFORMS_SHOWN_MAX)?,
-        system_packages: at("system-packages")?,
+        system_packages: inventory(at("system-packages")?.as_ref(), "system")?,
         environment: at("build-environment")?,
         has_hook_runs: build::has_hook_runs(connection, build.id)?,
         hook_runs: match hooks {

@@ -31,7 +31,8 @@ pub(super) struct BuildPage<'a> {
     comparisons: Vec<Relative>,
     opam: Option<&'a Inventory>,
     opam_summary: String,
-    system: Option<Entries<'a>>,
+    system: Option<&'a Inventory>,
+    system_summary: String,
     environment: Option<Entries<'a>>,
     has_dependencies: bool,
     has_treemap: bool,
@@ -123,9 +124,10 @@ impl<'a> BuildPage<'a> {
             other_inputs: related(&gathered.reproduction.other_inputs),
             comparisons: comparisons(gathered),
             opam: gathered.opam.as_ref(),
-            opam_summary: gathered.opam.as_ref().map(opam_summary).unwrap_or_default(),
-            system: gathered.system_packages.as_ref().map(|list| entries(list, PACKAGES_SHOWN_MAX)),
-            environment: gathered.environment.as_ref().map(|list| entries(list, ENVIRONMENT_SHOWN_MAX)),
+            opam_summary: gathered.opam.as_ref().map(packages_text).unwrap_or_default(),
+            system: gathered.system_packages.as_ref(),
+            system_summary: gathered.system_packages.as_ref().map(packages_text).unwrap_or_default(),
+            environment: gathered.environment.as_ref().map(entries),
             has_dependencies: gathered.has_dependencies,
             has_treemap: gathered.has_treemap,
             has_hook_runs: gathered.has_hook_runs,
@@ -148,7 +150,7 @@ impl<'a> BuildPage<'a> {
     }
 
     fn artifact_address(&self, artifact: &Artifact) -> String {
-        link::artifact(&self.build.job, self.build.uuid, &artifact.path)
+        format!("{}/f/{}", self.address, link::path(&artifact.path))
     }
 
     fn moment(&self, time: &Timestamp) -> String {
@@ -306,7 +308,8 @@ fn comparisons(gathered: &Gathered) -> Vec<Relative> {
     comparisons
 }
 
-fn opam_summary(inventory: &Inventory) -> String {
+/// How many packages there are.
+fn packages_text(inventory: &Inventory) -> String {
     let count = u64::try_from(inventory.packages.len()).unwrap_or(u64::MAX);
     let pinned = inventory.packages.iter().filter(|package| package.pinned).count();
     let more = if inventory.packages.len() == PACKAGES_SHOWN_MAX { " or more" } else { "" };
@@ -314,8 +317,9 @@ fn opam_summary(inventory: &Inventory) -> String {
     if pinned == 0 { format!("{packages}{more}") } else { format!("{packages}{more}, {pinned} pinned") }
 }
 
-fn entries(list: &KeyValues, most: usize) -> Entries<'_> {
-    let shown: Vec<_> = list.iter().take(most).map(|(name, value)| (name.as_str(), value.as_str())).collect();
+fn entries(list: &KeyValues) -> Entries<'_> {
+    let shown: Vec<_> =
+        list.iter().take(ENVIRONMENT_SHOWN_MAX).map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let more = list.len() - shown.len();
     let more = (more > 0 || list.is_cut()).then(|| format!("and {more} more, left out here"));
     Entries { shown, count: list.len(), more }
@@ -323,5 +327,5 @@ fn entries(list: &KeyValues, most: usize) -> Entries<'_> {
 
 /// Where builds are that a package in this version went into.
 fn package_address(package: &ListedPackage) -> String {
-    format!("/search?q={}", link::segment(&format!("{} {}", package.name, package.version)))
+    link::package(&package.name, &package.version)
 }
