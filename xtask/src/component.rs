@@ -119,7 +119,7 @@ const COMPONENTS: &[Component] = &[
         tests: &["bubblewrap"],
     },
     // A disk that fills up is a small one of its own.
-    Component { name: "right to mount", found: may_mount, source: Source::Nobody, tests: &["tmpfs"] },
+    Component { name: "right to mount", found: may_mount, source: Source::Nobody, tests: &["tmpfs", "layer"] },
 ];
 
 pub(crate) fn in_path(name: &str) -> bool {

@@ -8,11 +8,18 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// How addresses of the network are found.
+const RESOLVER: &str = "/etc/resolv.conf";
+/// What the kernel writes behind the name of a file that is gone.
+const DELETED: &str = " (deleted)";
+
 /// The facts; all of them are readings of one moment.
 #[derive(Debug)]
 pub struct Host {
     /// Whether the worker is root.
     pub is_root: bool,
+    /// The number of its user.
+    pub uid: u32,
     /// The user and group that jobs run as when the worker is root and the policy names a user.
     pub host_user: Option<Result<crate::HostUser, String>>,
     /// Programs that were found, by name.
@@ -29,6 +36,8 @@ pub struct Host {
     pub own: OwnProgram,
     /// What only a host with jails has.
     pub jail: kinds::JailFacts,
+    /// `/etc/resolv.conf`: how addresses of the network are found.
+    pub resolver: Option<Vec<u8>>,
     /// The environment of the worker.
     pub environment: Vec<(OsString, OsString)>,
     /// Whether user namespaces are switched off for users without rights, and by which setting.
@@ -47,18 +56,18 @@ pub struct Accounts {
 /// A program and what it has loaded.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct OwnProgram {
-    /// Its file.
-    pub program: PathBuf,
+    /// Its file; none when that has been removed or replaced since it was started.
+    pub program: Option<PathBuf>,
     /// The loader and the libraries; none for a static program.
     pub libraries: Vec<PathBuf>,
 }
 
 impl Host {
-    /// Looks around, for what this policy asks. The program is the one that becomes a supervisor; whether this process is
-    /// root is for the caller to know.
-    pub fn gather(policy: &Policy, own_program: &Path, is_root: bool) -> Self {
-        let read = if policy.kind == Kind::Jail { kinds::jail_root } else { Root::read };
-        let mut root = policy.root.as_deref().map(read);
+    /// Looks around, for what this policy asks. The program is the one that becomes a supervisor; whose user this
+    /// process is, is for the caller to know.
+    pub fn gather(policy: &Policy, own_program: Option<&Path>, uid: u32) -> Self {
+        let is_root = uid == 0;
+        let mut root = read_root(policy);
         let accounts = Accounts::of(root.as_ref());
         if let Some(Ok(root)) = &mut root {
             root.release();
@@ -66,6 +75,8 @@ impl Host {
         let shown = kinds::paths_shown(policy);
         Self {
             is_root,
+            uid,
+            resolver: fs::read(RESOLVER).ok(),
             host_user: policy.host_user.as_deref().map(host_user),
             programs: kinds::PROGRAMS.iter().filter_map(|name| Some((*name, in_path(name)?))).collect(),
             accounts,
@@ -88,9 +99,14 @@ impl Host {
     /// Looks at the root file system again, as it is now, and holds it as long as this value lives: for a job that is
     /// about to run. A worker that only waits holds none, so that it can be removed.
     pub fn hold_root(&mut self, policy: &Policy) {
-        self.root = policy.root.as_deref().map(Root::read);
+        self.root = read_root(policy);
         self.accounts = Accounts::of(self.root.as_ref());
     }
+}
+
+fn read_root(policy: &Policy) -> Option<Result<Root, RootError>> {
+    let read = if policy.kind == Kind::Jail { kinds::jail_root } else { Root::read };
+    policy.root.as_deref().map(read)
 }
 
 impl Accounts {
@@ -137,10 +153,11 @@ fn user_namespaces_off(is_root: bool) -> Option<&'static str> {
 
 impl OwnProgram {
     /// Reads from the map of this process which loader and libraries it has; the program itself is given.
-    fn of(program: &Path) -> Self {
+    fn of(program: Option<&Path>) -> Self {
         let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
         let exe = fs::read_link("/proc/self/exe").unwrap_or_default();
-        Self { program: program.to_owned(), libraries: libraries(&maps, &exe) }
+        let exe = PathBuf::from(exe.to_string_lossy().trim_end_matches(DELETED));
+        Self { program: program.map(Path::to_owned), libraries: libraries(&maps, &exe) }
     }
 }
 
@@ -151,7 +168,7 @@ fn libraries(maps: &str, program: &Path) -> Vec<PathBuf> {
         let fields: Vec<&str> = line.splitn(6, ' ').collect();
         let [_, rights, _, _, _, path] = fields[..] else { continue };
         // A library that was replaced while we run has a successor of the same name.
-        let path = Path::new(path.trim_start().trim_end_matches(" (deleted)"));
+        let path = Path::new(path.trim_start().trim_end_matches(DELETED));
         if rights.contains('x') && path.is_absolute() && path != program && !found.iter().any(|other| other == path) {
             found.push(path.to_owned());
         }

@@ -9,6 +9,8 @@ use std::ffi::OsString;
 pub struct Place {
     /// The folder of the job.
     pub folder: OsString,
+    /// A folder for what a job writes into its root file system, where it may do that.
+    pub layer: Option<OsString>,
     /// Tells the jobs of this host apart that run at the same time: in names of what has to be taken away after them.
     pub name: String,
     /// Which of the jobs of this worker that run at the same time it is, counted from 0.
@@ -46,7 +48,9 @@ pub struct Enclosure {
     pub command: Vec<Argument>,
     /// What [`Argument::Descriptor`] refers to: the content of files that exist only as descriptors.
     pub descriptors: Vec<Vec<u8>>,
-    /// Who the command is on the host, when it is not to be who the worker is.
+    /// Whom the folder of the job is given to, when it is not to be the worker's.
+    pub owner: Option<HostUser>,
+    /// Who the command is on the host, when it is not to be who the supervisor is.
     pub host_user: Option<HostUser>,
     /// What the command runs inside.
     pub inside: Inside,
@@ -61,6 +65,8 @@ pub enum Argument {
     Text(OsString),
     /// The number of the descriptor with this index in [`Enclosure::descriptors`].
     Descriptor(usize),
+    /// The number of a descriptor of the program that the supervisor runs, whatever became of its file.
+    OwnProgram,
 }
 
 impl<T: Into<OsString>> From<T> for Argument {
@@ -102,14 +108,38 @@ pub struct Step {
 
 /// A view of the file system for the supervisor and all that it starts, in a mount namespace of its own (Linux). It ends
 /// with its last process, so that nothing has to be taken away.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stage {
+    /// Which users there are on it.
+    pub users: StageUsers,
     /// What is bound below [`STAGE_FOLDER`], where every user of the host can get at it.
     pub binds: Vec<StageBind>,
+    /// The root file system that is put up at [`STAGE_ROOT`].
+    pub root: Option<StageRoot>,
 }
 
 /// Where a stage is put up: everything else that lies there on the host is out of sight.
 pub const STAGE_FOLDER: &str = "/tmp";
+/// Where its root file system is.
+pub const STAGE_ROOT: &str = "/tmp/root";
+
+/// Which users there are on a stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StageUsers {
+    /// Those of the host; only root can put up such a stage.
+    Host,
+    /// Only who puts it up: anybody may do that.
+    Own,
+    /// As many as a system has, root among them, who on the host are users that nobody has. Files of the root file
+    /// system belong to them. Only root can put up such a stage.
+    Range {
+        /// The number on the host of root; the others follow.
+        first: u32,
+    },
+}
+
+/// How many users a range has.
+pub const RANGE_USERS: u32 = 65_536;
 
 /// One bind of a stage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,3 +149,26 @@ pub struct StageBind {
     /// Its name below [`STAGE_FOLDER`].
     pub name: String,
 }
+
+/// A root file system on a stage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StageRoot {
+    /// Its folder on the host, which is not changed.
+    pub source: OsString,
+    /// What makes it writable.
+    pub layer: Option<StageLayer>,
+}
+
+/// A layer over a root file system that takes what is written, and is thrown away.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StageLayer {
+    /// A folder of the host with the empty folders [`LAYER_FOLDERS`].
+    pub source: OsString,
+    /// Folders that are there in any case, below the root.
+    pub folders: Vec<String>,
+    /// Files that are written before the job begins, with their content.
+    pub files: Vec<(String, Vec<u8>)>,
+}
+
+/// What is in the folder of a layer: what is written, and a place for the kernel to work in.
+pub const LAYER_FOLDERS: [&str; 2] = ["upper", "work"];

@@ -127,6 +127,16 @@ pub struct Policy {
     pub limits: Limits,
 }
 
+impl Policy {
+    /// Whether a job needs a folder for what it writes into its root file system.
+    pub fn needs_layer(&self) -> bool {
+        match self.kind {
+            Kind::Bubblewrap => self.is_root_writable,
+            Kind::None | Kind::Container | Kind::Nspawn | Kind::Jail => false,
+        }
+    }
+}
+
 impl Default for Policy {
     /// What holds where nothing is said: no sandbox, no limit.
     fn default() -> Self {
@@ -329,6 +339,12 @@ impl Table {
         if self.image.is_some() && kind != Kind::Container {
             return not_given("image", "only `sandbox = \"container\"` has images; `root` names a root file system");
         }
+        if self.host_user.is_some() && self.user.as_deref() == Some("root") {
+            return not_given(
+                "host-user",
+                "it is who `user = \"build\"` is on the host; `root` needs a range of users",
+            );
+        }
         if self.root_writable == Some(true) && self.root.is_none() && kind == Kind::Bubblewrap {
             return not_given(
                 "root-writable",
@@ -474,6 +490,7 @@ mod tests {
             ("sandbox = 'bubblewrap'\nwritable = ['/a/../etc']", "is no absolute path"),
             ("sandbox = 'bubblewrap'\nuser = 'me'", "there are build, root"),
             ("sandbox = 'bubblewrap'\nhost-name = 'a b'", "is no host name"),
+            ("sandbox = 'bubblewrap'\nuser = 'root'\nhost-user = 'me'", "`host-user`"),
             ("sandbox = 'jail'", "a jail needs one"),
             ("sandbox = 'jail'\nroot = 'zroot@clean'", "expected an absolute path"),
             ("sandbox = 'bubblewrap'\nroot = 'z/a@clean'", "expected an absolute path"),

@@ -4,7 +4,9 @@
 use builder_model::RootfsName;
 use builder_rootfs::{Folder, Held};
 use std::ffi::OsString;
+use std::fmt;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// What the name of the file with the digest ends with: it lies beside the folder.
@@ -21,19 +23,34 @@ pub struct Root {
     pub path: PathBuf,
     /// What it has been recorded to hold.
     pub digest: Option<Digest>,
+    /// Whom its folder belongs to.
+    pub owner: u32,
     /// What lies in it, by name.
     pub entries: Vec<Entry>,
+    /// What lies in its `/etc`, by name.
+    pub etc: Vec<Entry>,
     /// Keeps this version of it from being removed.
     held: Option<Held>,
 }
 
-/// A folder, a link or a file at the top of a root file system.
+/// What lies in a folder of a root file system.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Entry {
     /// Its name.
     pub name: OsString,
-    /// Where it leads to, if it is a link.
-    pub link: Option<PathBuf>,
+    /// What it is.
+    pub kind: EntryKind,
+}
+
+/// What an entry is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EntryKind {
+    /// A folder.
+    Folder,
+    /// A file, or anything else that has no entries.
+    File,
+    /// A link, with where it leads to.
+    Link(PathBuf),
 }
 
 /// The recorded digest of a root file system: one line of visible ASCII, such as `sha256:…`.
@@ -51,6 +68,12 @@ impl Digest {
         let line = str::from_utf8(text).ok()?.trim_end();
         let is_line = (1..=DIGEST_BYTES_MAX).contains(&line.len()) && line.bytes().all(|byte| byte.is_ascii_graphic());
         is_line.then(|| Self(line.to_owned()))
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 
@@ -107,23 +130,28 @@ impl Root {
             Some((folder, of)) => {
                 let held = folder.hold(&of)?;
                 let digest = Some(Digest(format!("sha256:{}", held.digest())));
-                let path = held.root().to_owned();
-                Ok(Self { name, digest, entries: entries(&path)?, path, held: Some(held) })
+                Self::look(name, held.root().to_owned(), digest, Some(held))
             }
-            None => Ok(Self {
-                name,
-                path: path.to_owned(),
-                digest: digest_beside(path)?,
-                entries: entries(path)?,
-                held: None,
-            }),
+            None => Self::look(name, path.to_owned(), digest_beside(path)?, None),
         }
+    }
+
+    fn look(name: OsString, path: PathBuf, digest: Option<Digest>, held: Option<Held>) -> Result<Self, RootError> {
+        let owner = std::fs::metadata(&path);
+        let owner = owner.map_err(|source| RootError::Unreadable { path: path.clone(), source })?.uid();
+        let entries = entries(&path)?;
+        let etc = match entries.iter().find(|entry| entry.name == "etc") {
+            Some(Entry { kind: EntryKind::Folder, .. }) => self::entries(&path.join("etc"))?,
+            Some(_) | None => Vec::new(),
+        };
+        Ok(Self { name, path, digest, owner, entries, etc, held })
     }
 
     /// A ZFS snapshot, which cannot be looked into before it is cloned.
     pub(crate) fn of_snapshot(path: &Path, digest: Option<Digest>) -> Self {
         let name = path.file_name().unwrap_or(path.as_os_str()).to_owned();
-        Self { name, path: path.to_owned(), digest, entries: Vec::new(), held: None }
+        let (entries, etc) = (Vec::new(), Vec::new());
+        Self { name, path: path.to_owned(), digest, owner: 0, entries, etc, held: None }
     }
 
     /// No longer keeps its version: a job must not run in it any more.
@@ -162,7 +190,15 @@ fn digest_beside(path: &Path) -> Result<Option<Digest>, RootError> {
 fn entries(path: &Path) -> Result<Vec<Entry>, RootError> {
     let entry = |entry: io::Result<std::fs::DirEntry>| {
         let entry = entry?;
-        Ok(Entry { name: entry.file_name(), link: std::fs::read_link(entry.path()).ok() })
+        let kind = entry.file_type()?;
+        let kind = if kind.is_symlink() {
+            EntryKind::Link(std::fs::read_link(entry.path())?)
+        } else if kind.is_dir() {
+            EntryKind::Folder
+        } else {
+            EntryKind::File
+        };
+        Ok(Entry { name: entry.file_name(), kind })
     };
     let entries = std::fs::read_dir(path).and_then(|entries| entries.map(entry).collect::<io::Result<Vec<_>>>());
     let mut entries = entries.map_err(|source| RootError::Unreadable { path: path.to_owned(), source })?;
@@ -179,8 +215,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("bookworm");
         assert!(Root::read(&path).unwrap_err().to_string().contains("builder rootfs create"));
-        std::fs::create_dir(&path).unwrap();
-        assert_eq!(Root::read(&path).unwrap().digest, None);
+        std::fs::create_dir_all(path.join("etc/apt")).unwrap();
+        std::os::unix::fs::symlink("usr/bin", path.join("bin")).unwrap();
+        let root = Root::read(&path).unwrap();
+        assert_eq!((&root.digest, root.name.to_str()), (&None, Some("bookworm")));
+        let entry = |name: &str, kind| Entry { name: name.into(), kind };
+        assert_eq!(root.entries, [entry("bin", EntryKind::Link("usr/bin".into())), entry("etc", EntryKind::Folder)]);
+        assert_eq!(root.etc, [entry("apt", EntryKind::Folder)]);
         std::fs::write(folder.path().join("bookworm.digest"), "sha256:abc\n").unwrap();
         assert_eq!(Root::read(&path).unwrap().digest.as_ref().map(Digest::as_str), Some("sha256:abc"));
         for bad in ["", "a b", "a\nb", "\u{e9}"] {

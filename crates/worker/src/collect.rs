@@ -24,10 +24,26 @@ const REMARKS_MAX: usize = 1000;
 pub(crate) struct Found {
     /// Its path below the folder, as the server will know it.
     pub(crate) path: ArtifactPath,
-    /// Where to open it, with all links resolved.
-    pub(crate) place: PathBuf,
+    /// Where its content is.
+    pub(crate) source: Source,
     /// Its size in bytes.
     pub(crate) bytes: u64,
+}
+
+/// Where the content of a file is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Source {
+    /// On disk, where it can be opened with all links resolved.
+    Disk(PathBuf),
+    /// Here: the worker adds it.
+    Memory(Vec<u8>),
+}
+
+impl Found {
+    /// A file that the worker adds to those of the job.
+    pub(crate) fn added(path: ArtifactPath, content: Vec<u8>) -> Self {
+        Self { path, bytes: content.len() as u64, source: Source::Memory(content) }
+    }
 }
 
 /// All that was found.
@@ -50,6 +66,15 @@ pub(crate) fn open_regular(place: &Path) -> io::Result<(File, u64)> {
     let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(place)?;
     let metadata = file.metadata()?;
     if metadata.is_file() { Ok((file, metadata.len())) } else { Err(io::Error::other("it is not a regular file")) }
+}
+
+impl Collection {
+    /// Adds a file of the worker, unless the job has left one of that name.
+    pub(crate) fn add(&mut self, file: Found) {
+        if let Err(at) = self.files.binary_search_by(|other| other.path.cmp(&file.path)) {
+            self.files.insert(at, file);
+        }
+    }
 }
 
 /// Looks at everything below the folder.
@@ -186,7 +211,7 @@ impl Walk {
         };
         match open_regular(&place) {
             Ok((_, _)) if self.collection.files.len() == ARTIFACTS_MAX => return Err(TooMany),
-            Ok((_, bytes)) => self.collection.files.push(Found { path: checked, place, bytes }),
+            Ok((_, bytes)) => self.collection.files.push(Found { path: checked, source: Source::Disk(place), bytes }),
             Err(error) => self.leave_out(path, &format!("cannot be read: {error}")),
         }
         Ok(())
@@ -277,6 +302,18 @@ mod tests {
             "y/x/y is a link to ../y, a folder that holds it",
         ];
         assert_eq!(remarks, expected.map(|remark| format!("not collected: {remark}")));
+    }
+
+    #[test]
+    fn what_the_worker_adds_replaces_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("b"), "its own").unwrap();
+        let mut collection = collect(folder.path()).unwrap();
+        for name in ["b", "c", "a"] {
+            collection.add(Found::added(ArtifactPath::parse(name.as_bytes()).unwrap(), vec![1, 2]));
+        }
+        let files: Vec<_> = collection.files.iter().map(|file| format!("{} {}", file.path, file.bytes)).collect();
+        assert_eq!(files, ["a 2", "b 7", "c 2"]);
     }
 
     #[test]

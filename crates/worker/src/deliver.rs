@@ -1,6 +1,6 @@
 //! Handing a build in: its outcome, and its files straight from disk, one at a time.
 
-use crate::collect::{Found, open_regular};
+use crate::collect::{Found, Source, open_regular};
 use crate::connection::Connection;
 use crate::error::Error;
 use builder_model::{BuildId, Outcome};
@@ -38,7 +38,14 @@ pub(crate) fn deliver(
             }
             Error::Artifact { path: found.path.to_string(), source }
         };
-        let (file, _) = open_regular(&found.place).map_err(failed)?;
+        let place = match &found.source {
+            Source::Disk(place) => place,
+            Source::Memory(content) => {
+                buffer.extend_from_slice(content);
+                continue;
+            }
+        };
+        let (file, _) = open_regular(place).map_err(failed)?;
         let mut left = head.data_bytes;
         while left > 0 {
             if buffer.len() >= BUFFER_BYTES {
@@ -80,7 +87,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path().join("file");
         std::fs::write(&place, vec![b'x'; bytes - 1]).unwrap();
-        let found = Found { path: ArtifactPath::parse(b"file").unwrap(), place, bytes: bytes as u64 };
+        let found =
+            Found { path: ArtifactPath::parse(b"file").unwrap(), source: Source::Disk(place), bytes: bytes as u64 };
         let (listener, stop) = (TcpListener::bind("127.0.0.1:0").unwrap(), Stop::new().unwrap());
         let remote = listener.local_addr().unwrap().to_string().parse().unwrap();
         let server = std::thread::spawn(move || {

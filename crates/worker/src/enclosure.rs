@@ -11,6 +11,7 @@ use crate::supervisor::{self, Calls};
 use crate::{folder, sys, wait};
 use builder_sandbox::{Argument, Enclosure, Inside, Plan, Step};
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
@@ -66,7 +67,8 @@ pub(crate) fn run_step(step: &Step) -> io::Result<()> {
 fn start(enclosure: &Enclosure, grace: Duration) -> io::Result<(Pid, UnixStream)> {
     if let Some(stage) = &enclosure.stage {
         #[cfg(target_os = "linux")]
-        crate::stage::put_up(stage)?;
+        crate::stage::put_up(stage)
+            .map_err(|error| io::Error::new(error.kind(), format!("cannot put up its stage: {error}")))?;
         #[cfg(not(target_os = "linux"))]
         return Err(io::Error::other(format!("this system has no stages such as {stage:?}")));
     }
@@ -74,9 +76,12 @@ fn start(enclosure: &Enclosure, grace: Duration) -> io::Result<(Pid, UnixStream)
         run_step(step)?;
     }
     let files = enclosure.descriptors.iter().map(|content| file_of(content)).collect::<io::Result<Vec<_>>>()?;
+    let own = enclosure.command.contains(&Argument::OwnProgram).then(own_program).transpose()?;
+    let number = |file: Option<&File>| OsString::from(file.map_or(-1, AsRawFd::as_raw_fd).to_string());
     let mut arguments = enclosure.command.iter().map(|argument| match argument {
         Argument::Text(text) => text.clone(),
-        Argument::Descriptor(index) => OsString::from(files.get(*index).map_or(-1, AsRawFd::as_raw_fd).to_string()),
+        Argument::Descriptor(index) => number(files.get(*index)),
+        Argument::OwnProgram => number(own.as_ref()),
     });
     let program = arguments.next().ok_or_else(|| io::Error::other("there is no command"))?;
     let (ours, theirs) = UnixStream::pair()?;
@@ -96,6 +101,13 @@ fn start(enclosure: &Enclosure, grace: Duration) -> io::Result<(Pid, UnixStream)
     let child = command.spawn().map_err(named)?;
     ours.set_nonblocking(true)?;
     Ok((processes::id_of(&child), ours))
+}
+
+/// The file of this program, which the command inherits.
+fn own_program() -> io::Result<File> {
+    let file = File::open("/proc/self/exe")?;
+    fcntl(&file, FcntlArg::F_SETFD(FdFlag::empty()))?;
+    Ok(file)
 }
 
 /// A file without a name that the command inherits.

@@ -8,7 +8,7 @@ use builder_sandbox::HostUser;
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat, renameat};
-use nix::sys::stat::{FchmodatFlags, Mode, fchmod, fchmodat, fstat, lstat};
+use nix::sys::stat::{FchmodatFlags, Mode, fchmod, fchmodat, fstat, lstat, mkdirat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fchownat, unlinkat};
 use std::collections::hash_map::RandomState;
 use std::ffi::{CStr, CString};
@@ -91,6 +91,16 @@ impl Folder {
         let given = fchownat(&self.held, SCRIPT, uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW)
             .and_then(|()| fchown(&self.held, uid, gid));
         given.map_err(|errno| Error::Folder { act: "give away", path: self.path.clone(), source: errno.into() })
+    }
+
+    /// Makes a folder in it, for who the job runs as.
+    pub(crate) fn add(&self, name: &str, user: Option<HostUser>) -> Result<(), Error> {
+        let mode = Mode::S_IRWXU | Mode::S_IRGRP | Mode::S_IXGRP | Mode::S_IROTH | Mode::S_IXOTH;
+        let (uid, gid) = (user.map(|user| Uid::from_raw(user.uid)), user.map(|user| Gid::from_raw(user.gid)));
+        let made = mkdirat(&self.held, name, mode)
+            .and_then(|()| fchmodat(&self.held, name, mode, FchmodatFlags::FollowSymlink))
+            .and_then(|()| fchownat(&self.held, name, uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW));
+        made.map_err(|errno| Error::Folder { act: "make", path: self.path.join(name), source: errno.into() })
     }
 
     /// Whether the folder is still where it was made.
@@ -246,7 +256,7 @@ mod tests {
         let folder = Folder::create(workdir.path()).unwrap();
         let mut at = folder.held.try_clone().unwrap();
         for _ in 0..5000 {
-            nix::sys::stat::mkdirat(&at, "d", Mode::S_IRWXU).unwrap();
+            mkdirat(&at, "d", Mode::S_IRWXU).unwrap();
             at = open_folder(&at, c"d").unwrap();
         }
         let path = folder.path().to_owned();

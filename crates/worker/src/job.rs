@@ -1,21 +1,22 @@
 //! Running one job: its folder, its supervisor, its console, what it made, and its end, whatever brings that about.
 
-use crate::collect::{Collection, collect};
+use crate::collect::{Collection, Found, collect};
 use crate::connection::{Assignment, Connection};
 use crate::console::Console;
 use crate::deliver::deliver;
 use crate::error::Error;
 use crate::folder::Folder;
-use crate::order::{End, Order, REPORT_BYTES_MAX, Report};
+use crate::order::{End, REPORT_BYTES_MAX, Report};
+use crate::prepared::Prepared;
 use crate::processes::{self, KILL_TIME_MAX};
 use crate::signals::Stop;
 use crate::standby::{Standby, Supervisor};
 use crate::supervisor;
 use crate::wait;
 use crate::worker::Settings;
-use builder_model::Outcome;
 use builder_model::outcome::TIMEOUT;
-use builder_sandbox::{Host, Place, Plan};
+use builder_model::{ArtifactPath, Outcome};
+use builder_sandbox::Host;
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
@@ -27,6 +28,9 @@ use std::time::{Duration, Instant};
 
 /// How much longer than it has been told to a supervisor may take to end a job, before it is killed itself.
 const SUPERVISOR_DELAY_MAX: Duration = KILL_TIME_MAX.saturating_add(Duration::from_secs(20));
+
+/// The artifact with the digest of the root file system, as the repository knows it.
+const ROOT_DIGEST: &str = "rootfs-digest";
 
 /// Runs the job, hands it in, and waits until the server has it. Nothing of it is left afterwards, whatever happened.
 ///
@@ -63,14 +67,11 @@ fn attempt(
     assignment: &Assignment,
     console: &mut Console<'_>,
 ) -> Result<(), Error> {
-    let folder = Folder::create(&settings.workdir)?;
-    let script = folder.write_script(&assignment.job.script)?;
-    let plan = plan(settings, host, &folder)?;
+    let prepared = Prepared::of(settings, host, &assignment.job.script)?;
     if let Some(description) = builder_sandbox::description(&settings.policy, host) {
         console.note(&description);
     }
-    let order = Order { folder: folder.path().into(), script: script.into(), plan };
-    let (supervisor, pipe) = standby.begin(settings, &order)?;
+    let (supervisor, pipe) = standby.begin(settings, &prepared.order)?;
     let watched = Supervised { settings, supervisor, report: Vec::new() }.run(connection, stop, console, pipe)?;
     if let Ok(Report { refusal: Some(why), .. }) = &watched.report {
         return Err(Error::Sandbox { why: why.clone() });
@@ -89,8 +90,11 @@ fn attempt(
     let mut collection = Collection::default();
     // As the original does it: files after any exit status, none after a signal.
     if matches!(outcome, Outcome::Exited(_)) {
-        match collected(&folder) {
-            Ok(found) => collection = found,
+        match collected(&prepared.folder) {
+            Ok(found) => {
+                collection = found;
+                digest_of(host).into_iter().for_each(|file| collection.add(file));
+            }
             Err(reason) => {
                 console.note(&reason);
                 outcome = Outcome::aborted(reason);
@@ -107,18 +111,11 @@ fn attempt(
     Ok(())
 }
 
-/// How this job is run; its folder belongs to whoever runs it.
-pub(crate) fn plan(settings: &Settings, host: &Host, folder: &Folder) -> Result<Plan, Error> {
-    let name = folder.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let place = Place { folder: folder.path().into(), name, slot: settings.slot };
-    let plan = builder_sandbox::plan(&settings.policy, host, &place);
-    let plan = plan.map_err(|findings| Error::Refused { findings })?;
-    if let Plan::Enclosed(enclosure) = &plan
-        && let Some(user) = enclosure.host_user
-    {
-        folder.give_to(user)?;
-    }
-    Ok(plan)
+/// The artifact by which the repository knows the root file system that a build ran in.
+fn digest_of(host: &Host) -> Option<Found> {
+    let root = host.root.as_ref()?.as_ref().ok()?;
+    let path = ArtifactPath::parse(ROOT_DIGEST.as_bytes()).ok()?;
+    Some(Found::added(path, format!("{}\n", root.digest.as_ref()?).into_bytes()))
 }
 
 fn collected(folder: &Folder) -> Result<Collection, String> {

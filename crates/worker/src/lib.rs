@@ -16,6 +16,7 @@ mod error;
 mod folder;
 mod job;
 mod order;
+mod prepared;
 pub mod processes;
 pub mod signals;
 #[cfg(target_os = "linux")]

@@ -148,6 +148,7 @@ mod tests {
             prepare: vec![],
             command: vec!["bwrap".into(), Argument::Descriptor(0)],
             descriptors: vec![vec![0, 255]],
+            owner: None,
             host_user: None,
             inside: Inside::Supervisor { folder: "/build".into(), environment: environment.clone() },
             cleanup: vec![],

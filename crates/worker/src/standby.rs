@@ -95,10 +95,10 @@ impl Drop for Standby {
     }
 }
 
-/// The program that becomes a supervisor, by a name that others can open, too.
-pub(crate) fn supervisor_program(settings: &Settings) -> PathBuf {
-    let program = settings.supervisor_program.clone().unwrap_or_else(this_program);
-    program.canonicalize().unwrap_or(program)
+/// The program that becomes a supervisor, by a name that others can open, too; none if it is this one, and its file is
+/// gone.
+pub(crate) fn supervisor_program(settings: &Settings) -> Option<PathBuf> {
+    settings.supervisor_program.clone().unwrap_or_else(this_program).canonicalize().ok()
 }
 
 /// This program, even if its file has been replaced since it was started.

@@ -1,7 +1,7 @@
 //! Calls of the system that no safe library offers as we need them. The only unsafe code of this crate.
 #![expect(
     unsafe_code,
-    reason = "nix cannot wait for a process that a real-time signal ended, and has neither procctl(2) nor sysctl(3)"
+    reason = "nix cannot wait for a process that a real-time signal ended, and has neither procctl(2) nor sysctl(3) nor mount_setattr(2)"
 )]
 
 use nix::errno::Errno;
@@ -38,6 +38,9 @@ pub(crate) fn close_inherited() -> io::Result<()> {
         Err(errno) => Err(errno.into()),
     }
 }
+
+#[cfg(target_os = "linux")]
+pub(crate) use linux::bind_with_users;
 
 #[cfg(target_os = "freebsd")]
 pub(crate) use freebsd::{become_reaper, processes, signal_descendants};
@@ -131,5 +134,42 @@ mod freebsd {
             session: Pid::from_raw(info.ki_sid),
             is_zombie: info.ki_stat == ZOMBIE,
         }
+    }
+}
+
+/// Linux's calls for mounts that show files as somebody else's.
+#[cfg(target_os = "linux")]
+mod linux {
+    use nix::errno::Errno;
+    use std::ffi::CString;
+    use std::io;
+    use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+    use std::os::unix::ffi::OsStrExt;
+    use std::path::Path;
+
+    /// Binds a folder at another one in such a way that its files belong there to the users of a namespace: user 0 of the
+    /// file system is user 0 of the namespace. Needs Linux 5.12, and a file system that can do this.
+    pub(crate) fn bind_with_users(source: BorrowedFd<'_>, users: BorrowedFd<'_>, target: &Path) -> io::Result<()> {
+        let target = CString::new(target.as_os_str().as_bytes())?;
+        let flags = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC | libc::AT_EMPTY_PATH.unsigned_abs();
+        // SAFETY: open_tree(2) reads an empty path, which is static, and gives a new descriptor or an error.
+        let tree = unsafe { libc::syscall(libc::SYS_open_tree, source.as_raw_fd(), c"".as_ptr(), flags) };
+        let tree = i32::try_from(Errno::result(tree)?).map_err(io::Error::other)?;
+        // SAFETY: the descriptor has just been made, and nobody else knows it.
+        let tree = unsafe { OwnedFd::from_raw_fd(tree) };
+        let users = u64::from(users.as_raw_fd().unsigned_abs());
+        let attributes =
+            libc::mount_attr { attr_set: libc::MOUNT_ATTR_IDMAP, attr_clr: 0, propagation: 0, userns_fd: users };
+        let (at, path, size) = (tree.as_raw_fd(), c"".as_ptr(), size_of_val(&attributes));
+        // SAFETY: mount_setattr(2) reads an empty path and `size` bytes of the attributes, which outlive the call.
+        let result = unsafe {
+            libc::syscall(libc::SYS_mount_setattr, at, path, libc::AT_EMPTY_PATH, &raw const attributes, size)
+        };
+        Errno::result(result)?;
+        let (cwd, empty) = (libc::AT_FDCWD, libc::MOVE_MOUNT_F_EMPTY_PATH);
+        // SAFETY: move_mount(2) reads two paths that end with a zero and outlive the call.
+        let result = unsafe { libc::syscall(libc::SYS_move_mount, at, path, cwd, target.as_ptr(), empty) };
+        Errno::result(result)?;
+        Ok(())
     }
 }

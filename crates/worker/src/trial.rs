@@ -4,8 +4,8 @@
 use crate::cli::Format;
 use crate::error::Error;
 use crate::folder::Folder;
-use crate::job;
-use crate::order::{End, Order, REPORT_BYTES_MAX, Report};
+use crate::order::{End, REPORT_BYTES_MAX, Report};
+use crate::prepared::Prepared;
 use crate::processes;
 use crate::standby::{Standby, Supervisor};
 use crate::wait;
@@ -56,11 +56,8 @@ fn without_hint(error: &Error, subject: &str) -> Finding {
 }
 
 fn trial(settings: &Settings, host: &Host) -> Result<(), Error> {
-    let folder = Folder::create(&settings.workdir)?;
-    let script = folder.write_script(SCRIPT)?;
-    let order =
-        Order { folder: folder.path().into(), script: script.into(), plan: job::plan(settings, host, &folder)? };
-    let (mut supervisor, pipe) = Standby::start(settings)?.begin(settings, &order)?;
+    let prepared = Prepared::of(settings, host, SCRIPT)?;
+    let (mut supervisor, pipe) = Standby::start(settings)?.begin(settings, &prepared.order)?;
     let report = report(&mut supervisor);
     // Whatever it said or did not say, it does not outlive the trial; dead, it can no longer print.
     let killed = supervisor.child.kill().and_then(|()| supervisor.child.wait());

@@ -156,7 +156,7 @@ fn fulfilled(findings: Vec<Finding>) -> Result<(), Error> {
 
 /// What this host gives now, and whether that is what the policy asks.
 pub(crate) fn look(settings: &Settings) -> (Host, Vec<Finding>) {
-    let host = Host::gather(&settings.policy, &supervisor_program(settings), nix::unistd::geteuid().is_root());
+    let host = Host::gather(&settings.policy, supervisor_program(settings).as_deref(), nix::unistd::geteuid().as_raw());
     let findings = builder_sandbox::check(&settings.policy, &host);
     (host, findings)
 }

@@ -5,10 +5,14 @@ use super::environment;
 use crate::accounts::{self, BUILD_ID};
 use crate::check::Finding;
 use crate::host::Host;
-use crate::plan::{Argument, Enclosure, HostUser, Inside, Place, Plan, STAGE_FOLDER, Stage, StageBind};
+use crate::plan::{
+    Argument, Enclosure, HostUser, Inside, Place, Plan, RANGE_USERS, STAGE_FOLDER, STAGE_ROOT, Stage, StageBind,
+    StageLayer, StageRoot, StageUsers,
+};
 use crate::policy::{Policy, User};
+use crate::root::{Entry, EntryKind, Root};
 use crate::{BUILD_FOLDER, seccomp};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// Where programs and libraries lie below `/`; with a merged `/usr` all but one of them are links.
@@ -34,8 +38,6 @@ const SHOWN: [&str; 18] = [
     "/etc/ssl/openssl.cnf",
     "/var/lib/dpkg",
 ];
-/// How addresses of the network are found.
-const RESOLVER: &str = "/etc/resolv.conf";
 /// The content of `/etc/nsswitch.conf`: names are looked for in files before anybody is asked.
 const NAMES: &str = "passwd: files\ngroup: files\nhosts: files dns\n";
 /// Folders that a job always finds empty, and its own.
@@ -47,7 +49,9 @@ const PROGRAM_FOLDER: &str = "/run/builder";
 /// When the worker is root, jobs run as users of these numbers, one for each that runs at the same time. Nobody has
 /// them: distributions and systemd leave them free.
 const HOST_USER_FIRST: u32 = 60_800;
-/// How many of them there are.
+/// The same for jobs that are root inside: each has a range of its own, above those that systemd-nspawn takes.
+const HOST_RANGE_FIRST: u32 = 0x7000_0000;
+/// How many of both there are.
 const HOST_USERS: u32 = 256;
 /// What `root` may do inside: as in a container of docker, but for what only a network needs.
 const ROOT_CAPABILITIES: [&str; 11] = [
@@ -65,15 +69,19 @@ const ROOT_CAPABILITIES: [&str; 11] = [
 ];
 
 pub(super) fn paths_shown(policy: &Policy) -> Vec<PathBuf> {
-    let system = TOP_LEVEL.iter().chain(&SHOWN).chain([&RESOLVER]).map(PathBuf::from);
-    if policy.root.is_none() { system.collect() } else { vec![PathBuf::from(RESOLVER)] }
+    let system = TOP_LEVEL.iter().chain(&SHOWN).map(PathBuf::from);
+    if policy.root.is_none() { system.collect() } else { Vec::new() }
 }
 
-pub(super) fn needs(host: &Host) -> Vec<Finding> {
-    let mut findings = vec![match host.programs.get("bwrap") {
-        Some(path) => Finding::works("bwrap", path.display().to_string()),
-        None => Finding::missing("bwrap", "is not in PATH", "apt-get install bubblewrap"),
-    }];
+pub(super) fn needs(policy: &Policy, host: &Host) -> Vec<Finding> {
+    let program = |name, package| match host.programs.get(name) {
+        Some(path) => Finding::works(name, path.display().to_string()),
+        None => Finding::missing(name, "is not in PATH", format!("apt-get install {package}")),
+    };
+    let mut findings = vec![program("bwrap", "bubblewrap")];
+    if host.is_root && wants_range(policy) {
+        findings.push(program("unshare", "util-linux"));
+    }
     findings.push(match host.user_namespaces_off {
         None => Finding::works("user namespaces", "may be made"),
         Some(setting) => Finding::missing("user namespaces", "are switched off", format!("sysctl -w {setting}")),
@@ -87,7 +95,24 @@ pub(super) fn needs(host: &Host) -> Vec<Finding> {
         let detail = "cannot be told from the other libraries of this program";
         findings.push(Finding::missing("loader", detail, "use another kind of sandbox"));
     }
+    if let Some(Ok(root)) = &host.root
+        && policy.is_root_writable
+        && !host.is_root
+        && root.owner != host.uid
+    {
+        let detail = format!("belongs to user {}, and only root or that user can write over it", root.owner);
+        findings.push(Finding::missing(
+            "root-writable",
+            detail,
+            "run the worker as root, or take it out of the policy",
+        ));
+    }
     findings
+}
+
+/// Whether a job is root in a root file system of its own: for that it needs all users of a system.
+fn wants_range(policy: &Policy) -> bool {
+    policy.root.is_some() && policy.user == User::Root
 }
 
 /// The library that loads programs.
@@ -97,13 +122,21 @@ fn loader(host: &Host) -> Option<&Path> {
 }
 
 pub(super) fn plan(policy: &Policy, host: &Host, place: &Place) -> Plan {
-    let mut command = Command::new(host);
-    command.isolate(policy);
-    match (&policy.root, &host.root) {
-        (Some(_), Some(Ok(root))) => command.given_root(&root.path, &root.entries),
-        _ => command.host_root(policy, host),
+    let users = Users::of(policy, host, place);
+    let names = names(policy, host);
+    let mut command = Command::new(host, &users, policy.is_root_writable);
+    command.isolate(policy, &users);
+    match &host.root {
+        Some(Ok(root)) if policy.is_root_writable => command.writable_root(root, place, names),
+        Some(Ok(root)) => {
+            command.given_root(root, &names);
+            command.names(names);
+        }
+        Some(Err(_)) | None => {
+            command.host_root(host);
+            command.names(names);
+        }
     }
-    command.names(policy, host);
     command.own_folders(policy);
     for (option, paths) in [("--ro-bind", &policy.read_only), ("--bind", &policy.writable)] {
         for path in paths {
@@ -111,24 +144,84 @@ pub(super) fn plan(policy: &Policy, host: &Host, place: &Place) -> Plan {
         }
     }
     command.bind("--bind", Path::new(&place.folder), Path::new(BUILD_FOLDER));
-    command.run_ourselves(host);
+    command.run_ourselves(host, !policy.is_root_writable);
     Plan::Enclosed(Box::new(Enclosure {
         name: "bubblewrap".to_owned(),
         stage: command.stage,
         prepare: Vec::new(),
         command: command.arguments,
         descriptors: command.descriptors,
-        host_user: host_user(host, place),
+        owner: users.owner(),
+        host_user: users.host_user(),
         inside: Inside::Supervisor { folder: BUILD_FOLDER.into(), environment: environment(policy, host) },
         cleanup: Vec::new(),
     }))
 }
 
-/// Who the job is on the host: root would be root there, whatever it is called inside.
-fn host_user(host: &Host, place: &Place) -> Option<HostUser> {
-    let named = host.host_user.as_ref().and_then(|user| user.as_ref().ok()).copied();
-    let number = HOST_USER_FIRST + place.slot % HOST_USERS;
-    host.is_root.then(|| named.unwrap_or(HostUser { uid: number, gid: number }))
+/// Who a job is on the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Users {
+    /// The worker, who is not root.
+    Worker,
+    /// Somebody else, because the worker is root, and would be root on the host whatever it is called inside.
+    Other(HostUser),
+    /// A whole range of users, of whom the first is root inside.
+    Range(HostUser),
+}
+
+impl Users {
+    fn of(policy: &Policy, host: &Host, place: &Place) -> Self {
+        let slot = place.slot % HOST_USERS;
+        let same = |number| HostUser { uid: number, gid: number };
+        if !host.is_root {
+            Self::Worker
+        } else if wants_range(policy) {
+            Self::Range(same(HOST_RANGE_FIRST + slot * RANGE_USERS))
+        } else {
+            let named = host.host_user.as_ref().and_then(|user| user.as_ref().ok()).copied();
+            Self::Other(named.unwrap_or(same(HOST_USER_FIRST + slot)))
+        }
+    }
+
+    /// Whom files of the job belong to.
+    fn owner(&self) -> Option<HostUser> {
+        match *self {
+            Self::Worker => None,
+            Self::Other(user) | Self::Range(user) => Some(user),
+        }
+    }
+
+    /// Who bwrap has to become before it begins.
+    fn host_user(&self) -> Option<HostUser> {
+        match *self {
+            Self::Worker | Self::Range(_) => None,
+            Self::Other(user) => Some(user),
+        }
+    }
+
+    /// Which users its stage has, if it needs one.
+    fn on_stage(&self, is_root_writable: bool) -> Option<StageUsers> {
+        match *self {
+            Self::Worker => is_root_writable.then_some(StageUsers::Own),
+            Self::Other(_) => Some(StageUsers::Host),
+            Self::Range(first) => Some(StageUsers::Range { first: first.uid }),
+        }
+    }
+}
+
+/// Files with the names of users and hosts: the same, whatever the host has.
+fn names(policy: &Policy, host: &Host) -> Vec<(String, Vec<u8>)> {
+    let mut files = vec![
+        ("etc/passwd".to_owned(), accounts::passwd(host.accounts.passwd.as_deref()).into_bytes()),
+        ("etc/group".to_owned(), accounts::group(host.accounts.group.as_deref()).into_bytes()),
+        ("etc/hosts".to_owned(), hosts(&policy.host_name).into_bytes()),
+        ("etc/nsswitch.conf".to_owned(), NAMES.as_bytes().to_vec()),
+    ];
+    // How addresses of the network are found.
+    if let Some(resolver) = host.resolver.as_ref().filter(|_| policy.has_network) {
+        files.push(("etc/resolv.conf".to_owned(), resolver.clone()));
+    }
+    files
 }
 
 /// The content of `/etc/hosts`.
@@ -145,9 +238,10 @@ struct Command {
 }
 
 impl Command {
-    fn new(host: &Host) -> Self {
+    fn new(host: &Host, users: &Users, is_root_writable: bool) -> Self {
         let program = host.programs.get("bwrap").map_or_else(|| OsString::from("bwrap"), OsString::from);
-        let stage = host.is_root.then(Stage::default);
+        let stage = users.on_stage(is_root_writable);
+        let stage = stage.map(|users| Stage { users, binds: Vec::new(), root: None });
         Self { arguments: vec![program.into()], descriptors: Vec::new(), stage }
     }
 
@@ -175,20 +269,30 @@ impl Command {
         self.descriptors.push(content);
     }
 
-    fn isolate(&mut self, policy: &Policy) {
-        self.add(&["--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try"]);
+    fn isolate(&mut self, policy: &Policy, users: &Users) {
+        self.add(&["--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try"]);
         if !policy.has_network {
             self.add(&["--unshare-net"]);
         }
-        self.add(&["--disable-userns", "--die-with-parent", "--new-session", "--as-pid-1", "--clearenv"]);
-        let id = match policy.user {
-            User::Build => BUILD_ID.to_string(),
-            User::Root => "0".to_owned(),
-        };
-        self.add(&["--uid", &id, "--gid", &id, "--hostname", &policy.host_name]);
+        self.add(&["--die-with-parent", "--new-session", "--as-pid-1", "--clearenv"]);
+        self.add(&["--hostname", &policy.host_name]);
+        match users {
+            // The stage has made a user namespace already, and forbidden others.
+            Users::Range(_) => {}
+            Users::Worker | Users::Other(_) => {
+                let id = match policy.user {
+                    User::Build => BUILD_ID.to_string(),
+                    User::Root => "0".to_owned(),
+                };
+                self.add(&["--unshare-user", "--disable-userns", "--uid", &id, "--gid", &id]);
+            }
+        }
         match policy.user {
             User::Build => {}
-            User::Root => ROOT_CAPABILITIES.iter().for_each(|name| self.add(&["--cap-add", name])),
+            User::Root => {
+                self.add(&["--cap-drop", "ALL"]);
+                ROOT_CAPABILITIES.iter().for_each(|name| self.add(&["--cap-add", name]));
+            }
         }
         if let Some(filter) = seccomp::filter() {
             self.data("--seccomp", filter);
@@ -196,7 +300,7 @@ impl Command {
     }
 
     /// Programs and libraries of the host, and little more.
-    fn host_root(&mut self, policy: &Policy, host: &Host) {
+    fn host_root(&mut self, host: &Host) {
         for name in TOP_LEVEL.map(Path::new) {
             match host.links.iter().find(|(link, _)| link == name) {
                 Some((_, target)) => self.arguments.extend(["--symlink".into(), target.into(), name.into()]),
@@ -204,8 +308,7 @@ impl Command {
                 None => {}
             }
         }
-        let resolver = policy.has_network.then_some(RESOLVER);
-        for path in SHOWN.into_iter().chain(resolver).map(Path::new) {
+        for path in SHOWN.map(Path::new) {
             if host.present.contains(path) {
                 self.add_bind(path);
             }
@@ -220,30 +323,65 @@ impl Command {
 
     /// All that lies in a root file system. It is not bound as a whole, because places for our own folders could not be
     /// made in it.
-    fn given_root(&mut self, path: &Path, entries: &[crate::root::Entry]) {
-        for entry in entries {
-            let inside = Path::new("/").join(&entry.name);
-            if OWN_FOLDERS.iter().any(|own| entry.name == OsStr::new(own)) {
+    fn given_root(&mut self, root: &Root, names: &[(String, Vec<u8>)]) {
+        let path = self.staged_root(root, None);
+        let is_file = |name: &str| {
+            let entry = root.etc.iter().find(|entry| Path::new("etc").join(&entry.name) == Path::new(name));
+            entry.is_some_and(|entry| entry.kind == EntryKind::File)
+        };
+        let has_all_names = names.iter().all(|(name, _)| is_file(name));
+        for entry in &root.entries {
+            if OWN_FOLDERS.iter().any(|own| entry.name == *own) {
                 continue;
             }
-            match &entry.link {
-                Some(target) => self.arguments.extend(["--symlink".into(), target.into(), inside.into()]),
-                None => self.bind("--ro-bind", &path.join(&entry.name), &inside),
+            if entry.name == "etc" && !has_all_names {
+                // Nor could the files that it lacks.
+                let is_ours =
+                    |entry: &&Entry| names.iter().any(|(name, _)| Path::new("etc").join(&entry.name) == *name);
+                self.entries(&path.join("etc"), Path::new("/etc"), root.etc.iter().filter(|entry| !is_ours(entry)));
+            } else {
+                self.entries(&path, Path::new("/"), std::iter::once(entry));
             }
         }
     }
 
-    /// Users and names: the same, whatever the host has.
-    fn names(&mut self, policy: &Policy, host: &Host) {
-        let files = [
-            ("/etc/passwd", accounts::passwd(host.accounts.passwd.as_deref())),
-            ("/etc/group", accounts::group(host.accounts.group.as_deref())),
-        ];
-        let names = [("/etc/hosts", hosts(&policy.host_name)), ("/etc/nsswitch.conf", NAMES.to_owned())];
-        for (place, content) in files.into_iter().chain(names) {
+    /// The same entries as a folder of a root file system has.
+    fn entries<'a>(&mut self, source: &Path, target: &Path, entries: impl Iterator<Item = &'a Entry>) {
+        for entry in entries {
+            let target = target.join(&entry.name);
+            match &entry.kind {
+                EntryKind::Link(to) => self.arguments.extend(["--symlink".into(), to.into(), target.into()]),
+                EntryKind::Folder | EntryKind::File => {
+                    self.arguments.extend(["--ro-bind".into(), source.join(&entry.name).into(), target.into()]);
+                }
+            }
+        }
+    }
+
+    /// A root file system with a layer over it.
+    fn writable_root(&mut self, root: &Root, place: &Place, files: Vec<(String, Vec<u8>)>) {
+        let source = place.layer.clone().unwrap_or_default();
+        let folders = OWN_FOLDERS.iter().chain(&["var/tmp"]).map(|name| (*name).to_owned()).collect();
+        let path = self.staged_root(root, Some(StageLayer { source, folders, files }));
+        self.arguments.extend(["--bind".into(), path.into(), "/".into()]);
+    }
+
+    /// Where bwrap finds the root file system.
+    fn staged_root(&mut self, root: &Root, layer: Option<StageLayer>) -> PathBuf {
+        match &mut self.stage {
+            None => root.path.clone(),
+            Some(stage) => {
+                stage.root = Some(StageRoot { source: root.path.clone().into(), layer });
+                PathBuf::from(STAGE_ROOT)
+            }
+        }
+    }
+
+    fn names(&mut self, files: Vec<(String, Vec<u8>)>) {
+        for (place, content) in files {
             self.add(&["--perms", "0644"]);
-            self.data("--ro-bind-data", content.into_bytes());
-            self.add(&[place]);
+            self.data("--ro-bind-data", content);
+            self.arguments.push(Path::new("/").join(place).into());
         }
     }
 
@@ -262,14 +400,23 @@ impl Command {
     }
 
     /// This program, which runs the script; with its own libraries, whatever the root file system has.
-    fn run_ourselves(&mut self, host: &Host) {
+    fn run_ourselves(&mut self, host: &Host, is_root_fixed: bool) {
         let folder = Path::new(PROGRAM_FOLDER);
         let program = folder.join("builder-worker");
-        self.bind("--ro-bind", &host.own.program, &program);
+        match &host.own.program {
+            Some(own) => self.bind("--ro-bind", own, &program),
+            None => {
+                self.add(&["--perms", "0555", "--ro-bind-data"]);
+                self.arguments.extend([Argument::OwnProgram, program.clone().into()]);
+            }
+        }
         for library in &host.own.libraries {
             self.bind("--ro-bind", library, &folder.join(library.file_name().unwrap_or_default()));
         }
-        self.add(&["--remount-ro", "/", "--chdir", BUILD_FOLDER, "--"]);
+        if is_root_fixed {
+            self.add(&["--remount-ro", "/"]);
+        }
+        self.add(&["--chdir", BUILD_FOLDER, "--"]);
         if let Some(loader) = loader(host).and_then(Path::file_name) {
             self.arguments.extend([folder.join(loader).into(), "--library-path".into(), folder.into()]);
         }

@@ -17,7 +17,7 @@ pub use jail::JailFacts;
 pub(crate) use jail::{Snapshot, root as jail_root};
 
 /// Programs that any of them starts.
-pub(crate) const PROGRAMS: [&str; 2] = ["bwrap", "jail"];
+pub(crate) const PROGRAMS: [&str; 3] = ["bwrap", "jail", "unshare"];
 
 /// How a job is run under this policy on this host.
 ///
@@ -60,7 +60,7 @@ pub fn description(policy: &Policy, host: &Host) -> Option<String> {
 pub(crate) fn needs(policy: &Policy, host: &Host) -> Vec<Finding> {
     match policy.kind {
         Kind::None => Vec::new(),
-        Kind::Bubblewrap => bubblewrap::needs(host),
+        Kind::Bubblewrap => bubblewrap::needs(policy, host),
         Kind::Jail => jail::needs(policy, host),
         Kind::Container | Kind::Nspawn => {
             let subject = format!("sandbox {}", policy.kind);

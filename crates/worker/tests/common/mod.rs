@@ -3,6 +3,8 @@
 #![allow(unreachable_pub, reason = "shared by test files")]
 #![expect(clippy::unwrap_used, clippy::panic, clippy::wildcard_enum_match_arm, reason = "all of this is test")]
 
+pub mod root;
+
 use builder_model::{BuildId, Outcome};
 use builder_wire::{Inbox, Message, MessageKind, Role, ScriptJob, WORKER_VERSION};
 use nix::errno::Errno;
@@ -250,6 +252,11 @@ impl Worker {
 
     pub fn start_at(remote: &str, platform: &str, arguments: &[&str]) -> Self {
         Self::spawn(Command::new(PROGRAM), remote, platform, arguments)
+    }
+
+    /// A worker that is not the program that was built.
+    pub fn start_program(program: &std::path::Path, server: &Server, arguments: &[&str]) -> Self {
+        Self::spawn(Command::new(program), &server.address().to_string(), "test-1", arguments)
     }
 
     /// A worker that cannot make files longer than this, in the blocks of the shell: 512 bytes, or 1024 with some.

@@ -113,6 +113,10 @@ pub(super) fn needs(policy: &Policy, host: &Host) -> Vec<Finding> {
             "echo kern.racct.enable=1 >> /boot/loader.conf && reboot",
         ));
     }
+    if host.own.program.is_none() {
+        let detail = "was replaced since it was started";
+        findings.push(Finding::missing("this program", detail, "start the worker again"));
+    }
     findings
 }
 
@@ -156,6 +160,7 @@ pub(super) fn plan(policy: &Policy, host: &Host, place: &Place) -> Plan {
         prepare: making.prepare(policy, host, place),
         command: making.command(policy),
         descriptors: Vec::new(),
+        owner: None,
         host_user: None,
         inside: Inside::Supervisor { folder: BUILD_FOLDER.into(), environment: environment(policy, host) },
         cleanup: vec![making.script("end", &[JAILS_FOLDER, &making.name, &making.dataset])],
@@ -207,7 +212,7 @@ impl Making {
         steps.push(mount("nullfs", "rw,nosuid", place.folder.clone(), folder(BUILD_FOLDER)));
         steps.push(mount("tmpfs", &tmp("755", PROGRAM_FOLDER_BYTES), "tmpfs".into(), folder(PROGRAM_FOLDER)));
         let program = below(&self.root, &program()).into_os_string();
-        steps.push(step(["/bin/cp"], [host.own.program.clone().into(), program]));
+        steps.push(step(["/bin/cp"], [host.own.program.clone().unwrap_or_default().into(), program]));
         steps.push(step(["/sbin/mount", "-u", "-o", "ro,nosuid"], [folder(PROGRAM_FOLDER)]));
         if self.dataset != "-" && !policy.is_root_writable {
             steps.push(step(["/sbin/zfs", "set", "readonly=on", &self.dataset], []));

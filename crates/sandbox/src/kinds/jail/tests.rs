@@ -16,7 +16,7 @@ fn policy(text: &str) -> Policy {
 
 /// A host of FreeBSD on which all is well.
 fn host() -> Host {
-    let mut host = Host::gather(&Policy::default(), Path::new("/usr/local/bin/builder-worker"), true);
+    let mut host = Host::gather(&Policy::default(), Some(Path::new("/usr/local/bin/builder-worker")), 0);
     host.programs = BTreeMap::from([("jail", PathBuf::from("/usr/sbin/jail"))]);
     host.present = [PathBuf::from("/usr/ports")].into();
     host.environment = vec![("SECRET".into(), "x".into()), ("PKG".into(), "y".into())];
@@ -26,7 +26,7 @@ fn host() -> Host {
 }
 
 fn enclosure(text: &str) -> Enclosure {
-    let place = Place { folder: "/var/tmp/builder-0a1b2c".into(), name: "builder-0a1b2c".into(), slot: 0 };
+    let place = Place { folder: "/var/tmp/builder-0a1b2c".into(), name: "builder-0a1b2c".into(), layer: None, slot: 0 };
     match super::super::plan(&policy(text), &host(), &place).unwrap() {
         Plan::Enclosed(enclosure) => *enclosure,
         Plan::Bare(_) => panic!("no jail"),
@@ -42,7 +42,7 @@ fn shown(steps: &[Step]) -> Vec<String> {
 fn command(enclosure: &Enclosure) -> Vec<String> {
     let text = |argument: &Argument| match argument {
         Argument::Text(text) => text.display().to_string(),
-        Argument::Descriptor(_) => panic!("jails have no descriptors"),
+        Argument::Descriptor(_) | Argument::OwnProgram => panic!("jails have no descriptors"),
     };
     enclosure.command.iter().map(text).collect()
 }
@@ -137,7 +137,7 @@ fn a_folder_is_seen_read_only_and_has_to_have_what_a_clone_is_given() {
     host.present = paths_shown(&policy).into_iter().collect();
     host.accounts.passwd = Some("root:*:0:0::/root:/bin/sh\nbuild:*:1000:1000:build:/build:/bin/sh\n".into());
     assert_eq!(mends(&host), Vec::<String>::new());
-    let place = Place { folder: "/w/builder-1".into(), name: "builder-1".into(), slot: 0 };
+    let place = Place { folder: "/w/builder-1".into(), name: "builder-1".into(), layer: None, slot: 0 };
     let Plan::Enclosed(enclosure) = plan(&policy, &host, &place) else { panic!("no jail") };
     let steps = shown(&enclosure.prepare);
     assert_eq!(steps[1], "/sbin/mount -t nullfs -o ro /jails/14 /var/db/builder-worker/jails/builder-1/root");

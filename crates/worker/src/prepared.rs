@@ -1,0 +1,48 @@
+//! All that a job needs on disk before its supervisor can begin, and the order for that supervisor.
+
+use crate::error::Error;
+use crate::folder::Folder;
+use crate::order::Order;
+use crate::worker::Settings;
+use builder_sandbox::plan::LAYER_FOLDERS;
+use builder_sandbox::{Host, Place, Plan};
+
+/// A job that can begin; what it has on disk goes with this value.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    /// Where the script lies, and where it runs.
+    pub(crate) folder: Folder,
+    /// What it writes into its root file system.
+    _layer: Option<Folder>,
+    /// For the supervisor.
+    pub(crate) order: Order,
+}
+
+impl Prepared {
+    /// Makes everything ready for a script. All of it belongs to whoever runs the job.
+    pub(crate) fn of(settings: &Settings, host: &Host, script: &[u8]) -> Result<Self, Error> {
+        let folder = Folder::create(&settings.workdir)?;
+        let script = folder.write_script(script)?;
+        let layer = settings.policy.needs_layer().then(|| Folder::create(&settings.workdir)).transpose()?;
+        let place = Place {
+            folder: folder.path().into(),
+            layer: layer.as_ref().map(|layer| layer.path().into()),
+            name: folder.path().file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            slot: settings.slot,
+        };
+        let plan = builder_sandbox::plan(&settings.policy, host, &place);
+        let plan = plan.map_err(|findings| Error::Refused { findings })?;
+        let owner = match &plan {
+            Plan::Bare(_) => None,
+            Plan::Enclosed(enclosure) => enclosure.owner,
+        };
+        if let Some(user) = owner {
+            folder.give_to(user)?;
+        }
+        if let Some(layer) = &layer {
+            LAYER_FOLDERS.into_iter().try_for_each(|name| layer.add(name, owner))?;
+        }
+        let order = Order { folder: folder.path().into(), script: script.into(), plan };
+        Ok(Self { folder, _layer: layer, order })
+    }
+}
