@@ -22,7 +22,9 @@ pub use check::{Finding, State, check};
 pub use host::Host;
 pub use kinds::{JailFacts, description, plan};
 pub use limits::{Limits, Processors};
-pub use plan::{Argument, Enclosure, Environment, HostUser, Inside, Place, Plan, Stage, StageBind, StageRoot, Step};
+pub use plan::{
+    Argument, Complaints, Enclosure, Environment, HostUser, Inside, Place, Plan, Stage, StageBind, StageRoot, Step,
+};
 pub use policy::{Address, Kind, Policy, PolicyError, Table, User};
 pub use root::{Digest, Root, RootError};
 pub use size::{SizeError, parse_size};

@@ -52,6 +52,8 @@ pub struct Enclosure {
     pub owner: Option<HostUser>,
     /// Who the command is on the host, when it is not to be who the supervisor is.
     pub host_user: Option<HostUser>,
+    /// Where the command itself says what is wrong.
+    pub complaints: Complaints,
     /// What the command runs inside.
     pub inside: Inside,
     /// Commands that take away what is left, run whatever happened.
@@ -82,6 +84,16 @@ pub struct HostUser {
     pub uid: u32,
     /// Its only group.
     pub gid: u32,
+}
+
+/// Where a command says what is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Complaints {
+    /// On its standard error, which is the console of the job.
+    OnConsole,
+    /// On its standard error, which the supervisor reads: the command hands all other descriptors on to the inside, and
+    /// one of them is the console.
+    ToSupervisor,
 }
 
 /// What runs inside of a sandbox.

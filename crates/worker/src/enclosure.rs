@@ -9,7 +9,7 @@ use crate::order::{End, Order, REPORT_BYTES_MAX, Report};
 use crate::processes::{self, KILL_ROUND, KILL_TIME_MAX};
 use crate::supervisor::{self, Calls};
 use crate::{folder, sys, wait};
-use builder_sandbox::{Argument, Enclosure, Inside, Plan, Step};
+use builder_sandbox::{Argument, Complaints, Enclosure, Inside, Plan, Step};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -17,8 +17,8 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Read, Seek, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::io::{self, PipeReader, Read, Seek, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -29,16 +29,16 @@ use std::time::{Duration, Instant};
 pub(crate) const READY: u8 = b'r';
 /// How much longer than the grace the supervisor inside may take to end a job.
 const INSIDE_DELAY_MAX: Duration = Duration::from_secs(5);
-/// How much of what a step says is told, in bytes.
-const STEP_BYTES_MAX: usize = 2048;
+/// How much of what a command says is told, in bytes.
+const COMPLAINTS_BYTES_MAX: usize = 2048;
 
 /// Runs the job to its end, and takes away what the sandbox leaves.
 pub(crate) fn run(enclosure: &Enclosure, order: &Order, grace: Duration, calls: &Calls) -> io::Result<Report> {
     let report = match start(enclosure, grace) {
-        Ok((main, inside)) => {
+        Ok(Started { main, inside, complaints }) => {
             hand_over(enclosure, order, &inside)?;
-            Watch { main, status: None, inside: Some(inside), said: Vec::new(), phase: Phase::Running, grace }
-                .run(enclosure, calls)
+            let (inside, phase) = (Some(inside), Phase::Running);
+            Watch { main, status: None, inside, complaints, said: Vec::new(), phase, grace }.run(enclosure, calls)
         }
         Err(error) => Ok(Report::refused(format!("cannot start the sandbox {}: {error}", enclosure.name))),
     };
@@ -58,13 +58,22 @@ pub(crate) fn run_step(step: &Step) -> io::Result<()> {
     if output.status.success() {
         return Ok(());
     }
-    let said = &output.stderr[..output.stderr.len().min(STEP_BYTES_MAX)];
+    let said = &output.stderr[..output.stderr.len().min(COMPLAINTS_BYTES_MAX)];
     let said = String::from_utf8_lossy(said).trim().replace('\n', "; ");
     Err(io::Error::other(format!("{}: {}: {said}", program.display(), output.status)))
 }
 
-/// Starts the command; gives it with our end of the socket to the inside.
-fn start(enclosure: &Enclosure, grace: Duration) -> io::Result<(Pid, UnixStream)> {
+/// A command that has been started.
+struct Started {
+    main: Pid,
+    /// Our end of the socket to the inside.
+    inside: UnixStream,
+    /// What the command itself says, where that is not the console.
+    complaints: Option<PipeReader>,
+}
+
+/// Starts the command.
+fn start(enclosure: &Enclosure, grace: Duration) -> io::Result<Started> {
     if let Some(stage) = &enclosure.stage {
         #[cfg(target_os = "linux")]
         crate::stage::put_up(stage)
@@ -77,20 +86,29 @@ fn start(enclosure: &Enclosure, grace: Duration) -> io::Result<(Pid, UnixStream)
     }
     let files = enclosure.descriptors.iter().map(|content| file_of(content)).collect::<io::Result<Vec<_>>>()?;
     let own = enclosure.command.contains(&Argument::OwnProgram).then(own_program).transpose()?;
-    let number = |file: Option<&File>| OsString::from(file.map_or(-1, AsRawFd::as_raw_fd).to_string());
+    let number = |fd: Option<RawFd>| OsString::from(fd.unwrap_or(-1).to_string());
     let mut arguments = enclosure.command.iter().map(|argument| match argument {
         Argument::Text(text) => text.clone(),
-        Argument::Descriptor(index) => number(files.get(*index)),
-        Argument::OwnProgram => number(own.as_ref()),
+        Argument::Descriptor(index) => number(files.get(*index).map(AsRawFd::as_raw_fd)),
+        Argument::OwnProgram => number(own.as_ref().map(AsRawFd::as_raw_fd)),
     });
     let program = arguments.next().ok_or_else(|| io::Error::other("there is no command"))?;
     let (ours, theirs) = UnixStream::pair()?;
     let mut command = Command::new(&program);
     command.args(arguments).env_clear().current_dir("/");
+    let (console, complaints) = match enclosure.complaints {
+        Complaints::OnConsole => (None, None),
+        Complaints::ToSupervisor => {
+            let (reader, writer) = io::pipe()?;
+            command.stdout(writer.try_clone()?).stderr(writer);
+            (Some(inherited(io::stderr())?), Some(reader))
+        }
+    };
     match &enclosure.inside {
         Inside::Script => command.stdin(Stdio::null()),
         Inside::Supervisor { .. } => {
-            command.args(supervisor::arguments_inside(grace)).stdin(Stdio::from(OwnedFd::from(theirs)))
+            let console = console.as_ref().map(AsRawFd::as_raw_fd);
+            command.args(supervisor::arguments_inside(grace, console)).stdin(Stdio::from(OwnedFd::from(theirs)))
         }
     };
     if let Some(user) = enclosure.host_user {
@@ -100,14 +118,19 @@ fn start(enclosure: &Enclosure, grace: Duration) -> io::Result<(Pid, UnixStream)
     let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", Path::new(&program).display()));
     let child = command.spawn().map_err(named)?;
     ours.set_nonblocking(true)?;
-    Ok((processes::id_of(&child), ours))
+    Ok(Started { main: processes::id_of(&child), inside: ours, complaints })
 }
 
 /// The file of this program, which the command inherits.
-fn own_program() -> io::Result<File> {
-    let file = File::open("/proc/self/exe")?;
-    fcntl(&file, FcntlArg::F_SETFD(FdFlag::empty()))?;
-    Ok(file)
+fn own_program() -> io::Result<OwnedFd> {
+    inherited(File::open("/proc/self/exe")?)
+}
+
+/// The same descriptor once more, so that the command inherits it.
+fn inherited(of: impl AsFd) -> io::Result<OwnedFd> {
+    let fd = of.as_fd().try_clone_to_owned()?;
+    fcntl(&fd, FcntlArg::F_SETFD(FdFlag::empty()))?;
+    Ok(fd)
 }
 
 /// A file without a name that the command inherits.
@@ -147,6 +170,7 @@ struct Watch {
     status: Option<ExitStatus>,
     /// Until it has said all.
     inside: Option<UnixStream>,
+    complaints: Option<PipeReader>,
     said: Vec<u8>,
     phase: Phase,
     grace: Duration,
@@ -253,8 +277,24 @@ impl Watch {
         }
     }
 
-    fn report(&self, enclosure: &Enclosure, survived: usize) -> Report {
-        let ended = self.status.map_or_else(|| "it does not end".to_owned(), |status| status.to_string());
+    /// What the command said itself, on one line.
+    fn complaints(&mut self) -> String {
+        let mut said = Vec::new();
+        // All who could write are dead. Whoever got away may still hold it open: so only what is there is read.
+        if let Some(complaints) = &mut self.complaints
+            && wait::is_readable(complaints.as_fd()).unwrap_or(false)
+        {
+            said.resize(COMPLAINTS_BYTES_MAX, 0);
+            let count = complaints.read(&mut said).unwrap_or(0);
+            said.truncate(count);
+        }
+        let said = String::from_utf8_lossy(&said);
+        if said.trim().is_empty() { String::new() } else { format!(": {}", said.trim().replace('\n', "; ")) }
+    }
+
+    fn report(mut self, enclosure: &Enclosure, survived: usize) -> Report {
+        let complaints = self.complaints();
+        let ended = self.status.map_or_else(|| "it does not end".to_owned(), |status| format!("{status}{complaints}"));
         match (&enclosure.inside, self.said.split_first()) {
             (Inside::Script, _) => {
                 let end = self.status.and_then(End::of);

@@ -121,7 +121,7 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use builder_sandbox::{Argument, Enclosure, Environment, Inside};
+    use builder_sandbox::{Argument, Complaints, Enclosure, Environment, Inside};
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
 
@@ -150,6 +150,7 @@ mod tests {
             descriptors: vec![vec![0, 255]],
             owner: None,
             host_user: None,
+            complaints: Complaints::ToSupervisor,
             inside: Inside::Supervisor { folder: "/build".into(), environment: environment.clone() },
             cleanup: vec![],
         };

@@ -18,7 +18,7 @@ use nix::unistd::Pid;
 use signal_hook::consts::{SIGCHLD, SIGTERM};
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -49,9 +49,11 @@ pub(crate) fn command(program: &Path, grace: Duration, group: Option<&Path>) -> 
     command
 }
 
-/// The arguments of a supervisor inside of a sandbox.
-pub(crate) fn arguments_inside(grace: Duration) -> [String; 2] {
-    [ARGUMENT_INSIDE.to_owned(), grace.as_millis().to_string()]
+/// The arguments of a supervisor inside of a sandbox: with the number of the descriptor that is the console, if it is
+/// not standard output and error.
+pub(crate) fn arguments_inside(grace: Duration, console: Option<RawFd>) -> Vec<String> {
+    let console = console.map(|console| console.to_string());
+    [ARGUMENT_INSIDE.to_owned(), grace.as_millis().to_string()].into_iter().chain(console).collect()
 }
 
 /// Becomes a supervisor, and never comes back, if this program was started as one. Every program that runs workers
@@ -112,11 +114,15 @@ fn supervise(role: Role, mut arguments: impl Iterator<Item = OsString>) -> io::R
     let usage = || io::Error::other("this is not how a supervisor is started");
     let grace = arguments.next().and_then(|text| text.to_str()?.parse().ok()).ok_or_else(usage)?;
     let grace = Duration::from_millis(grace);
+    match (role, arguments.next()) {
+        (Role::Outside, Some(group)) => cgroup::enter(Path::new(&group))?,
+        (Role::Inside, Some(console)) => {
+            sys::take_console(console.to_str().and_then(|text| text.parse().ok()).ok_or_else(usage)?)?
+        }
+        (Role::Outside | Role::Inside, None) => {}
+    }
     // What the worker has open, or has been given by who started it, is not for jobs.
     sys::close_inherited()?;
-    if let Some(group) = arguments.next() {
-        cgroup::enter(Path::new(&group))?;
-    }
     match nix::unistd::setsid() {
         // EPERM: this process leads a group already, so whoever started it has set it apart.
         Ok(_) | Err(Errno::EPERM) => {}

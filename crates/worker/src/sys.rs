@@ -7,6 +7,7 @@
 use nix::errno::Errno;
 use nix::unistd::Pid;
 use std::io;
+use std::os::fd::RawFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
@@ -19,6 +20,15 @@ pub(crate) fn wait_any() -> Result<Option<(Pid, ExitStatus)>, Errno> {
     let process = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) };
     let process = Errno::result(process)?;
     Ok((process != 0).then(|| (Pid::from_raw(process), ExitStatus::from_raw(status))))
+}
+
+/// Makes standard output and error of an inherited descriptor. Only for a process that has not opened any itself.
+pub(crate) fn take_console(console: RawFd) -> io::Result<()> {
+    for stream in [libc::STDOUT_FILENO, libc::STDERR_FILENO] {
+        // SAFETY: dup2(2) takes any numbers. Nobody in this process holds what the two streams were.
+        Errno::result(unsafe { libc::dup2(console, stream) })?;
+    }
+    Ok(())
 }
 
 /// Closes every descriptor but the three standard streams. Only for a process that has not opened any itself.

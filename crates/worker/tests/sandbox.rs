@@ -151,3 +151,14 @@ fn a_worker_whose_program_was_replaced_goes_on_in_bubblewrap() {
     worker.signal(nix::sys::signal::Signal::SIGTERM);
     worker.ends_well();
 }
+
+#[test]
+fn a_sandbox_that_bubblewrap_cannot_make_is_told_by_the_worker_before_any_job() {
+    // There is no place for it in that root file system, and none can be made.
+    let (_folder, config) = root_and_policy("read-only = ['/usr/share']\n");
+    let server = Server::start();
+    let ended = Worker::start(&server, &["--config", &config]).end();
+    assert_eq!((ended.status, &ended.left[..], server.is_alone()), (Some(124), &[][..], true));
+    let expected = "the sandbox bubblewrap could not be made: exit status: 1: bwrap: Can't mkdir";
+    assert!(ended.stderr.contains(expected), "{}", ended.stderr);
+}

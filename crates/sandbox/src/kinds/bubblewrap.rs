@@ -6,8 +6,8 @@ use crate::accounts::{self, BUILD_ID};
 use crate::check::Finding;
 use crate::host::Host;
 use crate::plan::{
-    Argument, Enclosure, HostUser, Inside, Place, Plan, RANGE_USERS, STAGE_FOLDER, STAGE_ROOT, Stage, StageBind,
-    StageLayer, StageRoot, StageUsers,
+    Argument, Complaints, Enclosure, HostUser, Inside, Place, Plan, RANGE_USERS, STAGE_FOLDER, STAGE_ROOT, Stage,
+    StageBind, StageLayer, StageRoot, StageUsers,
 };
 use crate::policy::{Policy, User};
 use crate::root::{Entry, EntryKind, Root};
@@ -153,6 +153,7 @@ pub(super) fn plan(policy: &Policy, host: &Host, place: &Place) -> Plan {
         descriptors: command.descriptors,
         owner: users.owner(),
         host_user: users.host_user(),
+        complaints: Complaints::ToSupervisor,
         inside: Inside::Supervisor { folder: BUILD_FOLDER.into(), environment: environment(policy, host) },
         cleanup: Vec::new(),
     }))

@@ -13,7 +13,7 @@ use super::environment;
 use crate::accounts::{BUILD_ID, BUILD_NAME};
 use crate::check::Finding;
 use crate::host::Host;
-use crate::plan::{Argument, Enclosure, Inside, Place, Plan, Step};
+use crate::plan::{Argument, Complaints, Enclosure, Inside, Place, Plan, Step};
 use crate::policy::{Policy, User};
 use crate::{BUILD_FOLDER, policy};
 use std::ffi::OsString;
@@ -162,6 +162,7 @@ pub(super) fn plan(policy: &Policy, host: &Host, place: &Place) -> Plan {
         descriptors: Vec::new(),
         owner: None,
         host_user: None,
+        complaints: Complaints::OnConsole,
         inside: Inside::Supervisor { folder: BUILD_FOLDER.into(), environment: environment(policy, host) },
         cleanup: vec![making.script("end", &[JAILS_FOLDER, &making.name, &making.dataset])],
     }))
