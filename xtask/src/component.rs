@@ -3,7 +3,7 @@
 use crate::command::{program, succeeds, works};
 use crate::freebsd;
 use crate::packages::Packages;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use std::path::Path;
 
 /// Something that is not ours and that some tests, or a step of the checks, need.
@@ -119,6 +119,12 @@ const COMPONENTS: &[Component] = &[
         tests: &["bubblewrap"],
     },
     // A disk that fills up is a small one of its own.
+    Component {
+        name: "right to limit by control groups",
+        found: may_limit,
+        source: Source::Nobody,
+        tests: &["cgroup"],
+    },
     Component { name: "right to mount", found: may_mount, source: Source::Nobody, tests: &["tmpfs", "layer"] },
 ];
 
@@ -164,6 +170,19 @@ impl Component {
     }
 }
 
+/// Makes sure that programs are there, each with the package of Debian that brings it; installs them where that is allowed.
+pub(crate) fn require(programs: &[(&str, &str)]) -> Result<()> {
+    let absent = || programs.iter().filter(|(name, _)| !in_path(name));
+    let packages: Vec<&str> = absent().map(|(_, package)| *package).collect();
+    if !packages.is_empty() && may_install() {
+        install(&packages)?;
+    }
+    match absent().next() {
+        None => Ok(()),
+        Some((name, package)) => bail!("{name} is not here; as root: apt-get install {package}"),
+    }
+}
+
 fn is_root() -> bool {
     works(program("sh", &["-c", "test \"$(id -u)\" = 0"]))
 }
@@ -175,6 +194,21 @@ fn may_install() -> bool {
 /// Root may, but in many a container.
 fn may_mount() -> bool {
     is_root() && works(program("unshare", &["--mount", "true"]))
+}
+
+/// Root may where the kernel has the controllers, in a tree of either version that we can write to.
+fn may_limit() -> bool {
+    let makes = |parent: &str| {
+        let group = Path::new(parent).join(format!("builder-xtask-{}", std::process::id()));
+        std::fs::create_dir(&group).and_then(|()| std::fs::remove_dir(&group)).is_ok()
+    };
+    let controllers = std::fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").unwrap_or_default();
+    let has_all = |names: &[&str]| names.iter().all(|name| controllers.split_whitespace().any(|word| word == *name));
+    match (Path::new("/sys/fs/cgroup/memory").is_dir(), has_all(&["memory", "pids", "cpu"])) {
+        (true, _) => ["memory", "pids", "cpu"].iter().all(|name| makes(&format!("/sys/fs/cgroup/{name}"))),
+        (false, true) => is_root() && makes("/sys/fs/cgroup"),
+        (false, false) => false,
+    }
 }
 
 /// What fails here shows as a component that is still missing.

@@ -34,6 +34,9 @@ usage: cargo xtask COMMAND
                     release programs, man pages, completions and units in dist/: packages for Debian and Ubuntu, and a
                     tarball for any Linux; with --twice, once more from a copy of the sources in another folder, and
                     it is a failure if a byte differs
+  e2e cgroup2 [--debug]
+                    the limits of jobs on a machine with control groups of version 2 only: Debian, emulated by qemu,
+                    with server and worker as units; --debug takes the programs as they are developed; needs root
   e2e debian        the packages on a whole Debian system, booted with systemd in a container; needs root
   faults [--rounds N] [--seed S] [--seconds MAX]
                     break the release programs while they work, and count what they lose; the table comes last

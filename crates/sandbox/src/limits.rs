@@ -15,7 +15,7 @@ pub struct Limits {
     pub processors: Option<Processors>,
     /// Processes and threads at one time.
     pub processes: Option<u64>,
-    /// What its folder and its temporary files may hold, in bytes.
+    /// Room that its folder may take, in bytes.
     pub disk_bytes: Option<u64>,
     /// How long it may run.
     pub time: Option<Duration>,

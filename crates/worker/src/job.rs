@@ -6,6 +6,7 @@ use crate::console::Console;
 use crate::deliver::deliver;
 use crate::error::Error;
 use crate::folder::Folder;
+use crate::limits::{DiskWatch, Group, Hit, Watch};
 use crate::order::{End, REPORT_BYTES_MAX, Report};
 use crate::prepared::Prepared;
 use crate::processes::{self, KILL_TIME_MAX};
@@ -23,6 +24,7 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use std::io::{self, PipeReader, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
@@ -72,7 +74,9 @@ fn attempt(
         console.note(&description);
     }
     let (supervisor, pipe) = standby.begin(settings, &prepared.order)?;
-    let watched = Supervised { settings, supervisor, report: Vec::new() }.run(connection, stop, console, pipe)?;
+    let disk = watch_disk(settings, &prepared)?;
+    let supervised = Supervised { settings, supervisor, report: Vec::new() };
+    let watched = supervised.run(connection, stop, console, pipe, disk.as_ref())?;
     if let Ok(Report { refusal: Some(why), .. }) = &watched.report {
         return Err(Error::Sandbox { why: why.clone() });
     }
@@ -84,9 +88,9 @@ fn attempt(
         Ending::Stopped => return Err(Error::Stopped),
         // When sending the console failed, that is why the connection ended.
         Ending::Lost(error) => return Err(console.finish().err().unwrap_or(error)),
-        Ending::ByItself | Ending::Timeout => {}
+        Ending::ByItself | Ending::Timeout | Ending::Limit => {}
     }
-    let mut outcome = outcome(&watched);
+    let mut outcome = outcome(&watched, settings.policy.limits.disk_bytes);
     let mut collection = Collection::default();
     // As the original does it: files after any exit status, none after a signal.
     if matches!(outcome, Outcome::Exited(_)) {
@@ -133,6 +137,8 @@ enum Ending {
     ByItself,
     /// It ran over our own time limit.
     Timeout,
+    /// It used more than it may: [`Watched::hits`] say what.
+    Limit,
     /// The worker has to stop.
     Stopped,
     /// The server is gone, or what it says makes no sense.
@@ -147,6 +153,8 @@ struct Watched {
     report: Result<Report, ExitStatus>,
     /// How many processes got away.
     survived: usize,
+    /// Limits that it reached.
+    hits: Vec<Hit>,
 }
 
 /// A job with its supervisor, from outside.
@@ -164,38 +172,45 @@ impl<'a> Supervised<'a> {
         stop: &Stop,
         console: &mut Console<'_>,
         pipe: PipeReader,
+        disk: Option<&DiskWatch>,
     ) -> Result<Watched, Error> {
-        let (finish, finished) = UnixStream::pair().map_err(|source| system("make a socket pair", source))?;
+        let pair = || UnixStream::pair().map_err(|source| system("make a socket pair", source));
+        let ((finish, finished), (exceeded, exceed)) = (pair()?, pair()?);
+        let group = self.supervisor.group.take();
+        let limits = Watch { group: group.as_ref(), disk };
         std::thread::scope(|scope| {
-            let reader = std::thread::Builder::new().name("console".to_owned());
-            let reader = reader.spawn_scoped(scope, || console.pump(pipe, &finished));
-            let watched = match &reader {
-                Ok(_) => self.watch(connection, stop),
-                Err(_) => Ok(Ending::ByItself),
+            let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
+            let reader = thread("console").spawn_scoped(scope, || console.pump(pipe, &finished));
+            let looker = thread("limits").spawn_scoped(scope, || limits.tell(&finished, exceed));
+            let watched = match (&reader, &looker) {
+                (Ok(_), Ok(_)) => self.watch(connection, stop, &exceeded),
+                (Err(_), _) | (_, Err(_)) => Ok(Ending::ByItself),
             };
             // Whatever happened: first everything is dead, then the console is read to its end.
             let buried = self.bury();
             drop(finish);
             let reader = reader.map_err(|source| system("start a thread for the console", source))?;
-            match reader.join() {
-                Ok(read) => read.map_err(|source| system("read the console of the job", source))?,
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
+            let looker = looker.map_err(|source| system("start a thread for the limits", source))?;
+            joined(reader.join()).map_err(|source| system("read the console of the job", source))?;
+            let hit = joined(looker.join()).map_err(|source| system("watch the limits of the job", source))?;
             let (report, survived) = buried?;
-            Ok(Watched { ending: watched?, report, survived })
+            // Counted once more: the last one may have been reached in the last moment.
+            let hits = hit.into_iter().chain(group.as_ref().map(Group::hits).unwrap_or_default()).collect();
+            Ok(Watched { ending: watched?, report, survived, hits })
         })
     }
 
     /// Waits for the supervisor to end, and sees to it when something else comes first.
-    fn watch(&mut self, connection: &Connection<'_>, stop: &Stop) -> Result<Ending, Error> {
+    fn watch(&mut self, connection: &Connection<'_>, stop: &Stop, exceeded: &UnixStream) -> Result<Ending, Error> {
         let mut ending = Ending::ByItself;
         let mut until = self.settings.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
-            let mut fds = [self.supervisor.control.as_fd(), stop.fd(), connection.fd()].map(wait::to_read);
+            let mut fds =
+                [self.supervisor.control.as_fd(), stop.fd(), connection.fd(), exceeded.as_fd()].map(wait::to_read);
             let is_ending = !matches!(ending, Ending::ByItself);
-            let count = if is_ending { 1 } else { 3 };
+            let count = if is_ending { 1 } else { fds.len() };
             let ready = wait::poll_until(&mut fds[..count], until).map_err(|source| system("wait", source))?;
-            let [reported, stopped, broken] = fds.map(|fd| wait::happened(&fd));
+            let [reported, stopped, broken, is_exceeded] = fds.map(|fd| wait::happened(&fd));
             if reported && self.read_report()? {
                 return Ok(ending);
             }
@@ -210,6 +225,8 @@ impl<'a> Supervised<'a> {
                 Ending::Stopped
             } else if !ready {
                 Ending::Timeout
+            } else if is_exceeded {
+                Ending::Limit
             } else if let Some(error) = broken.then(|| connection.broken()).flatten() {
                 Ending::Lost(error)
             } else {
@@ -275,6 +292,20 @@ impl<'a> Supervised<'a> {
     }
 }
 
+/// What a thread gives, or its panic.
+fn joined<T>(result: std::thread::Result<T>) -> T {
+    result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// What counts the room that a job takes, if that is limited.
+fn watch_disk(settings: &Settings, prepared: &Prepared) -> Result<Option<DiskWatch>, Error> {
+    let Some(limit_bytes) = settings.policy.limits.disk_bytes else { return Ok(None) };
+    let folders: Vec<&Path> = [&prepared.folder].into_iter().chain(&prepared.layer).map(Folder::path).collect();
+    let path = prepared.folder.path();
+    let watch = DiskWatch::open(&folders, limit_bytes);
+    watch.map(Some).map_err(|errno| Error::Folder { act: "open", path: path.to_owned(), source: errno.into() })
+}
+
 fn system(act: &'static str, source: io::Error) -> Error {
     Error::System { act, source }
 }
@@ -295,8 +326,11 @@ fn notes(watched: &Watched, settings: &Settings) -> Vec<String> {
                 notes.push(format!("ended {} that the script left running", processes_text(report.left)));
             }
         }
+        // Whoever has used too much may have taken the supervisor along.
+        Err(_) if watched.hits.iter().any(Hit::ends_job) => {}
         Err(status) => notes.push(supervisor_lost(*status)),
     }
+    notes.extend(watched.hits.iter().filter_map(Hit::remark));
     if watched.survived > 0 {
         notes.push(format!("{} of the build cannot be killed", processes_text(watched.survived)));
     }
@@ -312,16 +346,33 @@ fn supervisor_lost(status: ExitStatus) -> String {
     format!("the build's supervisor ended before its time: {status}")
 }
 
-fn outcome(watched: &Watched) -> Outcome {
+fn outcome(watched: &Watched, disk_bytes: Option<u64>) -> Outcome {
     if matches!(watched.ending, Ending::Timeout) {
         return Outcome::aborted(TIMEOUT);
     }
-    match &watched.report {
+    if let Some(hit) = watched.hits.iter().find(|hit| hit.ends_job()) {
+        return Outcome::aborted(hit.to_string());
+    }
+    let outcome = match &watched.report {
         Ok(Report { end: Some(End::Exited(status)), .. }) => Outcome::Exited(i64::from(*status)),
         Ok(Report { end: Some(End::Signalled(signal)), .. }) => Outcome::Signalled(portable(*signal)),
         Ok(Report { end: None, .. }) => Outcome::aborted("the build did not end"),
         Err(status) => Outcome::aborted(supervisor_lost(*status)),
+    };
+    match (watched.hits.first(), disk_bytes) {
+        // What was refused may not have mattered.
+        (_, _) if outcome.is_success() => outcome,
+        (Some(hit), _) => Outcome::aborted(format!("{hit}, then {outcome}")),
+        // The kernel holds each single file to the limit, quicker than we can look.
+        (None, Some(bytes)) if is_file_too_long(&outcome) => Outcome::aborted(Hit::Disk(bytes).to_string()),
+        (None, _) => outcome,
     }
+}
+
+/// The script, or a child of which the shell tells, was ended by the signal XFSZ.
+fn is_file_too_long(outcome: &Outcome) -> bool {
+    let signal = Signal::SIGXFSZ as i32;
+    *outcome == Outcome::Signalled(portable(signal)) || *outcome == Outcome::Exited(i64::from(128 + signal))
 }
 
 /// The portable number of a signal of this system, or its own where there is none.
@@ -353,7 +404,7 @@ mod tests {
 
     #[test]
     fn outcomes_of_all_ends() {
-        let watched = |ending, report| Watched { ending, report, survived: 0 };
+        let watched = |ending, report| Watched { ending, report, survived: 0, hits: Vec::new() };
         let ended = |end| Ok(Report { end: Some(end), ..Report::default() });
         for (watched, expected) in [
             (watched(Ending::ByItself, ended(End::Exited(3))), "exited 3"),
@@ -365,7 +416,7 @@ mod tests {
             ),
             (watched(Ending::ByItself, Ok(Report::default())), "execution aborted: the build did not end"),
         ] {
-            assert_eq!(outcome(&watched).to_string(), expected);
+            assert_eq!(outcome(&watched, None).to_string(), expected);
         }
     }
 }

@@ -5,7 +5,6 @@
 //! its `main`, because a job is started and watched by the program itself, executed anew. What a worker may say when
 //! is in the protocol page of the documentation; bytes and messages are the business of `builder-wire`.
 
-mod cgroup;
 pub mod cli;
 mod collect;
 pub mod connection;
@@ -15,7 +14,9 @@ mod enclosure;
 mod error;
 mod folder;
 mod job;
+mod limits;
 mod order;
+mod owner;
 mod prepared;
 pub mod processes;
 pub mod signals;

@@ -13,7 +13,7 @@ pub(crate) struct Prepared {
     /// Where the script lies, and where it runs.
     pub(crate) folder: Folder,
     /// What it writes into its root file system.
-    _layer: Option<Folder>,
+    pub(crate) layer: Option<Folder>,
     /// For the supervisor.
     pub(crate) order: Order,
 }
@@ -43,6 +43,6 @@ impl Prepared {
             LAYER_FOLDERS.into_iter().try_for_each(|name| layer.add(name, owner))?;
         }
         let order = Order { folder: folder.path().into(), script: script.into(), plan };
-        Ok(Self { folder, _layer: layer, order })
+        Ok(Self { folder, layer, order })
     }
 }

@@ -2,8 +2,8 @@
 //! longer than to run a short script: a program has to be loaded, and to enter a group the kernel waits for all
 //! processors.
 
-use crate::cgroup::Cgroup;
 use crate::error::Error;
+use crate::limits::{self, Group};
 use crate::order::Order;
 use crate::processes::{self, Orphans};
 use crate::supervisor;
@@ -21,8 +21,8 @@ pub(crate) struct Supervisor {
     pub(crate) child: Child,
     /// Where it takes orders and requests, and reports.
     pub(crate) control: UnixStream,
-    /// Ends what escaped the supervisor, when all is over.
-    _group: Option<Cgroup>,
+    /// Holds the job to its limits, and ends what escaped the supervisor when all is over.
+    pub(crate) group: Option<Group>,
 }
 
 /// A supervisor that has no job yet, and ends with this value unless it gets one.
@@ -37,12 +37,14 @@ impl Standby {
     /// Starts one; it may not be ready yet.
     pub(crate) fn start(settings: &Settings) -> Result<Self, Error> {
         let program = settings.supervisor_program.clone().unwrap_or_else(this_program);
-        let group = Cgroup::create();
+        let refused = |finding| Error::Refused { findings: vec![finding] };
+        let group = limits::group(&settings.policy).map_err(refused)?;
+        let process_limits = limits::of_processes(&settings.policy).map_err(refused)?;
         let started = || -> io::Result<(Child, UnixStream, PipeReader)> {
             let (control, theirs) = UnixStream::pair()?;
             control.set_nonblocking(true)?;
             let (pipe, console) = io::pipe()?;
-            let mut command = supervisor::command(&program, settings.grace, group.as_ref().map(Cgroup::path));
+            let mut command = supervisor::command(&program, settings.grace, group.as_ref(), process_limits);
             command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(console.try_clone()?).stderr(console);
             let child = match &settings.orphans {
                 Some(orphans) => orphans.spawn(&mut command)?,
@@ -52,7 +54,7 @@ impl Standby {
         };
         match started() {
             Ok((child, control, console)) => {
-                let supervisor = Supervisor { program, child, control, _group: group };
+                let supervisor = Supervisor { program, child, control, group };
                 Ok(Self { waiting: Some((supervisor, console)), orphans: settings.orphans.clone() })
             }
             Err(source) => Err(Error::Supervisor { act: "start", program, source }),

@@ -7,9 +7,10 @@
 //! the worker is dead. What became of the job goes back over it as a report. Standard output and error are the console,
 //! and belong to the script.
 
+use crate::limits::{Group, ProcessLimits};
 use crate::order::{End, Order, Report};
 use crate::processes::{self, KILL_ROUND, KILL_TIME_MAX};
-use crate::{cgroup, enclosure, sys, wait};
+use crate::{enclosure, sys, wait};
 use builder_sandbox::{Environment, Plan};
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
@@ -29,6 +30,8 @@ use std::time::{Duration, Instant};
 pub(crate) const ARGUMENT: &str = "__builder-supervise";
 /// The first argument of one that is to be a supervisor inside of a sandbox.
 const ARGUMENT_INSIDE: &str = "__builder-inside";
+/// The argument in front of a control group that the supervisor enters.
+const GROUP: &str = "--group";
 /// What every job in a sandbox finds: its files are readable to all, and writable to itself.
 const UMASK_INSIDE: Mode = Mode::from_bits_truncate(0o022);
 /// What the worker sends to have the job ended.
@@ -43,9 +46,12 @@ const STATUS_NOT_FOUND: i32 = 127;
 const STATUS_NOT_EXECUTABLE: i32 = 126;
 
 /// The command that starts a supervisor, but for its streams.
-pub(crate) fn command(program: &Path, grace: Duration, group: Option<&Path>) -> Command {
+pub(crate) fn command(program: &Path, grace: Duration, group: Option<&Group>, limits: ProcessLimits) -> Command {
     let mut command = Command::new(program);
-    command.arg0("builder-worker").arg(ARGUMENT).arg(grace.as_millis().to_string()).args(group);
+    command.arg0("builder-worker").arg(ARGUMENT).arg(grace.as_millis().to_string()).args(limits.arguments());
+    for folder in group.into_iter().flat_map(Group::folders) {
+        command.arg(GROUP).arg(folder);
+    }
     command
 }
 
@@ -114,12 +120,22 @@ fn supervise(role: Role, mut arguments: impl Iterator<Item = OsString>) -> io::R
     let usage = || io::Error::other("this is not how a supervisor is started");
     let grace = arguments.next().and_then(|text| text.to_str()?.parse().ok()).ok_or_else(usage)?;
     let grace = Duration::from_millis(grace);
-    match (role, arguments.next()) {
-        (Role::Outside, Some(group)) => cgroup::enter(Path::new(&group))?,
-        (Role::Inside, Some(console)) => {
-            sys::take_console(console.to_str().and_then(|text| text.parse().ok()).ok_or_else(usage)?)?
+    let mut limits = ProcessLimits::default();
+    match role {
+        Role::Outside => {
+            while let (Some(key), Some(value)) = (arguments.next(), arguments.next()) {
+                match key.to_str() {
+                    Some(GROUP) => Group::enter(Path::new(&value))?,
+                    Some(key) if limits.take(key, &value) => {}
+                    Some(_) | None => return Err(usage()),
+                }
+            }
         }
-        (Role::Outside | Role::Inside, None) => {}
+        Role::Inside => {
+            if let Some(console) = arguments.next() {
+                sys::take_console(console.to_str().and_then(|text| text.parse().ok()).ok_or_else(usage)?)?;
+            }
+        }
     }
     // What the worker has open, or has been given by who started it, is not for jobs.
     sys::close_inherited()?;
@@ -133,6 +149,7 @@ fn supervise(role: Role, mut arguments: impl Iterator<Item = OsString>) -> io::R
     let mut calls = Calls::listen()?;
     let Some(order) = await_order(&calls)? else { return Ok(()) };
     std::env::set_current_dir(&order.folder)?;
+    limits.apply()?;
     if role == Role::Inside {
         settle_inside()?;
         calls.control.write_all(&[enclosure::READY])?;

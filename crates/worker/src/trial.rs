@@ -4,6 +4,7 @@
 use crate::cli::Format;
 use crate::error::Error;
 use crate::folder::Folder;
+use crate::limits;
 use crate::order::{End, REPORT_BYTES_MAX, Report};
 use crate::prepared::Prepared;
 use crate::processes;
@@ -29,6 +30,7 @@ pub(crate) fn findings(settings: &Settings) -> Vec<Finding> {
         Ok(()) => Finding::works("folder for jobs", settings.workdir.display().to_string()),
         Err(error) => without_hint(&error, "folder for jobs"),
     });
+    findings.extend(limits::findings(&settings.policy));
     if findings.iter().all(Finding::is_fulfilled) {
         let subject = "a job for a trial";
         let begun = Instant::now();

@@ -1,20 +1,46 @@
-//! Whole systems: the packages installed and used as they are on a machine of somebody else. A system is a file here and
-//! a line in the table.
+//! Whole systems: programs and packages used as they are on a machine of somebody else. A system is a file here and a
+//! line in the table.
 
+mod cgroup2;
 mod debian;
 mod machine;
 
-use anyhow::Result;
+use crate::command::{cargo, program, run};
+use crate::dist::target_folder;
+use anyhow::{Context, Result};
+use std::path::{Path, PathBuf};
 
 /// Runs a system with the arguments behind its name; whether all was as it should be.
 type Run = fn(&[&str]) -> Result<bool>;
 
 /// What there is, by the name that the command line has for it.
-const SYSTEMS: [(&str, Run); 1] = [("debian", debian::run)];
+const SYSTEMS: [(&str, Run); 2] = [("cgroup2", cgroup2::run), ("debian", debian::run)];
 
 /// Runs the system that is named; nothing if there is none of that name.
 pub(crate) fn e2e(arguments: &[&str]) -> Option<Result<bool>> {
     let (name, rest) = arguments.split_first()?;
     let (_, run) = SYSTEMS.iter().find(|(known, _)| known == name)?;
     Some(run(rest))
+}
+
+/// The folder of a system, in the target folder: what takes long to make is kept there, and so are logs.
+fn folder(name: &str) -> Result<PathBuf> {
+    let folder = target_folder()?.join("e2e").join(name);
+    std::fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;
+    Ok(folder)
+}
+
+/// Builds these programs and puts them into a folder: as they are released, or quicker with `--debug`.
+fn programs(names: &[&str], into: &Path, arguments: &[&str]) -> Result<()> {
+    let profile = if arguments.contains(&"--debug") { "debug" } else { "release" };
+    let mut build = cargo(&["build", "--locked", "--bins"]);
+    if profile == "release" {
+        build.arg("--release");
+    }
+    run(build.args(names.iter().flat_map(|name| ["-p", name])))?;
+    for name in names {
+        let built = target_folder()?.join(profile).join(name);
+        run(program("strip", &["-o"]).arg(into.join(name)).arg(built))?;
+    }
+    Ok(())
 }

@@ -123,11 +123,16 @@ impl Finished {
 
 impl Peer {
     pub fn greet(&mut self) {
+        self.welcome();
+        self.expect(|message| assert_eq!(*message, Message::JobRequested { platform: b"test-1" }));
+    }
+
+    /// Answers the hello of the worker, which asks for a job next.
+    pub fn welcome(&mut self) {
         self.expect(|message| {
             assert_eq!(*message, Message::ClientHello { role: Role::Worker, version: WORKER_VERSION });
         });
         self.send(&Message::ServerHello);
-        self.expect(|message| assert_eq!(*message, Message::JobRequested { platform: b"test-1" }));
     }
 
     pub fn send(&mut self, message: &Message<'_>) {
