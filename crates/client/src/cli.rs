@@ -26,6 +26,8 @@ pub fn client() -> ExitCode {
     let result = match command {
         ClientCommand::Schedule(command) => command.run(&client),
         ClientCommand::OrbBuild(command) => command.run(&client),
+        ClientCommand::ScheduleTemplate(command) => command.run(&client),
+        ClientCommand::Template(command) => command.run(&client, screen_ref),
         ClientCommand::Unschedule(command) => command.run(&client),
         ClientCommand::Execute(command) => command.run(&client),
         ClientCommand::Reschedule(command) => command.run(&client),

@@ -6,11 +6,12 @@ use crate::error::Error;
 use crate::farm::{Farm, Wait};
 use crate::inspect::Artifact;
 use crate::observe::{ConsoleEvent, observe};
+use crate::templates::{NewParameterJob, TemplateTold};
 use builder_model::Remote;
-use builder_model::{BuildId, Outcome, Period, Shown, Timestamp};
-use builder_wire::message::ArtifactRow;
+use builder_model::{BuildId, Outcome, ParameterError, Period, Shown, Timestamp};
+use builder_wire::message::{ArtifactRow, AskRender, AskTemplates};
 use builder_wire::session::client::Step;
-use builder_wire::{Ask, ClientVersion, Message, ScriptJob};
+use builder_wire::{Ask, ClientVersion, Message, ParameterJob, ScriptJob};
 use std::io;
 
 /// Asks one server. Names and platforms are sent as they are: the server decides whether it takes them.
@@ -41,6 +42,52 @@ impl Client {
     pub fn schedule_templated(&self, name: &str, package: &str, period: Period) -> Result<(), Error> {
         let (name, package) = (name.as_bytes(), package.as_bytes());
         self.command(&Message::ScheduleTemplated { period, name, package })
+    }
+
+    /// Puts a job of a template with parameters on the schedule, and into the queues where it belongs; the server must
+    /// speak version 14.
+    pub fn schedule_parameter(&self, job: &NewParameterJob<'_>, period: Period) -> Result<(), Error> {
+        let job = ParameterJob {
+            name: job.name.as_bytes(),
+            template: job.template.as_bytes(),
+            values: pairs(&job.values),
+            platform: job.platform.map(str::as_bytes),
+        };
+        let connection = self.connect_newer("have templates with parameters")?;
+        exchange(connection, &Message::ScheduleTemplate { period, job }, |_, ()| {})
+    }
+
+    /// The templates with parameters, without their texts, of a name and of a platform if these are given; the server
+    /// must speak version 14.
+    pub fn templates(&self, name: Option<&str>, platform: Option<&str>) -> Result<Vec<TemplateTold>, Error> {
+        let (name, platform) = (name.map(str::as_bytes), platform.map(str::as_bytes));
+        self.ask_templates(AskTemplates { name, platform, with_text: false })
+    }
+
+    /// A template with its text; the server must speak version 14.
+    pub fn template(&self, name: &str, platform: &str) -> Result<TemplateTold, Error> {
+        let (only, on) = (Some(name.as_bytes()), Some(platform.as_bytes()));
+        let found = self.ask_templates(AskTemplates { name: only, platform: on, with_text: true })?;
+        let none = || Error::NoTemplate { name: name.to_owned(), platform: platform.to_owned() };
+        found.into_iter().next().ok_or_else(none)
+    }
+
+    fn ask_templates(&self, ask: AskTemplates<'_>) -> Result<Vec<TemplateTold>, Error> {
+        self.ask(Ask::Templates(ask), |step, templates: &mut Vec<TemplateTold>| {
+            if let Step::Templates(rows) = step {
+                *templates = rows.iter().map(TemplateTold::from).collect();
+            }
+        })
+    }
+
+    /// The script that a template makes of these values; the server must speak version 14.
+    pub fn render(&self, template: &str, platform: &str, values: Vec<(&str, &str)>) -> Result<Vec<u8>, Error> {
+        let (template, platform, values) = (template.as_bytes(), platform.as_bytes(), pairs(&values));
+        self.ask(Ask::Render(AskRender { template, platform, values }), |step, script: &mut Vec<u8>| {
+            if let Step::Script(bytes) = step {
+                *script = bytes.to_vec();
+            }
+        })
     }
 
     /// Takes a job off the schedule and out of the queues.
@@ -155,20 +202,32 @@ impl Client {
     }
 
     fn ask<T: Default>(&self, ask: Ask<'_>, read: impl FnMut(&Step<'_, '_>, &mut T)) -> Result<T, Error> {
+        exchange(self.connect_newer("tell")?, &Message::Ask(ask), read)
+    }
+
+    /// In version 14, for what older servers cannot do.
+    fn connect_newer(&self, cannot: &'static str) -> Result<Connection, Error> {
         let connection = Connection::open_newest(&self.remote)?;
         match connection.version() {
-            ClientVersion::Thirteen => Err(Error::OldServer { remote: self.remote.clone() }),
-            ClientVersion::Fourteen => exchange(connection, &Message::Ask(ask), read),
+            ClientVersion::Thirteen => Err(Error::OldServer { remote: self.remote.clone(), cannot }),
+            ClientVersion::Fourteen => Ok(connection),
         }
     }
 }
 
+/// Names and values as they travel.
+fn pairs<'a>(values: &[(&'a str, &'a str)]) -> Vec<(&'a [u8], &'a [u8])> {
+    values.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect()
+}
+
 fn info(connection: Connection) -> Result<Farm, Error> {
-    exchange(connection, &Message::Info, |step, farm: &mut Farm| {
+    let remote = connection.remote().clone();
+    let told = exchange(connection, &Message::Info, |step, told: &mut Option<Result<Farm, ParameterError>>| {
         if let Step::Info(info) = step {
-            *farm = Farm::from(*info);
+            *told = Some(Farm::try_from(*info));
         }
-    })
+    })?;
+    told.transpose().map(Option::unwrap_or_default).map_err(|source| Error::Values { remote, source })
 }
 
 /// Sends a command and waits for its answer. What comes before the answer, if anything, is taken up by `read`; that
@@ -190,7 +249,9 @@ fn exchange<T: Default>(
             | Step::Waits(_)
             | Step::Builds(_)
             | Step::Uploads(_)
-            | Step::Artifacts(_) => {
+            | Step::Artifacts(_)
+            | Step::Templates(_)
+            | Step::Script(_) => {
                 read(&step, &mut reply);
                 Answer::Reply
             }

@@ -15,6 +15,8 @@ pub(crate) mod observe_latest;
 pub(crate) mod orb_build;
 pub(crate) mod reschedule;
 pub(crate) mod schedule;
+pub(crate) mod schedule_template;
+pub(crate) mod template;
 pub(crate) mod undrop_platform;
 pub(crate) mod unschedule;
 pub(crate) mod uploads;

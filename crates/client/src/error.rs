@@ -1,7 +1,6 @@
 //! What can go wrong between a client and its server.
 
-use builder_model::BuildId;
-use builder_model::Remote;
+use builder_model::{BuildId, ParameterError, Remote};
 use builder_wire::session::client::Violation;
 use builder_wire::{ClientVersion, DecodeError, FrameError};
 use std::io;
@@ -43,10 +42,28 @@ pub enum Error {
         remote: Remote,
     },
     /// The server is too old for the question.
-    #[error("the server at {remote} speaks protocol {}: it cannot tell", ClientVersion::Thirteen.number())]
+    #[error("the server at {remote} speaks protocol {}: it cannot {cannot}", ClientVersion::Thirteen.number())]
     OldServer {
         /// Which server.
         remote: Remote,
+        /// What it cannot do.
+        cannot: &'static str,
+    },
+    /// The server has no such template.
+    #[error("platform {platform} has no template {name}")]
+    NoTemplate {
+        /// Which.
+        name: String,
+        /// Where.
+        platform: String,
+    },
+    /// The server tells of a job with values that cannot be.
+    #[error("{remote} tells of a job that cannot be: {source}")]
+    Values {
+        /// Which server.
+        remote: Remote,
+        /// What is wrong.
+        source: ParameterError,
     },
     /// The server goes round in circles.
     #[error("{remote} sends pages of its history that do not follow one another")]
@@ -118,6 +135,10 @@ impl Error {
                 "it may speak another version of the protocol (this program speaks {}), or be no builder-server",
                 ClientVersion::ALL.map(|version| version.number().to_string()).join(" and ")
             )),
+            Self::NoTemplate { .. } => Some("`builder-client template list` lists all of them".to_owned()),
+            Self::Refused { reason } if reason.contains("has no template") || reason.contains("has the template") => {
+                Some("`builder-client template list` lists all of them".to_owned())
+            }
             Self::OldServer { .. } => Some("update builder-server there".to_owned()),
             Self::NoAnswer { .. } => Some("look with `builder-client info` whether it was done".to_owned()),
             Self::ConsoleCut { build, .. } => Some(format!("observe it again: builder-client observe {build}")),
@@ -126,6 +147,7 @@ impl Error {
                 Some("`builder-client info` lists what is running, `builder-client builds` what has ended".to_owned())
             }
             Self::Lost { .. }
+            | Self::Values { .. }
             | Self::Pages { .. }
             | Self::NoOutcome { .. }
             | Self::Decode { .. }

@@ -1,7 +1,7 @@
 //! What a server says about itself, owned: the answer to `info`.
 
 use builder_model::state::ScheduleEntry;
-use builder_model::{BuildId, Job, JobName, Platform, Shown, Timestamp};
+use builder_model::{BuildId, Job, JobName, ParameterError, Platform, Shown, Timestamp};
 use builder_wire::Info;
 use builder_wire::message::WaitRow;
 use std::collections::HashMap;
@@ -80,17 +80,19 @@ impl Farm {
     }
 }
 
-impl From<&Info<'_>> for Farm {
-    fn from(info: &Info<'_>) -> Self {
-        let entry = |entry: &builder_wire::ScheduleEntry<'_>| ScheduleEntry {
-            job: entry.job.to_model(),
-            period: entry.period,
-            next: entry.next,
+impl TryFrom<&Info<'_>> for Farm {
+    type Error = ParameterError;
+
+    fn try_from(info: &Info<'_>) -> Result<Self, ParameterError> {
+        let entry = |entry: &builder_wire::ScheduleEntry<'_>| {
+            Ok(ScheduleEntry { job: entry.job.to_model()?, period: entry.period, next: entry.next })
         };
-        let queue = |queue: &builder_wire::InfoQueue<'_>| Queue {
-            platform: Platform::from_history(queue.platform),
-            jobs: queue.jobs.iter().map(builder_wire::Job::to_model).collect(),
-            waits: HashMap::new(),
+        let queue = |queue: &builder_wire::InfoQueue<'_>| {
+            Ok(Queue {
+                platform: Platform::from_history(queue.platform),
+                jobs: queue.jobs.iter().map(builder_wire::Job::to_model).collect::<Result<_, _>>()?,
+                waits: HashMap::new(),
+            })
         };
         let running = |running: &builder_wire::InfoRunning<'_>| Running {
             build: running.build,
@@ -98,11 +100,11 @@ impl From<&Info<'_>> for Farm {
             platform: Platform::from_history(running.job.platform),
             started: running.started,
         };
-        Self {
+        Ok(Self {
             dropped: info.dropped.iter().map(|platform| Platform::from_history(platform)).collect(),
-            schedule: info.schedule.iter().map(entry).collect(),
-            queues: info.queues.iter().map(queue).collect(),
+            schedule: info.schedule.iter().map(entry).collect::<Result<_, _>>()?,
+            queues: info.queues.iter().map(queue).collect::<Result<_, _>>()?,
             running: info.running.iter().map(running).collect(),
-        }
+        })
     }
 }

@@ -15,6 +15,7 @@ mod error;
 mod farm;
 pub mod inspect;
 mod observe;
+mod templates;
 
 pub use builder_model::{Remote, RemoteError};
 pub use builds::{BuildFilter, EndedBuild, WaitingUpload};
@@ -24,3 +25,4 @@ pub use console_text::nanoseconds_text;
 pub use error::Error;
 pub use farm::{Farm, Queue, Running};
 pub use observe::ConsoleEvent;
+pub use templates::{Content, NewParameterJob, ParameterTold, TemplateTold};

@@ -65,9 +65,14 @@ pub(crate) fn observe(
             }
             Step::Done => Ok(Next::Done),
             Step::Refused(reason) => Ok(Next::Refused(Shown(reason).to_string())),
-            Step::Ready | Step::Info(_) | Step::Waits(_) | Step::Builds(_) | Step::Uploads(_) | Step::Artifacts(_) => {
-                Ok(Next::Line)
-            }
+            Step::Ready
+            | Step::Info(_)
+            | Step::Waits(_)
+            | Step::Builds(_)
+            | Step::Uploads(_)
+            | Step::Artifacts(_)
+            | Step::Templates(_)
+            | Step::Script(_) => Ok(Next::Line),
         })?;
         match next.transpose().map_err(Error::Sink)? {
             Some(Next::Line) => {}

@@ -26,7 +26,7 @@ fn info(next: Timestamp, started: Timestamp) -> Info<'static> {
     Info {
         schedule: vec![
             ScheduleEntry { next, period: Period::Daily, job: Job::Script(hello) },
-            ScheduleEntry { next: Timestamp::MAX, period: Period::Never, job: orb },
+            ScheduleEntry { next: Timestamp::MAX, period: Period::Never, job: orb.clone() },
         ],
         queues: vec![
             InfoQueue { platform: b"debian-12", jobs: vec![orb, Job::Script(hello)] },

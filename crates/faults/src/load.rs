@@ -191,6 +191,8 @@ fn answer(result: &Result<(), Error>) -> Answer {
             | Error::Frame { .. }
             | Error::Decode { .. }
             | Error::OldServer { .. }
+            | Error::NoTemplate { .. }
+            | Error::Values { .. }
             | Error::Pages { .. }
             | Error::Violation(_)
             | Error::Sink(_),

@@ -1,17 +1,38 @@
 //! What is built: jobs and how often they run.
 
-use crate::name::{JobName, PackageName, Platform};
+use crate::name::{JobName, PackageName, Platform, TemplateName};
+use crate::parameter::Values;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// A job: a script for one platform, or a templated build for every platform that has a template.
+/// A job: a script for one platform, or what a template makes a script of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Job {
     /// A shell script.
     Script(ScriptJob),
     /// A package, built by each platform's template.
     Templated(TemplatedJob),
+    /// Values for the parameters of a named template.
+    Parameter(ParameterJob),
+}
+
+/// Where a job belongs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RunsOn<'a> {
+    /// On this platform, and no other.
+    One(&'a Platform),
+    /// On every platform that has this template.
+    EachWith(TemplateId),
+}
+
+/// Which template of a platform.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TemplateId {
+    /// The one for templated jobs.
+    Package,
+    /// One with parameters.
+    Named(TemplateName),
 }
 
 impl Job {
@@ -20,16 +41,51 @@ impl Job {
         match self {
             Self::Script(job) => &job.name,
             Self::Templated(job) => &job.name,
+            Self::Parameter(job) => &job.name,
         }
     }
 
-    /// The one platform of a script; a templated job belongs to none.
+    /// The one platform of a script, or of a parameter job that has one.
     pub fn platform(&self) -> Option<&Platform> {
-        match self {
-            Self::Script(job) => Some(&job.platform),
-            Self::Templated(_) => None,
+        match self.runs_on() {
+            RunsOn::One(platform) => Some(platform),
+            RunsOn::EachWith(_) => None,
         }
     }
+
+    /// Where it belongs.
+    pub fn runs_on(&self) -> RunsOn<'_> {
+        match self {
+            Self::Script(job) => RunsOn::One(&job.platform),
+            Self::Templated(_) => RunsOn::EachWith(TemplateId::Package),
+            Self::Parameter(job) => match &job.platform {
+                Some(platform) => RunsOn::One(platform),
+                None => RunsOn::EachWith(TemplateId::Named(job.template.clone())),
+            },
+        }
+    }
+
+    /// The template that makes its script; a script job has none.
+    pub fn template(&self) -> Option<TemplateId> {
+        match self {
+            Self::Script(_) => None,
+            Self::Templated(_) => Some(TemplateId::Package),
+            Self::Parameter(job) => Some(TemplateId::Named(job.template.clone())),
+        }
+    }
+}
+
+/// Values for the parameters of a named template, for one platform or for each that has the template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParameterJob {
+    /// The job's name.
+    pub name: JobName,
+    /// What makes its script.
+    pub template: TemplateName,
+    /// Where it runs; on every platform that has the template if there is none.
+    pub platform: Option<Platform>,
+    /// What is filled in.
+    pub values: Values,
 }
 
 /// A shell script that runs on one platform.

@@ -4,6 +4,16 @@
 pub const NAME_BYTES_MAX: usize = 128;
 /// Longest script of a job, rendered templates included, in bytes.
 pub const SCRIPT_BYTES_MAX: usize = 4 << 20;
+/// Longest name of a parameter, in bytes.
+pub const PARAMETER_NAME_BYTES_MAX: usize = 64;
+/// Most parameters of a template, and most values of a job.
+pub const PARAMETERS_MAX: usize = 64;
+/// Longest value of a parameter, in bytes.
+pub const VALUE_BYTES_MAX: usize = 4096;
+/// All values of a job together, in bytes.
+pub const VALUES_BYTES_MAX: usize = 32 << 10;
+/// Most templates that the jobs on a schedule use: each is looked at for each platform before a job is handed out.
+pub const TEMPLATES_USED_MAX: usize = 256;
 /// Longest line of console output, in bytes; a worker of ours cuts longer ones, a server refuses them.
 pub const LINE_BYTES_MAX: usize = 4 << 20;
 /// Where our worker cuts a line that does not end, in bytes.

@@ -114,6 +114,10 @@ name! {
     /// A root file system of a host; a folder below that of all of them.
     RootfsName, "name of a root file system"
 }
+name! {
+    /// The name of a template with parameters; also the folder in which its files lie.
+    TemplateName, "template name"
+}
 
 #[cfg(test)]
 mod tests {

@@ -3,17 +3,21 @@
 //! Every method that changes it pushes the change that must be saved.
 
 use builder_model::state::{Change, ScheduleEntry};
-use builder_model::{Job, JobName, Period, Platform, Timestamp};
+use builder_model::{JobName, Period, Platform, RunsOn, TemplateId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The schedule and its indexes. An entry is in `due` unless its next time is [`Timestamp::MAX`], and in `scripts` or
-/// `templated` by the kind of its job.
+/// The schedule and its indexes. An entry is in `due` unless its next time is [`Timestamp::MAX`], and in `bound` or
+/// `unbound` by where its job runs.
 #[derive(Debug, Default)]
 pub(crate) struct Calendar {
     entries: BTreeMap<JobName, ScheduleEntry>,
     due: BTreeSet<(Timestamp, JobName)>,
-    scripts: BTreeMap<Platform, BTreeSet<JobName>>,
-    templated: BTreeSet<JobName>,
+    /// Jobs of one platform.
+    bound: BTreeMap<Platform, BTreeSet<JobName>>,
+    /// Jobs of each platform that has their template.
+    unbound: BTreeMap<TemplateId, BTreeSet<JobName>>,
+    /// How many jobs use a template, by where: on one platform, or on each that has it.
+    uses: BTreeMap<TemplateId, BTreeMap<Option<Platform>, usize>>,
 }
 
 /// When a job that runs now runs next.
@@ -38,13 +42,12 @@ impl Calendar {
     pub(crate) fn add(&mut self, entry: ScheduleEntry, changes: &mut Vec<Change>) {
         let name = entry.job.name().clone();
         assert!(!self.entries.contains_key(&name), "job {name} is on the schedule already");
-        match &entry.job {
-            Job::Script(script) => {
-                self.scripts.entry(script.platform.clone()).or_default().insert(name.clone());
-            }
-            Job::Templated(_) => {
-                self.templated.insert(name.clone());
-            }
+        match entry.job.runs_on() {
+            RunsOn::One(platform) => self.bound.entry(platform.clone()).or_default().insert(name.clone()),
+            RunsOn::EachWith(id) => self.unbound.entry(id).or_default().insert(name.clone()),
+        };
+        if let Some(id) = entry.job.template() {
+            *self.uses.entry(id).or_default().entry(entry.job.platform().cloned()).or_default() += 1;
         }
         if entry.next < Timestamp::MAX {
             self.due.insert((entry.next, name.clone()));
@@ -72,20 +75,28 @@ impl Calendar {
     pub(crate) fn remove(&mut self, job: &JobName, changes: &mut Vec<Change>) {
         let Some(entry) = self.entries.remove(job) else { return };
         self.due.remove(&(entry.next, job.clone()));
-        match &entry.job {
-            Job::Script(script) => {
-                if let Some(names) = self.scripts.get_mut(&script.platform) {
-                    names.remove(job);
-                    if names.is_empty() {
-                        self.scripts.remove(&script.platform);
-                    }
-                }
-            }
-            Job::Templated(_) => {
-                self.templated.remove(job);
-            }
+        match entry.job.runs_on() {
+            RunsOn::One(platform) => remove_from(&mut self.bound, platform, job),
+            RunsOn::EachWith(id) => remove_from(&mut self.unbound, &id, job),
+        }
+        if let Some(id) = entry.job.template() {
+            self.used_no_more(&id, entry.job.platform());
         }
         changes.push(Change::EntryRemoved(job.clone()));
+    }
+
+    fn used_no_more(&mut self, id: &TemplateId, on: Option<&Platform>) {
+        let Some(places) = self.uses.get_mut(id) else { return };
+        let on = on.cloned();
+        if let Some(count) = places.get_mut(&on) {
+            *count -= 1;
+            if *count == 0 {
+                places.remove(&on);
+            }
+        }
+        if places.is_empty() {
+            self.uses.remove(id);
+        }
     }
 
     /// The earliest time at which an entry is due.
@@ -99,21 +110,40 @@ impl Calendar {
         self.entries.get(job).cloned()
     }
 
-    pub(crate) fn has_templated(&self) -> bool {
-        !self.templated.is_empty()
+    /// The templates that jobs use, each with where: on one platform, or on each that has it.
+    pub(crate) fn templates_used(&self) -> impl Iterator<Item = (&TemplateId, Option<&Platform>)> {
+        self.uses.iter().flat_map(|(id, places)| places.keys().map(move |on| (id, on.as_ref())))
     }
 
-    pub(crate) fn has_scripts(&self, platform: &Platform) -> bool {
-        self.scripts.contains_key(platform)
+    /// How many templates jobs use.
+    pub(crate) fn template_count(&self) -> usize {
+        self.uses.len()
     }
 
-    /// The script jobs of a platform.
-    pub(crate) fn scripts(&self, platform: &Platform) -> impl Iterator<Item = &ScheduleEntry> {
-        self.scripts.get(platform).into_iter().flatten().filter_map(|name| self.entries.get(name))
+    /// Whether any job uses a template.
+    pub(crate) fn uses(&self, id: &TemplateId) -> bool {
+        self.uses.contains_key(id)
     }
 
-    pub(crate) fn templated(&self) -> impl Iterator<Item = &ScheduleEntry> {
-        self.templated.iter().filter_map(|name| self.entries.get(name))
+    /// Whether a job uses the template of a platform.
+    pub(crate) fn uses_on(&self, id: &TemplateId, platform: &Platform) -> bool {
+        let places = self.uses.get(id);
+        self.unbound.contains_key(id) || places.is_some_and(|places| places.contains_key(&Some(platform.clone())))
+    }
+
+    pub(crate) fn has_bound(&self, platform: &Platform) -> bool {
+        self.bound.contains_key(platform)
+    }
+
+    /// The jobs that run on a platform and nowhere else.
+    pub(crate) fn bound(&self, platform: &Platform) -> impl Iterator<Item = &ScheduleEntry> {
+        self.bound.get(platform).into_iter().flatten().filter_map(|name| self.entries.get(name))
+    }
+
+    /// The jobs of each platform that has one of these templates.
+    pub(crate) fn unbound(&self, has: impl Fn(&TemplateId) -> bool) -> impl Iterator<Item = &ScheduleEntry> {
+        let names = self.unbound.iter().filter(move |(id, _)| has(id)).flat_map(|(_, names)| names);
+        names.filter_map(|name| self.entries.get(name))
     }
 
     /// Whether a job is on the schedule and may run on a platform.
@@ -123,27 +153,37 @@ impl Calendar {
 
     /// Panics if the indexes do not agree with the entries.
     pub(crate) fn check(&self) {
-        let (mut due, mut scripts, mut templated) = (0, 0, 0);
+        let (mut due, mut bound, mut unbound) = (0, 0, 0);
+        let mut uses: BTreeMap<TemplateId, BTreeMap<Option<Platform>, usize>> = BTreeMap::new();
         for (name, entry) in &self.entries {
             assert_eq!(name, entry.job.name(), "an entry stands under its name");
             let is_due = self.due.contains(&(entry.next, name.clone()));
             assert_eq!(is_due, entry.next < Timestamp::MAX, "job {name} is in the calendar as its next time says");
             due += usize::from(is_due);
-            match &entry.job {
-                Job::Script(script) => {
-                    let names = self.scripts.get(&script.platform);
-                    assert!(names.is_some_and(|names| names.contains(name)), "script {name} is known to its platform");
-                    scripts += 1;
-                }
-                Job::Templated(_) => {
-                    assert!(self.templated.contains(name), "templated job {name} is known as such");
-                    templated += 1;
-                }
+            if let Some(id) = entry.job.template() {
+                *uses.entry(id).or_default().entry(entry.job.platform().cloned()).or_default() += 1;
             }
+            let (names, count) = match entry.job.runs_on() {
+                RunsOn::One(platform) => (self.bound.get(platform), &mut bound),
+                RunsOn::EachWith(id) => (self.unbound.get(&id), &mut unbound),
+            };
+            assert!(names.is_some_and(|names| names.contains(name)), "job {name} is known where it runs");
+            *count += 1;
         }
         assert_eq!(due, self.due.len(), "no stale times");
-        assert_eq!(scripts, self.scripts.values().map(BTreeSet::len).sum::<usize>(), "no stale scripts");
-        assert!(self.scripts.values().all(|names| !names.is_empty()), "no platform is kept for no scripts");
-        assert_eq!(templated, self.templated.len(), "no stale templated jobs");
+        assert_eq!(bound, self.bound.values().map(BTreeSet::len).sum::<usize>(), "no stale jobs of one platform");
+        assert!(self.bound.values().all(|names| !names.is_empty()), "no platform is kept for no jobs");
+        assert_eq!(unbound, self.unbound.values().map(BTreeSet::len).sum::<usize>(), "no stale jobs of templates");
+        assert!(self.unbound.values().all(|names| !names.is_empty()), "no template is kept for no jobs");
+        assert_eq!(uses, self.uses, "the use of templates is counted");
+    }
+}
+
+fn remove_from<K: Ord>(index: &mut BTreeMap<K, BTreeSet<JobName>>, key: &K, job: &JobName) {
+    if let Some(names) = index.get_mut(key) {
+        names.remove(job);
+        if names.is_empty() {
+            index.remove(key);
+        }
     }
 }

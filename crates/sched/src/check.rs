@@ -2,7 +2,7 @@
 
 use crate::queue::Lane;
 use crate::scheduler::Scheduler;
-use builder_model::{Job, Platform};
+use builder_model::{Job, Platform, RunsOn};
 
 impl Scheduler {
     /// Whether the parts agree. O(n).
@@ -20,10 +20,18 @@ impl Scheduler {
             for (_, place) in queue.places() {
                 let job = &place.queued.job;
                 assert!(self.calendar.belongs(job, platform), "{job}, queued on {platform}, is on the schedule for it");
-                let is_script = self.calendar.get(job).is_some_and(|entry| matches!(entry.job, Job::Script(_)));
-                assert_eq!(is_script, place.lane == Lane::Script, "{job} is in the lane of its kind");
-                let unread = self.templates.get(platform).is_none();
-                assert!(!place.on_trial || unread, "{job} on {platform} is on trial only until the template is read");
+                let whole = self.calendar.get(job).map(|entry| &entry.job);
+                let id = match &place.lane {
+                    Lane::Script => None,
+                    Lane::Template(id) | Lane::Aside(id, _) => Some(id.clone()),
+                };
+                assert_eq!(id, whole.and_then(Job::template), "{job} is in the lane of its template");
+                let unread = |id| self.templates.get(platform, id).is_none();
+                let may_be = match whole.map(Job::runs_on) {
+                    Some(RunsOn::EachWith(id)) => unread(&id),
+                    Some(RunsOn::One(_)) | None => false,
+                };
+                assert!(!place.on_trial || may_be, "{job} on {platform} is on trial only until the template is read");
             }
             self.check_nobody_waits_in_vain(platform);
         }
@@ -39,7 +47,7 @@ impl Scheduler {
     }
 
     fn check_nobody_waits_in_vain(&self, platform: &Platform) {
-        let head = self.queues.head(platform, self.templates.bytes(platform).is_some());
+        let head = self.queues.head(platform, |id| self.templates.text(platform, id).is_some());
         let meet = self.workers.count(platform) > 0 && head.is_some();
         assert!(!meet || self.touched.contains(platform), "{head:?} is handed to a worker that waits on {platform}");
     }

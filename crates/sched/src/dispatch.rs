@@ -4,9 +4,9 @@ use crate::event::{Act, Refusal, WorkerId};
 use crate::queue::Place;
 use crate::running::{Phase, Running};
 use crate::scheduler::{Scheduler, Step};
-use builder_model::limits::SCRIPT_BYTES_MAX;
+use crate::templates::fill;
 use builder_model::state::RunningBuild;
-use builder_model::{Job, Platform, ScriptJob};
+use builder_model::{Job, Platform, ScriptJob, TemplateId};
 
 impl Scheduler {
     pub(crate) fn worker_waits(
@@ -38,24 +38,20 @@ impl Scheduler {
 
     /// Takes the first job that can be handed out, with the script that its worker runs.
     fn take_head(&mut self, platform: &Platform, step: &mut Step<'_>) -> Option<(Place, ScriptJob)> {
-        let template = self.templates.bytes(platform);
         loop {
-            let (position, name) = self.queues.head(platform, template.is_some())?;
+            let has_template = |id: &TemplateId| self.templates.text(platform, id).is_some();
+            let (position, name) = self.queues.head(platform, has_template)?;
             let job = self.calendar.get(name).map(|entry| &entry.job);
-            let script = match (job, &template) {
-                (Some(Job::Script(script)), _) => script.clone(),
-                (Some(Job::Templated(job)), Some(template)) => job.render(template, platform),
-                (None, _) | (Some(Job::Templated(_)), None) => {
-                    assert!(job.is_some(), "queued job {name} is on the schedule");
-                    return None;
-                }
+            assert!(job.is_some(), "queued job {name} is on the schedule");
+            let filled = match (job?, job?.template()) {
+                (Job::Script(script), _) => Ok(script.clone()),
+                (job, Some(id)) => fill(job, self.templates.text(platform, &id)?, platform).map_err(|why| (id, why)),
+                (Job::Templated(_) | Job::Parameter(_), None) => return None,
             };
-            // A script was checked when it arrived; filling in a template can make it longer than that.
-            if matches!(job, Some(Job::Templated(_))) && script.script.len() > SCRIPT_BYTES_MAX {
-                self.queues.set_aside(platform, position, script.script.len());
-                continue;
+            match filled {
+                Ok(script) => return Some((self.queues.take(platform, &script.name, &mut step.changes)?, script)),
+                Err((id, why)) => self.queues.set_aside(platform, position, id, why),
             }
-            return Some((self.queues.take(platform, &script.name, &mut step.changes)?, script));
         }
     }
 

@@ -1,7 +1,8 @@
 //! What the scheduler is told, and what it answers.
 
 use builder_model::state::{Change, RunningBuild};
-use builder_model::{BuildId, Job, JobName, Outcome, Period, Platform, ScriptJob, Timestamp};
+use builder_model::{BuildId, Job, JobName, Outcome, Period, Platform, ScriptJob, TemplateId, Timestamp};
+use builder_template::Misfit;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,15 +19,24 @@ pub struct Now {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WorkerId(pub u64);
 
-/// The template of a platform, as the edge found it.
+/// A template of a platform, as the edge found it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Template {
     /// The platform has none.
     Missing,
     /// There is one, which cannot be read: why.
     Unreadable(String),
-    /// Its bytes.
-    Present(Arc<[u8]>),
+    /// It can be filled in.
+    Present(TemplateText),
+}
+
+/// What is filled in. Its kind is that of the [`TemplateId`] that it is told with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TemplateText {
+    /// Of [`TemplateId::Package`]: any bytes.
+    Package(Arc<[u8]>),
+    /// Of [`TemplateId::Named`].
+    Named(Arc<builder_template::Template>),
 }
 
 /// One thing that happened.
@@ -97,10 +107,12 @@ pub enum Event {
     },
     /// [`Scheduler::wake_at`](crate::Scheduler::wake_at) was reached.
     TimePassed,
-    /// The template of a platform was read for the first time, or is not what it was.
+    /// A template of a platform was read for the first time, or is not what it was.
     TemplateRead {
         /// The platform.
         platform: Platform,
+        /// Which of its templates.
+        id: TemplateId,
         /// What was found.
         template: Template,
     },
@@ -191,6 +203,9 @@ pub enum Refusal {
     /// Schedule: the limit is reached.
     #[error("the schedule is full: at most {0} jobs")]
     ScheduleFull(usize),
+    /// Schedule: the job would use one template more than is allowed.
+    #[error("the jobs on the schedule use too many templates: at most {0}")]
+    TemplatesFull(usize),
     /// A new platform: the limit is reached.
     #[error("there are too many platforms: at most {0}, dropped ones included")]
     PlatformsFull(usize),
@@ -214,18 +229,51 @@ pub enum ExecuteRefusal {
     /// A script for this platform, not for the one asked for.
     #[error("job is for a different platform: {0}")]
     OtherPlatform(Platform),
-    /// A templated job, and no platform with a queue has a template.
-    #[error("no platform has a template")]
-    NoTemplate,
-    /// A templated job, and the platform has no template.
-    #[error("platform {0} has no template")]
-    PlatformWithoutTemplate(Platform),
-    /// A templated job, and the platform's template cannot be read.
-    #[error("the template of platform {platform} cannot be read: {why}")]
+    /// A job of a template, and no platform with a queue has it.
+    #[error("no platform has {}", a_template(.0))]
+    NoTemplate(TemplateId),
+    /// A job of a template, and the platform does not have it.
+    #[error("platform {platform} has no template{}", named(.id))]
+    PlatformWithoutTemplate {
+        /// The platform.
+        platform: Platform,
+        /// The template.
+        id: TemplateId,
+    },
+    /// A job of a template, and that of the platform cannot be read.
+    #[error("the template{} of platform {platform} cannot be read: {why}", named(.id))]
     TemplateUnreadable {
         /// The platform.
         platform: Platform,
+        /// The template.
+        id: TemplateId,
         /// What went wrong.
         why: String,
     },
+    /// A job of a template that does not take its values any more.
+    #[error("the template{} of platform {platform} does not take the values of the job: {why}", named(.id))]
+    Misfit {
+        /// The platform.
+        platform: Platform,
+        /// The template.
+        id: TemplateId,
+        /// Why not.
+        why: Misfit,
+    },
+}
+
+/// The name of a template behind the word, where it has one.
+pub(crate) fn named(id: &TemplateId) -> String {
+    match id {
+        TemplateId::Package => String::new(),
+        TemplateId::Named(name) => format!(" {name}"),
+    }
+}
+
+/// Any template of packages, but only that one of those with a name.
+pub(crate) fn a_template(id: &TemplateId) -> String {
+    match id {
+        TemplateId::Package => "a template".to_owned(),
+        TemplateId::Named(name) => format!("the template {name}"),
+    }
 }

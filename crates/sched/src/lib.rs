@@ -27,7 +27,7 @@ mod workers;
 #[cfg(test)]
 mod tests;
 
-pub use event::{Act, Decision, Event, ExecuteRefusal, LostWhy, Now, Refusal, Reply, Template, WorkerId};
+pub use event::{Act, Decision, Event, ExecuteRefusal, LostWhy, Now, Refusal, Reply, Template, TemplateText, WorkerId};
 pub use restore::Live;
 pub use scheduler::{Scheduler, Wake};
 pub use settings::Settings;

@@ -3,7 +3,8 @@
 //! Every method that changes what is durable of them pushes the change that must be saved.
 
 use builder_model::state::{Change, Position, Queued, Resume};
-use builder_model::{BuildId, Job, JobName, Platform};
+use builder_model::{BuildId, Job, JobName, Platform, TemplateId};
+use builder_template::Misfit;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A place in a queue and what is known of it only while the server lives.
@@ -16,25 +17,31 @@ pub(crate) struct Place {
 }
 
 /// What must hold for a place to be handed out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Lane {
     /// Nothing.
     Script,
-    /// The platform has a template.
-    Templated,
-    /// The template changes: filled in, the present one makes a script of this many bytes, which is too long.
+    /// The platform has this template.
+    Template(TemplateId),
+    /// This template changes: the present one makes no script of the job.
+    Aside(TemplateId, Aside),
+}
+
+/// Why a template makes no script of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Aside {
+    /// It would be too long.
     TooLong {
         /// The length of that script.
         bytes: usize,
     },
+    /// The template does not take the values of the job.
+    Misfit(Misfit),
 }
 
 impl Lane {
     pub(crate) fn of(job: &Job) -> Self {
-        match job {
-            Job::Script(_) => Self::Script,
-            Job::Templated(_) => Self::Templated,
-        }
+        job.template().map_or(Self::Script, Self::Template)
     }
 }
 
@@ -52,8 +59,21 @@ pub(crate) struct Queue {
     places: BTreeMap<Position, Place>,
     positions: BTreeMap<JobName, Position>,
     scripts: BTreeSet<Position>,
-    templated: BTreeSet<Position>,
-    too_long: BTreeSet<Position>,
+    /// By template; none without a place.
+    templates: BTreeMap<TemplateId, TemplateLanes>,
+}
+
+/// The places that need one template.
+#[derive(Debug, Default)]
+struct TemplateLanes {
+    ready: BTreeSet<Position>,
+    aside: BTreeSet<Position>,
+}
+
+impl TemplateLanes {
+    fn is_empty(&self) -> bool {
+        self.ready.is_empty() && self.aside.is_empty()
+    }
 }
 
 impl Queue {
@@ -70,11 +90,22 @@ impl Queue {
         self.places.iter().map(|(position, place)| (*position, place))
     }
 
-    fn lane(&mut self, lane: Lane) -> &mut BTreeSet<Position> {
+    fn lane(&mut self, lane: &Lane) -> &mut BTreeSet<Position> {
         match lane {
             Lane::Script => &mut self.scripts,
-            Lane::Templated => &mut self.templated,
-            Lane::TooLong { .. } => &mut self.too_long,
+            Lane::Template(id) => &mut self.templates.entry(id.clone()).or_default().ready,
+            Lane::Aside(id, _) => &mut self.templates.entry(id.clone()).or_default().aside,
+        }
+    }
+
+    fn leave_lane(&mut self, lane: &Lane, position: Position) {
+        self.lane(lane).remove(&position);
+        let id = match lane {
+            Lane::Script => return,
+            Lane::Template(id) | Lane::Aside(id, _) => id,
+        };
+        if self.templates.get(id).is_some_and(TemplateLanes::is_empty) {
+            self.templates.remove(id);
         }
     }
 
@@ -86,28 +117,30 @@ impl Queue {
     }
 
     /// The first place that can be handed out.
-    fn head(&self, has_template: bool) -> Option<Position> {
-        let script = self.scripts.first().copied();
-        let templated = self.templated.first().copied().filter(|_| has_template);
-        script.into_iter().chain(templated).min()
+    fn head(&self, has_template: impl Fn(&TemplateId) -> bool) -> Option<Position> {
+        let templated = self.templates.iter().filter(|(id, _)| has_template(id));
+        let firsts = templated.filter_map(|(_, lanes)| lanes.ready.first());
+        self.scripts.first().into_iter().chain(firsts).min().copied()
     }
 
     fn check(&self, platform: &Platform) {
         assert_eq!(self.places.len(), self.positions.len(), "each job stands once in the queue of {platform}");
-        let mut lanes = [0; 3];
         for (position, place) in &self.places {
             let job = &place.queued.job;
             assert_eq!(self.positions.get(job), Some(position), "{job} stands where the queue of {platform} believes");
-            let (lane, count) = match place.lane {
-                Lane::Script => (&self.scripts, &mut lanes[0]),
-                Lane::Templated => (&self.templated, &mut lanes[1]),
-                Lane::TooLong { .. } => (&self.too_long, &mut lanes[2]),
+            let lane = match &place.lane {
+                Lane::Script => Some(&self.scripts),
+                Lane::Template(id) => self.templates.get(id).map(|lanes| &lanes.ready),
+                Lane::Aside(id, _) => self.templates.get(id).map(|lanes| &lanes.aside),
             };
-            assert!(lane.contains(position), "{job} is in its lane of the queue of {platform}");
-            *count += 1;
+            let is_there = lane.is_some_and(|lane| lane.contains(position));
+            assert!(is_there, "{job} is in its lane of the queue of {platform}");
         }
-        let lengths = [self.scripts.len(), self.templated.len(), self.too_long.len()];
-        assert_eq!(lanes, lengths, "the lanes of {platform} hold nothing stale");
+        let of_templates = self.templates.values().map(|lanes| lanes.ready.len() + lanes.aside.len());
+        let in_lanes = self.scripts.len() + of_templates.sum::<usize>();
+        assert_eq!(in_lanes, self.places.len(), "the lanes of {platform} hold nothing stale");
+        let empty = self.templates.values().any(TemplateLanes::is_empty);
+        assert!(!empty, "no template of {platform} is kept for no places");
     }
 }
 
@@ -144,7 +177,11 @@ impl Queues {
         self.resumes.get(&build)
     }
 
-    pub(crate) fn head(&self, platform: &Platform, has_template: bool) -> Option<(Position, &JobName)> {
+    pub(crate) fn head(
+        &self,
+        platform: &Platform,
+        has_template: impl Fn(&TemplateId) -> bool,
+    ) -> Option<(Position, &JobName)> {
         let queue = self.by_platform.get(platform)?;
         let position = queue.head(has_template)?;
         queue.places.get(&position).map(|place| (position, &place.queued.job))
@@ -188,7 +225,7 @@ impl Queues {
             assert!(elsewhere.is_none(), "build {build} is queued already: {elsewhere:?}");
         }
         queue.positions.insert(job.clone(), position);
-        queue.lane(place.lane).insert(position);
+        queue.lane(&place.lane).insert(position);
         let queued = place.queued.clone();
         changes.push(Change::QueuedPut { platform: platform.clone(), position, queued });
         queue.places.insert(position, place);
@@ -199,7 +236,7 @@ impl Queues {
         let queue = self.by_platform.get_mut(platform)?;
         let position = queue.positions.remove(job)?;
         let place = queue.places.remove(&position)?;
-        queue.lane(place.lane).remove(&position);
+        queue.leave_lane(&place.lane, position);
         if let Some(Resume { build, .. }) = &place.queued.resume {
             self.resumes.remove(build);
         }
@@ -231,31 +268,34 @@ impl Queues {
         }
     }
 
-    /// Filled in, the template makes the script of this place too long: it is passed over until the template changes.
-    pub(crate) fn set_aside(&mut self, platform: &Platform, position: Position, bytes: usize) {
+    /// The template makes no script for this place: it is passed over until the template changes.
+    pub(crate) fn set_aside(&mut self, platform: &Platform, position: Position, id: TemplateId, why: Aside) {
         let Some(queue) = self.by_platform.get_mut(platform) else { return };
+        let lanes = queue.templates.entry(id.clone()).or_default();
         let Some(place) = queue.places.get_mut(&position) else { return };
-        place.lane = Lane::TooLong { bytes };
-        queue.templated.remove(&position);
-        queue.too_long.insert(position);
+        lanes.ready.remove(&position);
+        lanes.aside.insert(position);
+        place.lane = Lane::Aside(id, why);
     }
 
-    /// Another template: what was too long with the old one may be tried with it.
-    pub(crate) fn retry_too_long(&mut self, platform: &Platform) {
+    /// Another template: what the old one made no script of may be tried with it.
+    pub(crate) fn retry_aside(&mut self, platform: &Platform, id: &TemplateId) {
         let Some(queue) = self.by_platform.get_mut(platform) else { return };
-        for position in std::mem::take(&mut queue.too_long) {
+        let Some(lanes) = queue.templates.get_mut(id) else { return };
+        for position in std::mem::take(&mut lanes.aside) {
             if let Some(place) = queue.places.get_mut(&position) {
-                place.lane = Lane::Templated;
+                place.lane = Lane::Template(id.clone());
             }
-            queue.templated.insert(position);
+            lanes.ready.insert(position);
         }
     }
 
-    /// Ends the trial of all places of a platform; gives the jobs that were on it.
-    pub(crate) fn end_trial(&mut self, platform: &Platform) -> Vec<JobName> {
+    /// Ends the trial of all places of a platform that wait for a template; gives the jobs that were on it.
+    pub(crate) fn end_trial(&mut self, platform: &Platform, id: &TemplateId) -> Vec<JobName> {
         let Some(queue) = self.by_platform.get_mut(platform) else { return Vec::new() };
+        let Some(lanes) = queue.templates.get(id) else { return Vec::new() };
         let mut ended = Vec::new();
-        for position in &queue.templated {
+        for position in &lanes.ready {
             if let Some(place) = queue.places.get_mut(position).filter(|place| place.on_trial) {
                 place.on_trial = false;
                 ended.push(place.queued.job.clone());

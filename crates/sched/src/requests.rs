@@ -4,8 +4,9 @@ use crate::calendar::next_after;
 use crate::event::{ExecuteRefusal, Refusal, Template};
 use crate::queue::End;
 use crate::scheduler::{Scheduler, Step, abandoned};
+use crate::templates::fits;
 use builder_model::state::{Change, ScheduleEntry};
-use builder_model::{Job, JobName, Period, Platform, Timestamp};
+use builder_model::{Job, JobName, Period, Platform, RunsOn, TemplateId, Timestamp};
 
 /// Why a build that waited for another attempt ends without one.
 const UNSCHEDULED: &str = "job was unscheduled before the build could run again";
@@ -25,6 +26,10 @@ impl Scheduler {
         if self.calendar.len() >= self.settings.jobs_max {
             return Err(Refusal::ScheduleFull(self.settings.jobs_max));
         }
+        let new_template = job.template().is_some_and(|id| !self.calendar.uses(&id));
+        if new_template && self.calendar.template_count() >= self.settings.templates_max {
+            return Err(Refusal::TemplatesFull(self.settings.templates_max));
+        }
         let next = next_after(step.now.wall, period);
         self.periodic.insert(job.name().clone());
         self.calendar.add(ScheduleEntry { job: job.clone(), period, next }, &mut step.changes);
@@ -43,9 +48,9 @@ impl Scheduler {
 
     pub(crate) fn unschedule(&mut self, job: &JobName, step: &mut Step<'_>) -> Result<(), Refusal> {
         let Some(entry) = self.calendar.get(job) else { return Err(Refusal::UnknownJob(job.clone())) };
-        let platforms: Vec<Platform> = match &entry.job {
-            Job::Script(script) => vec![script.platform.clone()],
-            Job::Templated(_) => self.queues.all().map(|(platform, _)| platform.clone()).collect(),
+        let platforms: Vec<Platform> = match entry.job.runs_on() {
+            RunsOn::One(platform) => vec![platform.clone()],
+            RunsOn::EachWith(_) => self.queues.all().map(|(platform, _)| platform.clone()).collect(),
         };
         for platform in platforms {
             let Some(place) = self.queues.take(&platform, job, &mut step.changes) else { continue };
@@ -67,27 +72,33 @@ impl Scheduler {
     ) -> Result<(), ExecuteRefusal> {
         let Some(entry) = self.calendar.get(job) else { return Err(ExecuteRefusal::JobNotFound) };
         let job = entry.job.clone();
-        match &job {
-            Job::Script(script) => {
-                let own = &script.platform;
+        match job.runs_on() {
+            RunsOn::One(own) => {
                 if platform.is_some_and(|asked| asked != own) {
                     return Err(ExecuteRefusal::OtherPlatform(own.clone()));
                 }
                 if self.dropped.contains(own) {
                     return Err(ExecuteRefusal::NoSuchPlatform);
                 }
+                if let Some(id) = job.template() {
+                    self.can_be_filled(&job, &id, own)?;
+                }
                 if !self.queues.has(own) {
                     self.open_queue(own, &mut step.changes);
                 }
                 self.run_next(own, &job, step);
             }
-            Job::Templated(_) => {
+            RunsOn::EachWith(id) => {
                 let platforms = match platform {
-                    Some(asked) => vec![self.with_template(asked)?.clone()],
-                    None => self.platforms_for_templated(),
+                    Some(asked) if !self.queues.has(asked) => return Err(ExecuteRefusal::NoSuchPlatform),
+                    Some(asked) => {
+                        self.can_be_filled(&job, &id, asked)?;
+                        vec![asked.clone()]
+                    }
+                    None => self.platforms_with(&id),
                 };
                 if platforms.is_empty() {
-                    return Err(ExecuteRefusal::NoTemplate);
+                    return Err(ExecuteRefusal::NoTemplate(id));
                 }
                 for on in &platforms {
                     self.run_next(on, &job, step);
@@ -101,16 +112,17 @@ impl Scheduler {
         Ok(())
     }
 
-    /// A platform on which a templated job can run, as far as is known.
-    fn with_template<'a>(&self, platform: &'a Platform) -> Result<&'a Platform, ExecuteRefusal> {
-        if !self.queues.has(platform) {
-            return Err(ExecuteRefusal::NoSuchPlatform);
-        }
-        match self.templates.get(platform) {
-            None | Some(Template::Present(_)) => Ok(platform),
-            Some(Template::Missing) => Err(ExecuteRefusal::PlatformWithoutTemplate(platform.clone())),
+    /// Whether a platform has a template that makes a script of a job, as far as is known.
+    fn can_be_filled(&self, job: &Job, id: &TemplateId, platform: &Platform) -> Result<(), ExecuteRefusal> {
+        let (platform, id) = (platform.clone(), id.clone());
+        match self.templates.get(&platform, &id) {
+            None => Ok(()),
+            Some(Template::Present(text)) => {
+                fits(job, text).map_err(|why| ExecuteRefusal::Misfit { platform, id, why })
+            }
+            Some(Template::Missing) => Err(ExecuteRefusal::PlatformWithoutTemplate { platform, id }),
             Some(Template::Unreadable(why)) => {
-                Err(ExecuteRefusal::TemplateUnreadable { platform: platform.clone(), why: why.clone() })
+                Err(ExecuteRefusal::TemplateUnreadable { platform, id, why: why.clone() })
             }
         }
     }
@@ -172,8 +184,8 @@ impl Scheduler {
             let row = abandoned(job, &platform, resume, step.now.wall, DROPPED);
             step.changes.push(Change::Finished(row));
         }
-        let scripts: Vec<JobName> = self.calendar.scripts(&platform).map(|entry| entry.job.name().clone()).collect();
-        for job in scripts {
+        let bound: Vec<JobName> = self.calendar.bound(&platform).map(|entry| entry.job.name().clone()).collect();
+        for job in bound {
             self.periodic.remove(&job);
             self.calendar.remove(&job, &mut step.changes);
         }

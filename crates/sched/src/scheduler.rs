@@ -8,7 +8,7 @@ use crate::settings::Settings;
 use crate::templates::Templates;
 use crate::workers::Workers;
 use builder_model::state::{Change, FinishedBuild, Queued, Resume, ScheduleEntry, State};
-use builder_model::{BuildId, Job, JobName, Outcome, Platform, Timestamp};
+use builder_model::{BuildId, Job, JobName, Outcome, Platform, RunsOn, TemplateId, Timestamp};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -83,7 +83,7 @@ impl Scheduler {
                 self.finished(build, finished, outcome, record_bytes, step)?;
             }
             Event::TimePassed => self.time_passed(step),
-            Event::TemplateRead { platform, template } => self.template_read(platform, template, step),
+            Event::TemplateRead { platform, id, template } => self.template_read(platform, id, template, step),
         }
         Ok(Reply::Done)
     }
@@ -107,56 +107,62 @@ impl Scheduler {
         }
     }
 
-    /// Whether anything is known of a platform: a queue, a script for it, a waiting worker, or that it is dropped.
+    /// Whether anything is known of a platform: a queue, a job for it alone, a waiting worker, or that it is dropped.
     pub fn is_known(&self, platform: &Platform) -> bool {
         self.queues.has(platform)
             || self.dropped.contains(platform)
-            || self.calendar.has_scripts(platform)
+            || self.calendar.has_bound(platform)
             || self.workers.count(platform) > 0
     }
 
-    /// The platforms whose templates matter: all with a queue while a templated job is on the schedule. The edge reads
-    /// these again from time to time and sends [`Event::TemplateRead`] for what changed.
-    pub fn templates_wanted(&self) -> Vec<Platform> {
-        if !self.calendar.has_templated() {
-            return Vec::new();
+    /// The templates that matter: those that jobs on the schedule use, on each platform with a queue where they could
+    /// be handed out. The edge reads these again from time to time and sends [`Event::TemplateRead`] for what changed.
+    pub fn templates_wanted(&self) -> Vec<(Platform, TemplateId)> {
+        let mut wanted = BTreeSet::new();
+        for (id, on) in self.calendar.templates_used() {
+            match on {
+                Some(platform) if !self.queues.has(platform) => {}
+                Some(platform) => {
+                    wanted.insert((platform.clone(), id.clone()));
+                }
+                None => wanted.extend(self.queues.all().map(|(platform, _)| (platform.clone(), id.clone()))),
+            }
         }
-        self.queues.all().map(|(platform, _)| platform.clone()).collect()
+        wanted.into_iter().collect()
     }
 
-    /// Whether the template of a platform matters and was not told yet. The edge may tell it before the event that
+    /// Whether a template of a platform matters and was not told yet. The edge may tell it before the event that
     /// makes the platform known, or after it.
-    pub fn wants_template(&self, platform: &Platform) -> bool {
-        self.calendar.has_templated() && self.queues.has(platform) && self.templates.get(platform).is_none()
+    pub fn wants_template(&self, platform: &Platform, id: &TemplateId) -> bool {
+        let matters = self.queues.has(platform) && self.calendar.uses_on(id, platform);
+        matters && self.templates.get(platform, id).is_none()
     }
 
-    fn template_read(&mut self, platform: Platform, template: Template, step: &mut Step<'_>) {
-        if self.templates.get(&platform) == Some(&template) {
+    fn template_read(&mut self, platform: Platform, id: TemplateId, template: Template, step: &mut Step<'_>) {
+        if self.templates.get(&platform, &id) == Some(&template) {
             return;
         }
-        // Read for platforms that then never came to be, such as those of refused requests.
-        if self.templates.len() >= self.settings.platforms_max.saturating_mul(2) {
-            let (queues, dropped) = (&self.queues, &self.dropped);
-            self.templates.retain(|known| queues.has(known) || dropped.contains(known));
+        // Read for platforms that then never came to be, such as those of refused requests, or for jobs that are gone.
+        if self.templates.are_many() {
+            let (queues, dropped, calendar) = (&self.queues, &self.dropped, &self.calendar);
+            self.templates.retain(|on, id| (queues.has(on) || dropped.contains(on)) && calendar.uses_on(id, on));
         }
-        let on_trial = self.queues.end_trial(&platform);
+        let on_trial = self.queues.end_trial(&platform, &id);
         if template == Template::Missing {
             for job in on_trial {
                 self.queues.take(&platform, &job, &mut step.changes);
             }
         }
-        self.queues.retry_too_long(&platform);
-        self.templates.set(platform.clone(), template);
+        self.queues.retry_aside(&platform, &id);
+        self.templates.set(platform.clone(), id, template);
         self.touched.insert(platform);
     }
 
     /// A platform gets its queue, filled with every job that belongs there: what runs soonest by its period first.
     pub(crate) fn open_queue(&mut self, platform: &Platform, changes: &mut Vec<Change>) {
         self.queues.add(platform, changes);
-        let mut entries: Vec<&ScheduleEntry> = self.calendar.scripts(platform).collect();
-        if self.templates.may_exist(platform) {
-            entries.extend(self.calendar.templated());
-        }
+        let mut entries: Vec<&ScheduleEntry> = self.calendar.bound(platform).collect();
+        entries.extend(self.calendar.unbound(|id| self.templates.may_exist(platform, id)));
         entries.sort_by_key(|entry| (entry.next, entry.job.name()));
         let jobs: Vec<Job> = entries.into_iter().map(|entry| entry.job.clone()).collect();
         for job in jobs {
@@ -166,22 +172,22 @@ impl Scheduler {
 
     /// Queues a job wherever it belongs and is not queued yet.
     pub(crate) fn enqueue(&mut self, job: &Job, changes: &mut Vec<Change>) {
-        match job {
-            Job::Script(script) if self.dropped.contains(&script.platform) => {}
-            Job::Script(script) if !self.queues.has(&script.platform) => self.open_queue(&script.platform, changes),
-            Job::Script(script) => self.enqueue_on(&script.platform, job, changes),
-            Job::Templated(_) => {
-                for platform in self.platforms_for_templated() {
+        match job.runs_on() {
+            RunsOn::One(platform) if self.dropped.contains(platform) => {}
+            RunsOn::One(platform) if !self.queues.has(platform) => self.open_queue(platform, changes),
+            RunsOn::One(platform) => self.enqueue_on(platform, job, changes),
+            RunsOn::EachWith(id) => {
+                for platform in self.platforms_with(&id) {
                     self.enqueue_on(&platform, job, changes);
                 }
             }
         }
     }
 
-    /// Where a templated job may run.
-    pub(crate) fn platforms_for_templated(&self) -> Vec<Platform> {
+    /// Where a job may run that belongs wherever there is its template.
+    pub(crate) fn platforms_with(&self, id: &TemplateId) -> Vec<Platform> {
         let platforms = self.queues.all().map(|(platform, _)| platform);
-        platforms.filter(|platform| self.templates.may_exist(platform)).cloned().collect()
+        platforms.filter(|platform| self.templates.may_exist(platform, id)).cloned().collect()
     }
 
     fn enqueue_on(&mut self, platform: &Platform, job: &Job, changes: &mut Vec<Change>) {
@@ -195,7 +201,11 @@ impl Scheduler {
     /// A place for a build of its own.
     pub(crate) fn new_place(&self, platform: &Platform, job: &Job) -> Place {
         let lane = Lane::of(job);
-        let on_trial = lane == Lane::Templated && self.templates.get(platform).is_none();
+        let on_trial = match job.runs_on() {
+            // There it waits for its template.
+            RunsOn::One(_) => false,
+            RunsOn::EachWith(id) => self.templates.get(platform, &id).is_none(),
+        };
         Place { queued: Queued { job: job.name().clone(), retries: 0, resume: None }, lane, on_trial }
     }
 }

@@ -1,6 +1,6 @@
 //! What an operator may set.
 
-use builder_model::limits::{BUILD_SECONDS_MAX, JOBS_MAX, PLATFORMS_MAX, RETRIES_MAX};
+use builder_model::limits::{BUILD_SECONDS_MAX, JOBS_MAX, PLATFORMS_MAX, RETRIES_MAX, TEMPLATES_USED_MAX};
 use builder_model::{JobName, Platform};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -20,6 +20,8 @@ pub struct Settings {
     pub jobs_max: usize,
     /// Most platforms that have a queue or are dropped.
     pub platforms_max: usize,
+    /// Most templates that the jobs on the schedule use.
+    pub templates_max: usize,
 }
 
 impl Default for Settings {
@@ -31,6 +33,7 @@ impl Default for Settings {
             retries_max: RETRIES_MAX,
             jobs_max: JOBS_MAX,
             platforms_max: PLATFORMS_MAX,
+            templates_max: TEMPLATES_USED_MAX,
         }
     }
 }

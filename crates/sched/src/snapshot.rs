@@ -1,11 +1,13 @@
 //! Pictures of the scheduler for people: what is planned, what waits and for what, what runs.
 
-use crate::event::{Template, WorkerId};
-use crate::queue::{Lane, Place};
+use crate::event::{Template, WorkerId, a_template, named};
+use crate::queue::{Aside, Lane, Place};
 use crate::scheduler::Scheduler;
+use crate::templates::fits;
 use builder_model::limits::SCRIPT_BYTES_MAX;
 use builder_model::state::{RunningBuild, ScheduleEntry};
-use builder_model::{Job, JobName, Platform, ScriptJob};
+use builder_model::{Job, JobName, Platform, ScriptJob, TemplateId};
+use builder_template::Misfit;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -52,11 +54,23 @@ pub enum Waits {
     /// For a free worker of the platform, after the jobs before it.
     Worker,
     /// For a template of the platform: there is none.
-    Template,
-    /// For the template of the platform to be read for the first time.
-    TemplateUnread,
-    /// For the template of the platform to become readable: why it is not.
-    TemplateUnreadable(String),
+    Template(TemplateId),
+    /// For a template of the platform to be read for the first time.
+    TemplateUnread(TemplateId),
+    /// For a template of the platform to become readable.
+    TemplateUnreadable {
+        /// Which.
+        id: TemplateId,
+        /// Why it is not.
+        why: String,
+    },
+    /// For a template that takes the values of the job.
+    Misfit {
+        /// Which.
+        id: TemplateId,
+        /// Why the present one does not.
+        why: Misfit,
+    },
     /// For a shorter template: filled in, the present one makes a script of this many bytes.
     ScriptTooLong {
         /// The length of that script.
@@ -70,9 +84,12 @@ impl fmt::Display for Waits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Worker => f.write_str("a free worker"),
-            Self::Template => f.write_str("a template: the platform has none"),
-            Self::TemplateUnread => f.write_str("the template, which is not read yet"),
-            Self::TemplateUnreadable(why) => write!(f, "the template, which cannot be read: {why}"),
+            Self::Template(id) => write!(f, "{}: the platform has none", a_template(id)),
+            Self::TemplateUnread(id) => write!(f, "the template{}, which is not read yet", named(id)),
+            Self::TemplateUnreadable { id, why } => {
+                write!(f, "the template{}, which cannot be read: {why}", named(id))
+            }
+            Self::Misfit { id, why } => write!(f, "the template{}, which does not take its values: {why}", named(id)),
             Self::ScriptTooLong { bytes } => {
                 write!(
                     f,
@@ -146,15 +163,24 @@ impl Scheduler {
     }
 
     fn place_waits_for(&self, platform: &Platform, place: &Place) -> Waits {
-        match place.lane {
-            Lane::Script => Waits::Worker,
-            Lane::TooLong { bytes } => Waits::ScriptTooLong { bytes },
-            Lane::Templated => match self.templates.get(platform) {
-                None => Waits::TemplateUnread,
-                Some(Template::Missing) => Waits::Template,
-                Some(Template::Unreadable(why)) => Waits::TemplateUnreadable(why.clone()),
-                Some(Template::Present(_)) => Waits::Worker,
-            },
+        let id = match &place.lane {
+            Lane::Script => return Waits::Worker,
+            Lane::Aside(_, Aside::TooLong { bytes }) => return Waits::ScriptTooLong { bytes: *bytes },
+            Lane::Aside(id, Aside::Misfit(why)) => return Waits::Misfit { id: id.clone(), why: why.clone() },
+            Lane::Template(id) => id.clone(),
+        };
+        match self.templates.get(platform, &id) {
+            None => Waits::TemplateUnread(id),
+            Some(Template::Missing) => Waits::Template(id),
+            Some(Template::Unreadable(why)) => Waits::TemplateUnreadable { id, why: why.clone() },
+            // Nobody has tried yet where no worker came.
+            Some(Template::Present(text)) => {
+                let job = self.calendar.get(&place.queued.job).map(|entry| &entry.job);
+                match job.map_or(Ok(()), |job| fits(job, text)) {
+                    Ok(()) => Waits::Worker,
+                    Err(why) => Waits::Misfit { id, why },
+                }
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::settings::{KEEP_UPLOADED, Settings};
 use crate::start::Server;
+use crate::templates;
 use anyhow::{Context, bail};
 use builder_daemon::{Colours, Ipv6, StopSignals};
 use builder_model::{limits, parse_duration};
@@ -63,7 +64,8 @@ enum Command {
         /// The data folder [default: as for the server]
         #[arg(long, value_name = "DIR")]
         dir: Option<PathBuf>,
-        /// The configuration folder, whose file may name the data folder [default: as for the server]
+        /// The configuration folder, which has the templates, and whose file may name the data folder [default: as for
+        /// the server]
         #[arg(long, value_name = "DIR")]
         config_dir: Option<PathBuf>,
         /// The configuration file [default: CONFIG_DIR/builder-server.toml, where it exists]
@@ -315,7 +317,8 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
 fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Some(Command::ExportState { dir, config_dir, config, file }) => {
-            export_state(&data_folder(dir, config, config_dir.as_deref())?, &file)
+            let dir = data_folder(dir, config.clone(), config_dir.as_deref())?;
+            export_state(&dir, &template_folder(config, config_dir)?, &file)
         }
         Some(Command::Check { dir, config_dir, config }) => check(&data_folder(dir, config, config_dir.as_deref())?),
         Some(Command::Completions { shell }) => {
@@ -337,6 +340,15 @@ fn data_folder(dir: Option<PathBuf>, config: Option<PathBuf>, config_dir: Option
         None => config_file(config, config_dir)?.dir,
     };
     Ok(dir.unwrap_or_else(|| FOLDERS.0.into()))
+}
+
+/// The folder that has the templates.
+fn template_folder(config: Option<PathBuf>, config_dir: Option<PathBuf>) -> anyhow::Result<PathBuf> {
+    let dir = match config_dir {
+        Some(dir) => Some(dir),
+        None => config_file(config, None)?.config_dir,
+    };
+    Ok(dir.unwrap_or_else(|| FOLDERS.1.into()))
 }
 
 fn config_file(path: Option<PathBuf>, config_dir: Option<&Path>) -> anyhow::Result<Flags> {
@@ -395,9 +407,14 @@ fn check(dir: &Path) -> anyhow::Result<()> {
     Ok(writeln!(out, "nothing is wrong in {}", dir.display())?)
 }
 
-fn export_state(dir: &Path, file: &Path) -> anyhow::Result<()> {
+#[expect(clippy::print_stderr, reason = "whoever runs it has to hear what is left out")]
+fn export_state(dir: &Path, config_dir: &Path, file: &Path) -> anyhow::Result<()> {
     must_be_data_folder(dir)?;
-    let bytes = state_file::write(&Store::open_to_read(dir)?.load()?);
+    let (state, left_out) = templates::render_state(config_dir, &Store::open_to_read(dir)?.load()?);
+    for what in left_out {
+        eprintln!("builder-server: left out: {what}");
+    }
+    let bytes = state_file::write(&state);
     if file == Path::new("-") {
         return Ok(std::io::stdout().write_all(&bytes)?);
     }

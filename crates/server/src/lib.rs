@@ -15,6 +15,7 @@ mod records;
 mod session;
 pub mod settings;
 mod start;
+mod templates;
 mod upload;
 
 pub use settings::Settings;

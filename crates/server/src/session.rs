@@ -4,6 +4,7 @@ mod ask;
 mod client;
 mod finish;
 mod observe;
+mod templates;
 mod worker;
 
 use crate::Shared;

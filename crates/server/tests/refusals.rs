@@ -132,7 +132,7 @@ async fn what_cannot_be_read_is_told() {
     let framed = |der: &[u8]| [&(der.len() as u64).to_be_bytes()[..], der].concat();
     let table: [(Vec<u8>, &str); 8] = [
         (framed(b"\x30\x03\x01"), "a frame starts with 0x30, which no message does"),
-        (framed(b"\xbc\x02\x05\x00"), "a frame starts with 0xbc, which no message does"),
+        (framed(b"\xbe\x02\x05\x00"), "a frame starts with 0xbe, which no message does"),
         (framed(b""), "a frame announces no bytes"),
         (framed(b"\xa0\x03\x02\x01\x05"), "bad communication"),
         (framed(b"\xa8\x02\x05\x00"), "bad communication"),

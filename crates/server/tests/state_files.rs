@@ -41,6 +41,7 @@ fn name<'a>(job: &Job<'a>) -> &'a [u8] {
     match job {
         Job::Script(job) => job.name,
         Job::Templated { name, .. } => name,
+        Job::Parameter(job) => job.name,
     }
 }
 
@@ -64,7 +65,7 @@ fn expected(bytes: &[u8]) -> Seen {
         for name in queued {
             let belongs = match jobs.get(name).map(|entry| &entry.job) {
                 Some(Job::Script(job)) => job.platform == platform,
-                Some(Job::Templated { .. }) => true,
+                Some(Job::Templated { .. } | Job::Parameter(_)) => true,
                 None => false,
             };
             if belongs && !kept.contains(&name) {

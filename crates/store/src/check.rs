@@ -162,14 +162,7 @@ fn open(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
     let connection = Connection::open_with_flags(address + immutable, flags).tried("open", path)?;
     connection.busy_timeout(Duration::from_secs(5)).tried("open", path)?;
-    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).tried("read", path)?;
-    let known = database::SCHEMA_VERSION;
-    if version > known {
-        return Err(StoreError::Newer { path: path.to_owned(), found: version, known });
-    }
-    if version < known {
-        return Err(StoreError::Older { path: path.to_owned(), found: version, known });
-    }
+    database::must_be_of_this_version(&connection, path)?;
     Ok(connection)
 }
 

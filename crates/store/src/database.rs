@@ -4,25 +4,23 @@
 
 use crate::error::{StoreError, Tried};
 use crate::folder::Folder;
+use crate::jobs;
 use crate::small::{self, SmallRecord};
 use crate::state_file;
 use builder_model::state::{Change, FinishedBuild, Queued, Resume, RunningBuild, ScheduleEntry, State};
-use builder_model::{
-    BuildId, Job, JobName, Outcome, PackageName, Period, Platform, ScriptJob, TemplatedJob, Timestamp,
-};
+use builder_model::{BuildId, JobName, Outcome, Period, Platform, Timestamp};
 use rusqlite::{CachedStatement, Connection, OpenFlags, OptionalExtension, Row, Transaction, params};
+use std::cmp::Ordering;
 use std::fs::OpenOptions;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// The version of the tables; SQLite keeps it as `user_version`.
-pub(crate) const SCHEMA_VERSION: i64 = 2;
+const SCHEMA_VERSION: i64 = 3;
 /// What SQLite calls the application: "bldr".
 const APPLICATION_ID: i64 = 0x626c_6472;
 
 const SCHEMA: &str = "
-CREATE TABLE job(name BLOB PRIMARY KEY, platform BLOB, script BLOB, package BLOB,
-    CHECK ((platform IS NULL) = (script IS NULL) AND (script IS NULL) <> (package IS NULL)));
 CREATE TABLE schedule(job BLOB PRIMARY KEY REFERENCES job(name), period INTEGER NOT NULL, next INTEGER NOT NULL)
     WITHOUT ROWID;
 CREATE TABLE queue(platform BLOB PRIMARY KEY) WITHOUT ROWID;
@@ -141,6 +139,7 @@ impl Store {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&path, flags).tried("open", &path)?;
         connection.busy_timeout(std::time::Duration::from_secs(5)).tried("open", &path)?;
+        must_be_of_this_version(&connection, &path)?;
         let file = identity(&path).tried("open", &path)?;
         Ok(Self { connection, path, file: Some(file) })
     }
@@ -173,13 +172,7 @@ impl Store {
         if found > SCHEMA_VERSION {
             return Err(StoreError::Newer { path: self.path.clone(), found, known: SCHEMA_VERSION });
         }
-        if found == 1 {
-            // Version 2 keeps small records.
-            self.write(|transaction| {
-                transaction.execute_batch(small::SCHEMA)?;
-                transaction.pragma_update(None, "user_version", 2)
-            })?;
-        }
+        self.migrate_tables(found)?;
         let imported = state_file::read(&folder.state_file());
         if found >= 1 {
             // A state file that was imported long ago may rot: only a whole one that differs is worth a word.
@@ -199,6 +192,33 @@ impl Store {
             tracing::warn!("{} queued jobs of an old version in the state file were left out", imported.left_out);
         }
         Ok(if imported.is_some() { Opened::Imported } else { Opened::New })
+    }
+
+    /// Brings the tables of an older version, if there are any, to this one, a version at a time.
+    fn migrate_tables(&mut self, found: i64) -> Result<(), StoreError> {
+        if found == 1 {
+            // Version 2 keeps small records.
+            self.write(|transaction| {
+                transaction.execute_batch(small::SCHEMA)?;
+                transaction.pragma_update(None, "user_version", 2)
+            })?;
+        }
+        if found == 1 || found == 2 {
+            // Version 3 keeps jobs of templates with parameters. The schedule refers to the table that is made anew.
+            self.foreign_keys(false)?;
+            self.write(|transaction| {
+                let [before, after] = jobs::FROM_2;
+                [before, jobs::SCHEMA, after].into_iter().try_for_each(|sql| transaction.execute_batch(sql))?;
+                transaction.pragma_update(None, "user_version", 3)
+            })?;
+            self.foreign_keys(true)?;
+        }
+        Ok(())
+    }
+
+    /// SQLite heeds this between transactions only.
+    fn foreign_keys(&self, checked: bool) -> Result<(), StoreError> {
+        self.connection.pragma_update(None, "foreign_keys", checked).tried("write to", &self.path)
     }
 
     /// Saves a batch of changes, all or none. When this returns `Ok`, they survive a power cut.
@@ -320,6 +340,17 @@ impl Store {
     }
 }
 
+/// Who only reads brings no database to this version.
+pub(crate) fn must_be_of_this_version(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).tried("read", path)?;
+    let (path, known) = (path.to_owned(), SCHEMA_VERSION);
+    match found.cmp(&known) {
+        Ordering::Greater => Err(StoreError::Newer { path, found, known }),
+        Ordering::Less => Err(StoreError::Older { path, found, known }),
+        Ordering::Equal => Ok(()),
+    }
+}
+
 /// Scripts may hold secrets: others do not read them, nor the files beside it, which SQLite makes with the same mode.
 fn create_file(path: &Path) -> std::io::Result<()> {
     match OpenOptions::new().write(true).create_new(true).mode(0o640).open(path) {
@@ -335,6 +366,7 @@ fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
 }
 
 fn create(to: &Transaction<'_>, imported: Option<&state_file::Imported>, now: Timestamp) -> rusqlite::Result<()> {
+    to.execute_batch(jobs::SCHEMA)?;
     to.execute_batch(SCHEMA)?;
     to.execute_batch(small::SCHEMA)?;
     to.pragma_update(None, "user_version", SCHEMA_VERSION)?;
@@ -365,7 +397,7 @@ fn apply(to: &Transaction<'_>, change: &Change, outbox: Outbox) -> rusqlite::Res
     };
     match change {
         Change::EntryPut(ScheduleEntry { job, period, next }) => {
-            put_job(to, job)?;
+            jobs::put(to, job)?;
             let next = next.milliseconds();
             run(
                 "INSERT OR REPLACE INTO schedule VALUES (?1, ?2, ?3)",
@@ -378,7 +410,7 @@ fn apply(to: &Transaction<'_>, change: &Change, outbox: Outbox) -> rusqlite::Res
         ),
         Change::EntryRemoved(job) => {
             run("DELETE FROM schedule WHERE job = ?1", &[&job.as_bytes()])?;
-            run("DELETE FROM job WHERE name = ?1", &[&job.as_bytes()])
+            jobs::remove(to, job)
         }
         Change::QueueAdded(platform) => run("INSERT OR IGNORE INTO queue VALUES (?1)", &[&platform.as_bytes()]),
         Change::QueueRemoved(platform) => {
@@ -423,19 +455,6 @@ fn apply(to: &Transaction<'_>, change: &Change, outbox: Outbox) -> rusqlite::Res
     }
 }
 
-fn put_job(to: &Transaction<'_>, job: &Job) -> rusqlite::Result<()> {
-    let mut statement = to.prepare_cached("INSERT OR REPLACE INTO job VALUES (?1, ?2, ?3, ?4)")?;
-    match job {
-        Job::Script(ScriptJob { name, platform, script }) => {
-            statement.execute(params![name.as_bytes(), platform.as_bytes(), &script[..], None::<&[u8]>])
-        }
-        Job::Templated(TemplatedJob { name, package }) => {
-            statement.execute(params![name.as_bytes(), None::<&[u8]>, None::<&[u8]>, package.as_bytes()])
-        }
-    }
-    .map(drop)
-}
-
 fn put_finished(to: &Transaction<'_>, build: &FinishedBuild) -> rusqlite::Result<()> {
     let (number, reason) = match &build.outcome {
         Outcome::Exited(number) | Outcome::Signalled(number) | Outcome::Stopped(number) => (Some(*number), None),
@@ -462,11 +481,16 @@ fn put_finished(to: &Transaction<'_>, build: &FinishedBuild) -> rusqlite::Result
 
 pub(crate) fn load(from: &Connection) -> rusqlite::Result<State> {
     let mut state = State::default();
-    let mut statement =
-        from.prepare("SELECT name, platform, script, package, period, next FROM schedule JOIN job ON job = name")?;
+    let mut values = jobs::all_values(from)?;
+    let mut statement = from.prepare(
+        "SELECT name, platform, script, package, template, period, next FROM schedule JOIN job ON job = name",
+    )?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        state.schedule.push(schedule_entry(row)?);
+        let period: usize = row.get(5)?;
+        let period = Period::ALL.get(period).copied().ok_or(rusqlite::Error::IntegralValueOutOfRange(5, -1))?;
+        let (job, next) = (jobs::of_row(row, &mut values)?, timestamp(row, 6)?);
+        state.schedule.push(ScheduleEntry { job, period, next });
     }
     let mut statement = from.prepare("SELECT platform FROM queue")?;
     let queues: Vec<Platform> = statement.query_map([], |row| platform(row, 0))?.collect::<Result<_, _>>()?;
@@ -484,20 +508,6 @@ pub(crate) fn load(from: &Connection) -> rusqlite::Result<State> {
     let mut statement = from.prepare("SELECT platform FROM dropped")?;
     state.dropped = statement.query_map([], |row| platform(row, 0))?.collect::<Result<_, _>>()?;
     Ok(state)
-}
-
-fn schedule_entry(row: &Row<'_>) -> rusqlite::Result<ScheduleEntry> {
-    let name = job_name(row, 0)?;
-    let job = match row.get_ref(3)?.as_blob_or_null()? {
-        Some(package) => Job::Templated(TemplatedJob { name, package: PackageName::from_history(package) }),
-        None => {
-            let script = row.get_ref(2)?.as_blob()?.into();
-            Job::Script(ScriptJob { name, platform: platform(row, 1)?, script })
-        }
-    };
-    let period: usize = row.get(4)?;
-    let period = Period::ALL.get(period).copied().ok_or(rusqlite::Error::IntegralValueOutOfRange(4, -1))?;
-    Ok(ScheduleEntry { job, period, next: timestamp(row, 5)? })
 }
 
 fn queued(row: &Row<'_>) -> rusqlite::Result<Queued> {

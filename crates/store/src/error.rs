@@ -70,7 +70,7 @@ pub enum StoreError {
         known: i64,
     },
     /// The database was written by an older builder.
-    #[error("the database {} has version {found}, this builder-server checks version {known}\nhint: start builder-server on the folder once, which brings the database to that version; on a copy if it is a backup", .path.display())]
+    #[error("the database {} has version {found}, this builder-server reads version {known}\nhint: start builder-server on the folder once, which brings the database to that version; on a copy if it is a backup", .path.display())]
     Older {
         /// Which database.
         path: PathBuf,

@@ -9,6 +9,7 @@ pub mod database;
 mod error;
 pub mod folder;
 pub mod history;
+mod jobs;
 pub mod record;
 pub mod small;
 pub mod state_file;

@@ -2,11 +2,11 @@
 
 use crate::error::{StoreError, Tried};
 use builder_model::state::{Position, Queued, ScheduleEntry, State};
-use builder_model::{Job, JobName, Platform};
+use builder_model::{Job, JobName, ParameterJob, Platform, ScriptJob};
 use builder_wire::message::{self, InfoQueue};
 use builder_wire::state::{self, StateItem};
 use sha2::{Digest, Sha256};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::path::Path;
 
@@ -38,7 +38,8 @@ fn to_state(items: &[StateItem<'_>]) -> State {
     for item in items {
         match item {
             StateItem::Schedule(entry) => {
-                state.schedule.push(ScheduleEntry { job: entry.job.to_model(), period: entry.period, next: entry.next })
+                let job = model(&entry.job);
+                state.schedule.extend(job.map(|job| ScheduleEntry { job, period: entry.period, next: entry.next }));
             }
             StateItem::Queue(queue) => state.queues.push((Platform::from_history(queue.platform), places(queue))),
             StateItem::DroppedPlatform(platform) => state.dropped.push(Platform::from_history(platform)),
@@ -48,8 +49,84 @@ fn to_state(items: &[StateItem<'_>]) -> State {
 }
 
 fn places(queue: &InfoQueue<'_>) -> Vec<(Position, Queued)> {
-    let queued = |job: &message::Job<'_>| Queued { job: job.to_model().name().clone(), retries: 0, resume: None };
-    (0..).zip(queue.jobs.iter().map(queued)).collect()
+    let jobs = queue.jobs.iter().filter_map(model);
+    (0..).zip(jobs.map(|job| Queued { job: job.name().clone(), retries: 0, resume: None })).collect()
+}
+
+/// Only values of parameters can be such that there is no job, and the reader of state files refuses jobs that have any.
+fn model(job: &message::Job<'_>) -> Option<Job> {
+    job.to_model().ok()
+}
+
+/// What has to be known of templates to write a state that the original understands: it has no jobs of those with
+/// parameters, so they become scripts.
+pub struct Rendering<'a> {
+    /// The platforms that have a template.
+    pub platforms: &'a dyn Fn(&ParameterJob) -> Vec<Platform>,
+    /// The script of a job for a platform, or why there is none.
+    pub script: &'a dyn Fn(&ParameterJob, &Platform) -> Result<ScriptJob, String>,
+}
+
+/// A state without jobs of templates with parameters: each becomes one script for each of its platforms, as its
+/// template is now. One for a single platform keeps its name; of several, each has the platform behind it. Beside it,
+/// what was left out, and why.
+pub fn render(state: &State, with: &Rendering<'_>) -> (State, Vec<String>) {
+    let mut taken: BTreeSet<JobName> = state.schedule.iter().map(|entry| entry.job.name().clone()).collect();
+    let mut left_out = Vec::new();
+    let mut scripts: BTreeMap<(JobName, Platform), JobName> = BTreeMap::new();
+    let mut rendered = State { schedule: Vec::new(), ..state.clone() };
+    for entry in &state.schedule {
+        let Job::Parameter(job) = &entry.job else {
+            rendered.schedule.push(entry.clone());
+            continue;
+        };
+        let platforms = job.platform.clone().map_or_else(|| (with.platforms)(job), |platform| vec![platform]);
+        if platforms.is_empty() {
+            left_out.push(format!("job {}: no platform has the template {}", job.name, job.template));
+        }
+        for platform in &platforms {
+            let script = match (with.script)(job, platform) {
+                Ok(script) => script,
+                Err(why) => {
+                    left_out.push(format!("job {} on {platform}: {why}", job.name));
+                    continue;
+                }
+            };
+            let Some(name) = free_name(job, platform, platforms.len(), &taken) else {
+                left_out.push(format!("job {} on {platform}: no name of at most 128 bytes is free for it", job.name));
+                continue;
+            };
+            taken.insert(name.clone());
+            scripts.insert((job.name.clone(), platform.clone()), name.clone());
+            let job = Job::Script(ScriptJob { name, ..script });
+            rendered.schedule.push(ScheduleEntry { job, period: entry.period, next: entry.next });
+        }
+    }
+    let parameter_jobs: HashSet<&JobName> = (state.schedule.iter())
+        .filter_map(|entry| if let Job::Parameter(job) = &entry.job { Some(&job.name) } else { None })
+        .collect();
+    let renamed = |job: &JobName, platform: &Platform| {
+        let script = scripts.get(&(job.clone(), platform.clone()));
+        script.cloned().or_else(|| (!parameter_jobs.contains(job)).then(|| job.clone()))
+    };
+    for (platform, places) in &mut rendered.queues {
+        places.retain_mut(|(_, queued)| {
+            let name = renamed(&queued.job, platform);
+            name.map(|name| queued.job = name).is_some()
+        });
+    }
+    rendered.running.retain_mut(|running| {
+        let name = renamed(&running.job, &running.platform);
+        name.map(|name| running.job = name).is_some()
+    });
+    (rendered, left_out)
+}
+
+fn free_name(job: &ParameterJob, platform: &Platform, platforms: usize, taken: &BTreeSet<JobName>) -> Option<JobName> {
+    if platforms == 1 {
+        return Some(job.name.clone());
+    }
+    JobName::parse(format!("{}.{platform}", job.name).as_bytes()).ok().filter(|name| !taken.contains(name))
 }
 
 /// Writes the state as the original would: dropped platforms, then the schedule, then the queues. The original does not

@@ -1,15 +1,17 @@
 //! The store as a server uses it: on a real folder, with a real database.
 
-#![allow(clippy::unwrap_used, reason = "a test ends where it fails")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where it fails")]
 
 use builder_model::state::{Change, FinishedBuild, Queued, Resume, RunningBuild, ScheduleEntry};
 use builder_model::{
-    BuildId, Job, JobName, Outcome, PackageName, Period, Platform, ScriptJob, TemplatedJob, Timestamp,
+    BuildId, Job, JobName, Outcome, PackageName, ParameterJob, Period, Platform, ScriptJob, TemplateName, TemplatedJob,
+    Timestamp, Values,
 };
 use builder_store::console::ConsoleWriter;
 use builder_store::database::{NextUpload, Opened, Outbox, Store};
 use builder_store::record::{self, RecordWriter, Summary};
 use builder_store::small::{self, SmallRecord};
+use builder_store::state_file::{self, Rendering};
 use builder_store::{Folder, History};
 use builder_wire::Record;
 use builder_wire::record::{ConsoleLine, FileHead, files_header};
@@ -33,6 +35,12 @@ fn platform(name: &str) -> Platform {
 
 fn script(name: &str) -> ScriptJob {
     ScriptJob { name: job(name), platform: platform("p"), script: b"echo hello\n".as_slice().into() }
+}
+
+fn parameter_job(name: &str, on: Option<&str>) -> ParameterJob {
+    let values = Values::parse([(b"who".as_slice(), b"it's".as_slice()), (b"how", b"")]).unwrap();
+    let template = TemplateName::parse(b"greet").unwrap();
+    ParameterJob { name: job(name), template, platform: on.map(platform), values }
 }
 
 fn finished(build: BuildId, outcome: Outcome) -> FinishedBuild {
@@ -66,6 +74,10 @@ fn every_change_comes_back() {
     let changes = [
         Change::EntryPut(entry(Job::Script(script("a")), time(10))),
         Change::EntryPut(entry(Job::Templated(templated.clone()), Timestamp::MAX)),
+        Change::EntryPut(entry(Job::Parameter(parameter_job("v", None)), time(12))),
+        Change::EntryPut(entry(Job::Parameter(parameter_job("w", Some("p"))), time(13))),
+        // Of a job that is saved again, no value is left over.
+        Change::EntryPut(entry(Job::Parameter(parameter_job("w", Some("p"))), time(13))),
         Change::EntryNext { job: job("a"), next: time(11), period: Period::Hourly },
         Change::QueueAdded(platform("p")),
         put(0, &queued),
@@ -80,12 +92,16 @@ fn every_change_comes_back() {
     let mut state = store.load().unwrap();
     state.schedule.sort_by_key(|entry| entry.next);
     let first = ScheduleEntry { job: Job::Script(script("a")), period: Period::Hourly, next: time(11) };
-    assert_eq!(state.schedule, [first, entry(Job::Templated(templated), Timestamp::MAX)]);
+    let [second, third] = [("v", None, 12), ("w", Some("p"), 13)]
+        .map(|(name, on, next)| entry(Job::Parameter(parameter_job(name, on)), time(next)));
+    assert_eq!(state.schedule, [first, second, third, entry(Job::Templated(templated), Timestamp::MAX)]);
     assert_eq!(state.queues, [(platform("p"), vec![(-1, resumed), (0, queued)])]);
     assert_eq!((state.running, state.dropped), (vec![running], vec![platform("q")]));
     let removals = [
         Change::EntryRemoved(job("a")),
         Change::EntryRemoved(job("t")),
+        Change::EntryRemoved(job("v")),
+        Change::EntryRemoved(job("w")),
         Change::QueuedRemoved { platform: platform("p"), position: -1 },
         Change::QueueRemoved(platform("p")),
         Change::PlatformUndropped(platform("q")),
@@ -285,17 +301,98 @@ fn many_records_are_synced_together() {
     small::sync(&folder, &builds[..2]).unwrap();
 }
 
+/// The jobs as versions 1 and 2 had them.
+const JOBS_OF_2: &str = "
+    PRAGMA foreign_keys = OFF;
+    DROP TABLE parameter; DROP TABLE job;
+    CREATE TABLE job(name BLOB PRIMARY KEY, platform BLOB, script BLOB, package BLOB,
+        CHECK ((platform IS NULL) = (script IS NULL) AND (script IS NULL) <> (package IS NULL)));
+    INSERT INTO job VALUES (CAST('a' AS BLOB), CAST('p' AS BLOB), x'6563686f2068656c6c6f0a', NULL),
+        (CAST('t' AS BLOB), NULL, NULL, CAST('pkg' AS BLOB));
+    INSERT INTO schedule VALUES (CAST('a' AS BLOB), 1, 10), (CAST('t' AS BLOB), 1, 20);
+";
+
 #[test]
-fn a_database_of_version_1_gets_a_place_for_small_records() {
-    let root = tempfile::tempdir().unwrap();
-    let folder = Folder::open(root.path()).unwrap();
-    drop(Store::open(&folder, time(0)).unwrap());
-    let database = rusqlite::Connection::open(folder.database()).unwrap();
-    database.execute_batch("DROP TABLE record; PRAGMA user_version = 1").unwrap();
-    drop(database);
-    let (store, opened) = Store::open(&folder, time(0)).unwrap();
-    assert_eq!(opened, Opened::Existing);
-    assert_eq!(store.small_records(1).unwrap(), []);
+fn databases_of_older_versions_are_brought_to_this_one() {
+    for older in ["DROP TABLE record; PRAGMA user_version = 1", "PRAGMA user_version = 2"] {
+        let root = tempfile::tempdir().unwrap();
+        let folder = Folder::open(root.path()).unwrap();
+        drop(Store::open(&folder, time(0)).unwrap());
+        let database = rusqlite::Connection::open(folder.database()).unwrap();
+        database.execute_batch(&format!("{JOBS_OF_2}{older}")).unwrap();
+        drop(database);
+        // Who only reads changes nothing.
+        let error = Store::open_to_read(root.path()).unwrap_err().to_string();
+        assert!(error.contains(", this builder-server reads version 3\nhint: start builder-server"), "{error}");
+        let (mut store, opened) = Store::open(&folder, time(0)).unwrap();
+        assert_eq!(opened, Opened::Existing);
+        assert_eq!(store.small_records(1).unwrap(), []);
+        let entry = |job, next| ScheduleEntry { job, period: Period::Daily, next: time(next) };
+        let templated = TemplatedJob { name: job("t"), package: PackageName::parse(b"pkg").unwrap() };
+        let mut expected = vec![entry(Job::Script(script("a")), 10), entry(Job::Templated(templated), 20)];
+        assert_eq!(store.load().unwrap().schedule, expected);
+        expected.push(entry(Job::Parameter(parameter_job("w", Some("p"))), 30));
+        store.save(&[Change::EntryPut(expected[2].clone())], Outbox::Leave).unwrap();
+        drop(store);
+        let (mut store, _) = Store::open(&folder, time(0)).unwrap();
+        assert_eq!(store.load().unwrap().schedule, expected);
+        store.save(&["a", "t", "w"].map(|name| Change::EntryRemoved(job(name))), Outbox::Leave).unwrap();
+        let database = rusqlite::Connection::open(folder.database()).unwrap();
+        let broken = database.prepare("PRAGMA foreign_key_check").unwrap().exists([]).unwrap();
+        assert!(!broken, "what refers to a table that was made anew refers to the new one");
+    }
+}
+
+/// The original has no templates with parameters: their jobs go back as scripts, one for each platform.
+#[test]
+fn jobs_of_templates_become_scripts_for_the_original() {
+    let entry = |job| ScheduleEntry { job, period: Period::Daily, next: time(10) };
+    let queued = |name| Queued { job: job(name), retries: 0, resume: None };
+    let running =
+        RunningBuild { build: BUILD, job: job("w"), platform: platform("p"), attempt: 1, retries: 0, started: time(7) };
+    let state = builder_model::state::State {
+        schedule: vec![
+            entry(Job::Script(script("a"))),
+            entry(Job::Parameter(parameter_job("v", None))),
+            entry(Job::Parameter(parameter_job("w", Some("p")))),
+            entry(Job::Parameter(parameter_job("gone", Some("q")))),
+        ],
+        queues: vec![
+            (platform("p"), vec![(0, queued("a")), (1, queued("v"))]),
+            (platform("q"), vec![(0, queued("gone")), (1, queued("v"))]),
+        ],
+        running: vec![running],
+        dropped: Vec::new(),
+    };
+    let rendering = Rendering {
+        platforms: &|_| ["p", "q"].map(platform).to_vec(),
+        script: &|job, on| match job.name.as_bytes() {
+            b"gone" => Err("platform q has no template greet".to_owned()),
+            _ => {
+                let script = format!("{} {on}", job.values).into_bytes().into();
+                Ok(ScriptJob { name: job.name.clone(), platform: on.clone(), script })
+            }
+        },
+    };
+    let (rendered, left_out) = state_file::render(&state, &rendering);
+    assert_eq!(left_out, ["job gone on q: platform q has no template greet"]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state");
+    std::fs::write(&path, state_file::write(&rendered)).unwrap();
+    let back = state_file::read(&path).unwrap().unwrap().state;
+    let told: Vec<String> = (back.schedule.iter())
+        .map(|entry| match &entry.job {
+            Job::Script(job) => format!("{} on {}: {}", job.name, job.platform, String::from_utf8_lossy(&job.script)),
+            other @ (Job::Templated(_) | Job::Parameter(_)) => panic!("the original reads no {other:?}"),
+        })
+        .collect();
+    let expected =
+        ["a on p: echo hello\n", "v.p on p: how= who=it's p", "v.q on q: how= who=it's q", "w on p: how= who=it's p"];
+    assert_eq!(told, expected);
+    let queues: Vec<Vec<String>> = (back.queues.iter())
+        .map(|(_, places)| places.iter().map(|(_, queued)| queued.job.to_string()).collect())
+        .collect();
+    assert_eq!(queues, [vec!["w", "a", "v.p"], vec!["v.q"]]);
 }
 
 #[test]

@@ -86,6 +86,7 @@ fn seen(info: &Info<'_>) -> Seen {
     let name = |job: &Job<'_>| match job {
         Job::Script(job) => text(job.name),
         Job::Templated { name, .. } => text(name),
+        Job::Parameter(job) => text(job.name),
     };
     let schedule = info.schedule.iter().map(|entry| format!("{} {} {}", name(&entry.job), entry.period, entry.next));
     let queues = info.queues.iter().map(|queue| {

@@ -80,6 +80,18 @@ impl Grounds {
         std::fs::write(self.template_path(platform), text).unwrap();
     }
 
+    /// Writes a template with parameters of a platform.
+    pub fn named_template(&self, name: &str, platform: &str, text: &str) {
+        let path = self.named_template_path(name, platform);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    /// Where a template with parameters of a platform lies.
+    pub fn named_template_path(&self, name: &str, platform: &str) -> PathBuf {
+        self.settings.config_dir.join("templates").join(name).join(platform)
+    }
+
     /// Where the template of a platform lies.
     pub fn template_path(&self, platform: &str) -> PathBuf {
         self.settings.config_dir.join(format!("orb-build.template.{platform}"))

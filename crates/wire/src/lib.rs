@@ -18,7 +18,9 @@ mod version;
 pub use der::{DecodeError, Fault};
 pub use element::Encoded;
 pub use frame::{FrameError, Inbox};
-pub use message::{Ask, File, Info, InfoQueue, InfoRunning, Job, Message, MessageKind, Role, ScheduleEntry, ScriptJob};
+pub use message::{
+    Ask, File, Info, InfoQueue, InfoRunning, Job, Message, MessageKind, ParameterJob, Role, ScheduleEntry, ScriptJob,
+};
 pub use record::Record;
 pub use state::StateItem;
 pub use version::ClientVersion;

@@ -1,4 +1,4 @@
-//! The messages of the protocol: one flat CHOICE with the context tags 0 to 27.
+//! The messages of the protocol: one flat CHOICE with the context tags 0 to 29.
 //!
 //! Values borrow from the frame they were read from, and are written from where their payloads lie. Text is any
 //! octets here: who acts on a name checks it first (`builder_model::name`).
@@ -8,6 +8,7 @@ mod build;
 mod info;
 mod job;
 mod kind;
+mod template;
 
 pub use ask::{
     ArtifactRow, Ask, AskBuilds, BUILDS_ASKED_MAX, BuildRow, BuildsReply, REPLY_BYTES_MAX, UPLOADS_LISTED_MAX,
@@ -16,8 +17,9 @@ pub use ask::{
 pub use build::File;
 pub(crate) use build::{files, outcome};
 pub use info::{Info, InfoQueue, InfoRunning, ScheduleEntry};
-pub use job::{Job, NO_PLATFORM, ScriptJob};
+pub use job::{Job, NO_PLATFORM, ParameterJob, ScriptJob, ValuePair};
 pub use kind::MessageKind;
+pub use template::{AskRender, AskTemplates, ParameterRow, Reply, TemplateContent, TemplateRow};
 
 use crate::der::{DecodeError, Fault, Reader};
 use crate::element::{Element, Encoded};
@@ -150,6 +152,15 @@ pub enum Message<'a> {
     UploadsReply(Vec<UploadRow<'a>>),
     /// `[27]`, server: what a build left.
     ArtifactsReply(Vec<ArtifactRow<'a>>),
+    /// `[28]`, client of version 14: put a job of a template with parameters on the schedule.
+    ScheduleTemplate {
+        /// How often.
+        period: Period,
+        /// What.
+        job: ParameterJob<'a>,
+    },
+    /// `[29]`, server: about templates.
+    Reply(Reply<'a>),
 }
 
 impl<'a> Message<'a> {
@@ -223,6 +234,11 @@ impl<'a> Message<'a> {
             MessageKind::BuildsReply => Self::BuildsReply(reader.builds_reply()?),
             MessageKind::UploadsReply => Self::UploadsReply(reader.sequence_of(Reader::upload_row)?),
             MessageKind::ArtifactsReply => Self::ArtifactsReply(reader.sequence_of(Reader::artifact_row)?),
+            MessageKind::ScheduleTemplate => {
+                let (period, job) = reader.sequence(|r| Ok((r.period()?, r.parameter_job()?)))?;
+                Self::ScheduleTemplate { period, job }
+            }
+            MessageKind::Reply => Self::Reply(reader.reply()?),
         })
     }
 
@@ -252,6 +268,8 @@ impl<'a> Message<'a> {
             Self::BuildsReply(_) => MessageKind::BuildsReply,
             Self::UploadsReply(_) => MessageKind::UploadsReply,
             Self::ArtifactsReply(_) => MessageKind::ArtifactsReply,
+            Self::ScheduleTemplate { .. } => MessageKind::ScheduleTemplate,
+            Self::Reply(_) => MessageKind::Reply,
         }
     }
 
@@ -312,6 +330,8 @@ impl<'a> Message<'a> {
             Self::BuildsReply(reply) => reply.element(),
             Self::UploadsReply(rows) => Element::sequence(rows.iter().map(UploadRow::element).collect()),
             Self::ArtifactsReply(rows) => Element::sequence(rows.iter().map(ArtifactRow::element).collect()),
+            Self::ScheduleTemplate { period: often, job } => Element::sequence(vec![period(*often), job.element()]),
+            Self::Reply(reply) => reply.element(),
         }
     }
 }

@@ -9,14 +9,14 @@ pub mod worker;
 
 #[cfg(test)]
 pub(crate) mod samples {
-    use crate::message::{AskBuilds, BuildsReply};
+    use crate::message::{AskBuilds, AskRender, AskTemplates, BuildsReply, Reply};
     use crate::*;
     use builder_model::{BuildId, Outcome, Period, Timestamp};
 
     pub(crate) const BUILD: BuildId = BuildId::from_bytes([7; 16]);
     pub(crate) const OTHER: BuildId = BuildId::from_bytes([9; 16]);
 
-    /// One message of every kind, in the order of the tags; where it matters, one of each form.
+    /// One message of every kind, in the order of the tags as they came to be; where it matters, one of each form.
     pub(crate) fn one_of_each() -> Vec<Message<'static>> {
         let job = ScriptJob { name: b"j", platform: b"p", script: b"s" };
         vec![
@@ -51,6 +51,14 @@ pub(crate) mod samples {
             Message::ArtifactsReply(Vec::new()),
             ClientVersion::Fourteen.hello(),
             Message::ClientHello { role: Role::Client, version: 15 },
+            Message::Ask(Ask::Templates(AskTemplates::default())),
+            Message::Ask(Ask::Render(AskRender { template: b"n", platform: b"p", values: Vec::new() })),
+            Message::ScheduleTemplate {
+                period: Period::Daily,
+                job: ParameterJob { name: b"j", template: b"n", values: Vec::new(), platform: None },
+            },
+            Message::Reply(Reply::Templates(Vec::new())),
+            Message::Reply(Reply::Script(b"s".as_slice().into())),
         ]
     }
 }

@@ -28,8 +28,8 @@ pub fn decode_counting(bytes: &[u8]) -> Result<(Vec<StateItem<'_>>, usize), Deco
         0 => reader.explicit(0, Reader::script_job).map(|_| None),
         1 => reader.explicit(1, legacy_entry).map(|entry| Some(StateItem::Schedule(entry))),
         2 => reader.explicit(2, Reader::job).map(|_| None),
-        3 => reader.explicit(3, Reader::schedule_entry).map(|entry| Some(StateItem::Schedule(entry))),
-        4 => reader.explicit(4, Reader::queue).map(|queue| Some(StateItem::Queue(queue))),
+        3 => reader.explicit(3, |r| r.schedule_entry(Reader::job)).map(|entry| Some(StateItem::Schedule(entry))),
+        4 => reader.explicit(4, |r| r.queue(Reader::job)).map(|queue| Some(StateItem::Queue(queue))),
         5 => reader.explicit(5, Reader::octets).map(|platform| Some(StateItem::DroppedPlatform(platform))),
         _ => reader.no_such_choice("a state item"),
     })?;

@@ -8,7 +8,7 @@ use crate::message::{Message, MessageKind, Role};
 pub enum ClientVersion {
     /// The original's, which every server speaks.
     Thirteen = 13,
-    /// The same, and `ask` with its replies.
+    /// The same, `ask` with its replies, and jobs of templates with parameters.
     Fourteen = 14,
 }
 
@@ -33,6 +33,7 @@ impl ClientVersion {
 
     /// Whether a client that speaks it may give this command; asked of commands only.
     pub(crate) fn has(self, command: MessageKind) -> bool {
-        command != MessageKind::Ask || self >= Self::Fourteen
+        let new = matches!(command, MessageKind::Ask | MessageKind::ScheduleTemplate);
+        !new || self >= Self::Fourteen
     }
 }

@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where it fails")]
 
-use builder_model::{BuildId, Outcome, Timestamp};
-use builder_wire::message::{ArtifactRow, AskBuilds, BuildRow, BuildsReply, UploadRow, WaitRow};
-use builder_wire::{Ask, ClientVersion, Message};
+use builder_model::{BuildId, Outcome, Period, Timestamp};
+use builder_wire::message::{
+    ArtifactRow, AskBuilds, AskRender, AskTemplates, BuildRow, BuildsReply, ParameterRow, Reply, TemplateContent,
+    TemplateRow, UploadRow, WaitRow,
+};
+use builder_wire::{Ask, ClientVersion, Info, Job, Message, ParameterJob, ScheduleEntry};
 
 const BUILD: BuildId = BuildId::from_bytes([
     0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff,
@@ -72,12 +75,53 @@ fn golden_octets() {
             format!("bb31302f 302d 0c0562696e2f61 0202012c 0c20{}", "ee".repeat(32)),
         ),
     ];
+    check(&cases);
+}
+
+fn check(cases: &[(Message<'_>, String)]) {
     for (message, octets) in cases {
         let octets = octets.replace(' ', "");
         assert_eq!(hex(&message.encode().to_vec()), octets, "{message:?}");
-        assert_eq!(Message::decode(&unhex(&octets)), Ok(message));
+        assert_eq!(Message::decode(&unhex(&octets)).as_ref(), Ok(message));
         assert!(PAGE.contains(&format!("`{octets}`")), "docs/protocol.md has the example {octets}");
     }
+}
+
+#[test]
+fn golden_octets_about_templates() {
+    let bound = || ParameterJob {
+        name: b"j",
+        template: b"n",
+        values: vec![(b"a".as_slice(), b"x".as_slice())],
+        platform: Some(b"p"),
+    };
+    let unbound = ParameterJob { values: Vec::new(), platform: None, ..bound() };
+    let parameter = |name, default| ParameterRow { name, description: b"d", allowed: b"w".as_slice().into(), default };
+    let readable = TemplateContent::Readable {
+        description: b"t",
+        parameters: vec![parameter(b"a".as_slice(), None), parameter(b"b", Some(b"".as_slice()))],
+        text: Some(b"s"),
+    };
+    let unreadable = TemplateContent::Unreadable(b"no".as_slice().into());
+    let row = |content| TemplateRow { name: b"n", platform: b"p", content };
+    let ask = AskTemplates { name: Some(b"n"), platform: Some(b"p"), with_text: true };
+    let render = AskRender { template: b"n", platform: b"p", values: bound().values };
+    let entry = ScheduleEntry { next: Timestamp::MAX, period: Period::Never, job: Job::Parameter(bound()) };
+    let cases = [
+        (Message::ScheduleTemplate { period: Period::Daily, job: bound() }, "bc1d301ba102050030150c016a0c016e300830060c01610c0178a0030c0170".to_owned()),
+        (Message::ScheduleTemplate { period: Period::Daily, job: unbound }, "bc10300ea102050030080c016a0c016e3000".to_owned()),
+        (Message::InfoReply(Info { schedule: vec![entry], ..Info::default() }), "b63e303c30343032181339393939313233313233353935392e3939395aa3020500a21730150c016a0c016e300830060c01610c0178a0030c0170300030003000".to_owned()),
+        (Message::Ask(Ask::Templates(AskTemplates::default())), "b7063004a4023000".to_owned()),
+        (Message::Ask(Ask::Templates(ask)), "b7143012a410300ea0030c016ea1030c0170a2020500".to_owned()),
+        (Message::Ask(Ask::Render(render)), "b7163014a51230100c016e0c0170300830060c01610c0178".to_owned()),
+        (Message::Reply(Reply::Templates(Vec::new())), "bd063004a0023000".to_owned()),
+        (Message::Reply(Reply::Templates(vec![row(readable), row(unreadable)])), "bd443042a040303e302e0c016e0c0170a02630240c0174301a30090c01610c01640c0177300d0c01620c01640c0177a0020c00a0030c0173300c0c016e0c0170a1040c026e6f".to_owned()),
+        (Message::Reply(Reply::Script(b"s".as_slice().into())), "bd073005a1030c0173".to_owned()),
+    ];
+    check(&cases);
+    // To version 13 the job is one of a package.
+    let for_13 = Job::Parameter(bound()).for_version_13();
+    assert_eq!(for_13, Job::Templated { name: b"j", package: b"n" });
 }
 
 #[test]
@@ -85,7 +129,8 @@ fn what_is_refused() {
     let cases = [
         ("b7020500", "byte 2: expected SEQUENCE, found tag 0x05"),
         ("b7023000", "byte 4: the data ends here, within an element"),
-        ("b7063004a4020500", "byte 4: expected a question, found tag 0xa4"),
+        ("b7063004a6020500", "byte 4: expected a question, found tag 0xa6"),
+        ("bd063004a2020500", "byte 4: expected a reply, found tag 0xa2"),
         ("b7083006a002050005 00", "byte 8: surplus data"),
         ("b7093007a1053003020100", "byte 8: the count of builds is not from 1 to 10000"),
         ("b7093007a10530030201ff", "byte 8: the count of builds is not from 1 to 10000"),
@@ -95,7 +140,7 @@ fn what_is_refused() {
         ("b8020500", "byte 2: expected SEQUENCE, found tag 0x05"),
         ("bb0f300d 300b 0c0161 020101 0c03616263", "byte 12: a SHA-256 has 32 octets, this one has 3"),
         ("bb0f300d 300b 0c0161 0201ff 0c03616263", "byte 9: a size is not from 0 to 4611686018427387903"),
-        ("bc020500", "byte 0: expected a message, found tag 0xbc"),
+        ("be020500", "byte 0: expected a message, found tag 0xbe"),
     ];
     for (octets, expected) in cases {
         let error = Message::decode(&unhex(octets)).unwrap_err();

@@ -6,12 +6,13 @@ mod support;
 
 use builder_model::{BuildId, Outcome, Period, Timestamp};
 use builder_wire::message::{
-    ArtifactRow, AskBuilds, BUILDS_ASKED_MAX, BuildRow, BuildsReply, UploadRow, WaitRow, write_output_frame,
+    ArtifactRow, AskBuilds, AskRender, AskTemplates, BUILDS_ASKED_MAX, BuildRow, BuildsReply, ParameterRow, Reply,
+    TemplateContent, TemplateRow, UploadRow, WaitRow, write_output_frame,
 };
 use builder_wire::record::{ConsoleLine, FileHead, Frame, files_header, finished_head};
 use builder_wire::{
-    Ask, File, Inbox, Info, InfoQueue, InfoRunning, Job, Message, Record, Role, ScheduleEntry, ScriptJob, StateItem,
-    state,
+    Ask, File, Inbox, Info, InfoQueue, InfoRunning, Job, Message, ParameterJob, Record, Role, ScheduleEntry, ScriptJob,
+    StateItem, state,
 };
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -90,6 +91,39 @@ impl Seed {
         [Job::Script(self.script()), Job::Templated { name, package }].into_iter().cycle().take(self.count).collect()
     }
 
+    fn parameter_job(&self) -> ParameterJob<'_> {
+        let [name, template, value] = &self.texts;
+        let values = vec![(name.as_slice(), value.as_slice()); self.count];
+        ParameterJob { name, template, values, platform: self.flag.then_some(value) }
+    }
+
+    /// What is asked about templates, and the replies.
+    fn templates(&self) -> Vec<Message<'_>> {
+        let [name, platform, text] = &self.texts;
+        let parameter = ParameterRow {
+            name,
+            description: text,
+            allowed: text.as_slice().into(),
+            default: self.flag.then_some(platform),
+        };
+        let parameters = vec![parameter; self.count];
+        let readable = TemplateContent::Readable { description: text, parameters, text: self.flag.then_some(text) };
+        let unreadable = TemplateContent::Unreadable(text.as_slice().into());
+        let rows = [readable, unreadable].map(|content| TemplateRow { name, platform, content });
+        let ask = AskTemplates {
+            name: self.flag.then_some(name),
+            platform: (!self.flag).then_some(platform),
+            with_text: self.flag,
+        };
+        let values = self.parameter_job().values;
+        vec![
+            Message::Ask(Ask::Templates(ask)),
+            Message::Ask(Ask::Render(AskRender { template: name, platform, values })),
+            Message::Reply(Reply::Templates(rows.to_vec())),
+            Message::Reply(Reply::Script(text.as_slice().into())),
+        ]
+    }
+
     fn entries(&self) -> Vec<ScheduleEntry<'_>> {
         self.jobs().into_iter().map(|job| ScheduleEntry { next: self.times.0, period: self.period, job }).collect()
     }
@@ -100,8 +134,11 @@ impl Seed {
 
     fn info(&self) -> Info<'_> {
         let running = InfoRunning { started: self.times.1, build: self.build, job: self.script() };
+        let mut schedule = self.entries();
+        let job = Job::Parameter(self.parameter_job());
+        schedule.push(ScheduleEntry { next: self.times.0, period: self.period, job });
         Info {
-            schedule: self.entries(),
+            schedule,
             queues: self.queues(),
             running: vec![running; self.count],
             dropped: self.texts[..self.count].iter().map(Vec::as_slice).collect(),
@@ -207,8 +244,10 @@ impl Seed {
             Message::Execute { name, platform: flag.then_some(text) },
             Message::UndropPlatform { platform: text },
             Message::InfoReply(self.info()),
+            Message::ScheduleTemplate { period, job: self.parameter_job() },
         ];
         messages.extend(self.asked());
+        messages.extend(self.templates());
         messages
     }
 }

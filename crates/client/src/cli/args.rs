@@ -38,7 +38,9 @@ Examples:
   builder-client schedule hello debian-12 hello.sh --period weekly
   builder-client -r builds.example.org:1234 info --format json
   builder-client observe-latest --job hello
-  builder-client builds --failed --platform debian-12";
+  builder-client builds --failed --platform debian-12
+  builder-client template show cargo --platform debian-12
+  builder-client schedule-template ripgrep cargo url=https://example.org/ripgrep.tar.gz";
 
 /// Asks a builder-server: changes its schedule, tells what is going on, shows builds live.
 #[derive(Debug, Parser)]
@@ -62,6 +64,9 @@ pub(crate) struct ClientArgs {
 pub(crate) enum ClientCommand {
     Schedule(commands::schedule::Schedule),
     OrbBuild(commands::orb_build::OrbBuild),
+    ScheduleTemplate(commands::schedule_template::ScheduleTemplate),
+    #[command(subcommand)]
+    Template(commands::template::Template),
     Unschedule(commands::unschedule::Unschedule),
     Execute(commands::execute::Execute),
     Reschedule(commands::reschedule::Reschedule),

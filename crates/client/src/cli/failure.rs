@@ -52,6 +52,16 @@ pub(crate) enum Failure {
         /// Which file.
         name: String,
     },
+    /// A template is there, and is none.
+    #[error("the template {name} of platform {platform} cannot be read: {why}")]
+    TemplateUnreadable {
+        /// Which.
+        name: String,
+        /// Where.
+        platform: String,
+        /// Why.
+        why: String,
+    },
     /// Standard output does not take what we print.
     #[error("cannot write to standard output: {0}")]
     Output(io::Error),
@@ -125,6 +135,7 @@ impl Failure {
             }
             Self::NoFile => Some("see builder-inspect --help".to_owned()),
             Self::Script { .. }
+            | Self::TemplateUnreadable { .. }
             | Self::Output(_)
             | Self::Input(_)
             | Self::Man { .. }

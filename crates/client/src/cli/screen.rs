@@ -64,6 +64,15 @@ impl Screen {
         self.styled(text, style.bold())
     }
 
+    /// A text of several lines, each as [`Self::write_console_text`] has it; the last one is ended if it is not.
+    pub(crate) fn write_text(&mut self, text: &[u8]) -> io::Result<()> {
+        for line in text.strip_suffix(b"\n").unwrap_or(text).split(|byte| *byte == b'\n') {
+            self.write_console_text(line)?;
+            self.write_all(b"\n")?;
+        }
+        Ok(())
+    }
+
     /// A line of a console: as it is where a program reads it, with control characters made visible on a terminal.
     pub(crate) fn write_console_text(&mut self, line: &[u8]) -> io::Result<()> {
         if !self.terminal {

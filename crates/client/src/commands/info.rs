@@ -14,7 +14,8 @@ use std::time::SystemTime;
 ///
 /// In JSON: `dropped_platforms`, a list of names; `schedule`, a list of jobs with `period` and `next` (RFC 3339, null
 /// for never); `queues`, a list of `platform` and `jobs`, the next to run first; `running`, a list of `uuid`, `name`,
-/// `platform` and `started`. A job has `name`, and `platform` or `package`, the other being null. A queued one has
+/// `platform` and `started`. A job has `name`, and `platform` or `package`, the other being null; one of a template with
+/// parameters has `template` and `values` instead of a package, and `platform` if it is for one alone. A queued one has
 /// `waits_for`, too: what must happen for it to run, in words, or null where the server cannot tell.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Info {}
@@ -96,6 +97,10 @@ fn runs_on(job: &Job) -> String {
     match job {
         Job::Script(job) => job.platform.to_string(),
         Job::Templated(_) => package(job),
+        Job::Parameter(job) => match &job.platform {
+            Some(platform) => format!("{platform}, template {}", job.template),
+            None => format!("template {}", job.template),
+        },
     }
 }
 
@@ -103,6 +108,7 @@ fn package(job: &Job) -> String {
     match job {
         Job::Script(_) => String::new(),
         Job::Templated(job) => format!("package {}", job.package),
+        Job::Parameter(job) => format!("template {}", job.template),
     }
 }
 
@@ -159,12 +165,19 @@ fn job_value(job: &Job) -> Value {
     let package = match job {
         Job::Script(_) => Value::Null,
         Job::Templated(job) => json!(text_of(job.package.as_bytes())),
+        Job::Parameter(_) => Value::Null,
     };
-    json!({
+    let mut value = json!({
         "name": text_of(job.name().as_bytes()),
         "platform": job.platform().map(|platform| text_of(platform.as_bytes())),
         "package": package,
-    })
+    });
+    if let Job::Parameter(job) = job {
+        let values = job.values.iter().map(|(name, value)| (name.to_string(), json!(value.as_str())));
+        value["template"] = json!(text_of(job.template.as_bytes()));
+        value["values"] = Value::Object(values.collect());
+    }
+    value
 }
 
 #[cfg(test)]

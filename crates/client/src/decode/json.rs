@@ -1,6 +1,7 @@
 //! The values as JSON, in the shape of the golden vectors: written by hand, as this runs a million times in a row.
 
 mod ask;
+mod templates;
 
 use builder_model::{BuildId, Outcome, Period, Timestamp};
 use builder_wire::{
@@ -47,11 +48,7 @@ impl Json<'_> {
                 self.command("Reschedule").bytes("name", name).time("next", *next).period(*period);
             }
             Message::ClientHello { role, version } => {
-                let role = match role {
-                    Role::Client => "client",
-                    Role::Worker => "worker",
-                };
-                self.command("Client_hello").word("typ", role).number("version", *version);
+                self.command("Client_hello").word("typ", role_word(*role)).number("version", *version);
             }
             Message::ServerHello => {
                 self.command("Server_hello");
@@ -80,6 +77,8 @@ impl Json<'_> {
             Message::BuildsReply(reply) => self.builds_reply(reply),
             Message::UploadsReply(rows) => self.uploads_reply(rows),
             Message::ArtifactsReply(rows) => self.artifacts_reply(rows),
+            Message::ScheduleTemplate { period, job } => self.schedule_template(*period, job),
+            Message::Reply(reply) => self.reply(reply),
         }
         self.0.push(b'}');
     }
@@ -235,6 +234,7 @@ impl Json<'_> {
         match job {
             Job::Script(job) => self.raw("{\"script_job\":").script_job(job),
             Job::Templated { name, package } => self.raw("{\"orb_build_job\":").templated_job(name, package),
+            Job::Parameter(job) => self.raw("{\"parameter_job\":").parameter_job(job),
         }
         self.0.push(b'}');
     }
@@ -278,6 +278,13 @@ impl Json<'_> {
         });
         self.key("dropped_platforms").list(&info.dropped, |json, platform| json.hex(platform));
         self.0.push(b'}');
+    }
+}
+
+fn role_word(role: Role) -> &'static str {
+    match role {
+        Role::Client => "client",
+        Role::Worker => "worker",
     }
 }
 

@@ -132,7 +132,7 @@ impl Peer {
     }
 
     /// After the hello, if it is in one of these versions.
-    fn greeted_in(stream: TcpStream, versions: &[ClientVersion]) -> Option<Self> {
+    pub(crate) fn greeted_in(stream: TcpStream, versions: &[ClientVersion]) -> Option<Self> {
         let mut peer = Self::new(stream);
         let hello = peer.receive();
         let Message::ClientHello { role: Role::Client, version } = Message::decode(&hello).unwrap() else {

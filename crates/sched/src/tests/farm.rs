@@ -4,12 +4,14 @@
 //! story. After each line, everything that must hold is checked.
 
 use super::replay::Replay;
-use crate::{Act, Event, LostWhy, Now, Reply, Scheduler, Settings, Template, WorkerId};
+use crate::{Act, Event, LostWhy, Now, Reply, Scheduler, Settings, Template, TemplateText, WorkerId};
 use builder_model::state::{Change, Queued};
 use builder_model::{
-    BuildId, Job, JobName, Outcome, PackageName, Period, Platform, ScriptJob, TemplatedJob, Timestamp,
+    BuildId, Job, JobName, Outcome, PackageName, ParameterJob, Period, Platform, ScriptJob, TemplateId, TemplateName,
+    TemplatedJob, Timestamp, Values,
 };
 use std::fmt::Write as _;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 /// 2026-01-01T00:00:00Z.
@@ -49,6 +51,32 @@ pub(super) fn script(name: &str, on: &str) -> Job {
 
 pub(super) fn templated(name: &str) -> Job {
     Job::Templated(TemplatedJob { name: job_name(name), package: PackageName::from_history(name.as_bytes()) })
+}
+
+/// A job of the template `named`, with the value `x` of its parameter `a`.
+pub(super) fn parameter(name: &str, on: Option<&str>) -> Job {
+    let values = Values::parse([(b"a".as_slice(), b"x".as_slice())]).unwrap();
+    let template = TemplateName::parse(b"named").unwrap();
+    Job::Parameter(ParameterJob { name: job_name(name), template, platform: on.map(platform), values })
+}
+
+/// A template `named`: with the parameter `a`, or another one.
+fn named(what: &str) -> Template {
+    let head =
+        |name: &str, more: &str| format!("#: [[parameter]]\n#: name = \"{name}\"\n#: description = \"d\"\n{more}");
+    let text = match what {
+        "missing" => return Template::Missing,
+        "unreadable" => return Template::Unreadable("permission denied".to_owned()),
+        "other" => head("b", ""),
+        "digits" => head("a", "#: kind = \"integer\"\n"),
+        "huge" => {
+            static HUGE: LazyLock<Template> = LazyLock::new(|| named(&"x".repeat(5 << 20)));
+            return HUGE.clone();
+        }
+        what => head("a", what),
+    };
+    let template = builder_template::Template::parse(text.as_bytes().into()).unwrap();
+    Template::Present(TemplateText::Named(template.into()))
 }
 
 pub(super) fn build(number: u128) -> BuildId {
@@ -145,6 +173,12 @@ impl Farm {
         match *words {
             ["schedule", name, on, every] => Event::Schedule { job: script(name, on), period: period(every) },
             ["schedule-templated", name, every] => Event::Schedule { job: templated(name), period: period(every) },
+            ["schedule-parameter", name, every] => {
+                Event::Schedule { job: parameter(name, None), period: period(every) }
+            }
+            ["schedule-parameter", name, on, every] => {
+                Event::Schedule { job: parameter(name, Some(on)), period: period(every) }
+            }
             ["unschedule", name] => Event::Unschedule { job: job_name(name) },
             ["execute", name] => Event::Execute { job: job_name(name), platform: None },
             ["execute", name, on] => Event::Execute { job: job_name(name), platform: Some(platform(on)) },
@@ -174,10 +208,17 @@ impl Farm {
                 let template = match what {
                     "missing" => Template::Missing,
                     "unreadable" => Template::Unreadable("permission denied".to_owned()),
-                    "huge" => Template::Present(vec![b'x'; 5 << 20].into()),
-                    text => Template::Present(format!("{text} %%OPAM_PACKAGE%% %%PLATFORM%%").as_bytes().into()),
+                    "huge" => Template::Present(TemplateText::Package(vec![b'x'; 5 << 20].into())),
+                    text => {
+                        let text = format!("{text} %%OPAM_PACKAGE%% %%PLATFORM%%");
+                        Template::Present(TemplateText::Package(text.as_bytes().into()))
+                    }
                 };
-                Event::TemplateRead { platform: platform(on), template }
+                Event::TemplateRead { platform: platform(on), id: TemplateId::Package, template }
+            }
+            ["named", on, what] => {
+                let id = TemplateId::Named(TemplateName::parse(b"named").unwrap());
+                Event::TemplateRead { platform: platform(on), id, template: named(what) }
             }
             _ => panic!("{words:?} is no event"),
         }

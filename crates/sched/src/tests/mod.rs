@@ -6,5 +6,6 @@ mod random;
 mod replay;
 mod scaling;
 mod stories_builds;
+mod stories_named;
 mod stories_requests;
 mod stories_templates;

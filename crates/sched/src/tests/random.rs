@@ -7,18 +7,21 @@ use proptest::prelude::*;
 use std::collections::BTreeSet;
 
 fn line() -> impl Strategy<Value = String> {
-    let job = || prop::sample::select(vec!["a", "b", "c", "t", "u"]);
+    let job = || prop::sample::select(vec!["a", "b", "c", "t", "u", "v", "w"]);
     let on = || prop::sample::select(vec!["p", "q", "r"]);
     let period = || prop::sample::select(vec!["hourly", "daily", "weekly", "never"]);
     let build = || 1..12u8;
     let worker = || 1..30u8;
     let template = prop::sample::select(vec!["missing", "unreadable", "build", "other", "huge"]);
+    let named = prop::sample::select(vec!["missing", "unreadable", "build", "other", "digits", "huge"]);
     let end = prop::sample::select(vec!["ok", "ok", "timeout", "unrecorded"]);
     let why = prop::sample::select(vec!["", "", " disk", " restart"]);
     let duration = || prop::sample::select(vec!["1s", "1800s", "1h", "1d", "8d"]);
     let event = prop_oneof![
         6 => (prop::sample::select(vec!["a", "b", "c"]), on(), period()).prop_map(|(j, p, e)| format!("schedule {j} {p} {e}")),
         3 => (prop::sample::select(vec!["t", "u"]), period()).prop_map(|(j, e)| format!("schedule-templated {j} {e}")),
+        2 => period().prop_map(|e| format!("schedule-parameter v {e}")),
+        2 => (on(), period()).prop_map(|(p, e)| format!("schedule-parameter w {p} {e}")),
         1 => job().prop_map(|j| format!("unschedule {j}")),
         3 => job().prop_map(|j| format!("execute {j}")),
         2 => (job(), on()).prop_map(|(j, p)| format!("execute {j} {p}")),
@@ -32,6 +35,7 @@ fn line() -> impl Strategy<Value = String> {
         6 => (build(), end).prop_map(|(b, e)| format!("finish b{b} {e}")),
         1 => Just("tick".to_owned()),
         3 => (on(), template).prop_map(|(p, t)| format!("template {p} {t}")),
+        3 => (on(), named).prop_map(|(p, t)| format!("named {p} {t}")),
     ];
     prop_oneof![
         20 => event.clone(),

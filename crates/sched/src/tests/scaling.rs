@@ -2,9 +2,9 @@
 
 use super::farm::{at, job_name, platform, script, templated};
 use crate::endings::DUE_PER_EVENT_MAX;
-use crate::{Event, Now, Scheduler, Settings, Template, WorkerId};
+use crate::{Event, Now, Scheduler, Settings, Template, TemplateText, WorkerId};
 use builder_model::state::State;
-use builder_model::{BuildId, Outcome, Period};
+use builder_model::{BuildId, Outcome, Period, TemplateId};
 use std::time::Duration;
 
 /// Makes this many scripts for `p` and as many templated jobs that wait there for a template which then goes missing;
@@ -24,7 +24,8 @@ fn decisions_with(jobs: usize) -> Vec<(usize, usize)> {
         assert!(decision.reply.is_ok(), "{decision:?}");
         (decision.changes.len(), decision.acts.len())
     };
-    handle(Event::TemplateRead { platform: platform("p"), template: Template::Present(b"x".as_slice().into()) });
+    let read = |template| Event::TemplateRead { platform: platform("p"), id: TemplateId::Package, template };
+    handle(read(Template::Present(TemplateText::Package(b"x".as_slice().into()))));
     handle(Event::Schedule { job: script("first", "p"), period: Period::Never });
     for number in 0..jobs {
         handle(Event::Schedule { job: templated(&format!("t{number}")), period: Period::Daily });
@@ -32,7 +33,7 @@ fn decisions_with(jobs: usize) -> Vec<(usize, usize)> {
     for number in 0..jobs {
         handle(Event::Schedule { job: script(&format!("s{number}"), "p"), period: Period::Daily });
     }
-    handle(Event::TemplateRead { platform: platform("p"), template: Template::Missing });
+    handle(read(Template::Missing));
     let mut sizes = Vec::new();
     for round in 0..2000u64 {
         sizes.push(handle(Event::WorkerWaits { worker: WorkerId(round), platform: platform("p") }));

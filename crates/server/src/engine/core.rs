@@ -5,18 +5,21 @@ use super::{
     Assignment, FailedUpload, KEPT_UPLOADS_MAX, NextTry, Parts, Question, Refused, Request, SLEEP_MAX, UPLOAD_PAUSE_MAX,
 };
 use crate::clock::Clock;
+use crate::templates;
 use builder_model::state::{Change, RunningBuild};
-use builder_model::{BuildId, Platform, ScriptJob};
+use builder_model::{BuildId, Platform, ScriptJob, TemplateId};
 use builder_sched::{Act, Decision, Event, LostWhy, Now, Reply, Scheduler, Template, WorkerId};
 use builder_store::StoreError;
 use builder_store::database::{NextUpload, Outbox};
 use builder_store::small::SmallRecord;
-use builder_store::templates::{Found, Reading};
+use builder_store::templates::Reading;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
+/// How many templates are remembered beside those that matter, which may be twice as many.
+const TEMPLATES_LEFT_OVER_MAX: usize = 64;
 /// How long the engine waits after a failed save before it lets time pass again.
 const FAILED_SAVE_PAUSE: Duration = Duration::from_secs(1);
 
@@ -28,7 +31,7 @@ pub struct Core {
     /// Builds that workers have, with how they are told that their time is over.
     assigned: HashMap<BuildId, oneshot::Sender<()>>,
     /// What was read of templates last.
-    templates: HashMap<Platform, Reading>,
+    templates: HashMap<(Platform, TemplateId), Reading>,
     /// After a failed save: when time may pass again.
     paused_until: Option<Duration>,
     /// What a scheduler that was built anew wants saved with the next batch.
@@ -356,43 +359,43 @@ impl Core {
 
     /// Reads the templates that the scheduler wants to know, and tells it of those that changed.
     fn read_templates(&mut self, pending: &mut Vec<Pending>) {
-        for platform in self.scheduler.templates_wanted() {
-            self.read_template(platform, pending);
+        let wanted = self.scheduler.templates_wanted();
+        if self.templates.len() > wanted.len().saturating_mul(2) + TEMPLATES_LEFT_OVER_MAX {
+            self.templates.clear();
+        }
+        for (platform, id) in wanted {
+            self.read_template(platform, id, pending);
         }
     }
 
     /// Reads the templates that only matter since this batch, so that no job waits for the next one.
     fn read_new_templates(&mut self, pending: &mut Vec<Pending>) {
-        for platform in self.scheduler.templates_wanted() {
-            if self.scheduler.wants_template(&platform) {
-                self.read_template(platform, pending);
+        for (platform, id) in self.scheduler.templates_wanted() {
+            if self.scheduler.wants_template(&platform, &id) {
+                self.read_template(platform, id, pending);
             }
         }
     }
 
-    fn read_template(&mut self, platform: Platform, pending: &mut Vec<Pending>) {
-        let known = self.templates.get(&platform);
-        let is_wanted = self.scheduler.wants_template(&platform);
-        if !is_wanted && known.is_some_and(|known| known.is_fresh(&self.parts.config, &platform)) {
+    fn read_template(&mut self, platform: Platform, id: TemplateId, pending: &mut Vec<Pending>) {
+        let key = (platform, id);
+        let known = self.templates.get(&key);
+        let (platform, id) = &key;
+        let is_wanted = self.scheduler.wants_template(platform, id);
+        if !is_wanted && known.is_some_and(|known| known.is_fresh(&self.parts.config, id, platform)) {
             return;
         }
-        let reading = Reading::of(&self.parts.config, &platform, self.now().wall);
+        let reading = Reading::of(&self.parts.config, id, platform, self.now().wall);
         let is_known = known.is_some_and(|known| known.found == reading.found);
-        let found = reading.found.clone();
-        self.templates.insert(platform.clone(), reading);
-        if is_known && !is_wanted {
-            return;
-        }
-        let template = match found {
-            Found::Missing => Template::Missing,
-            Found::Unreadable(why) => {
+        if !is_known || is_wanted {
+            let template = templates::understood(&reading.found, id, platform, &self.parts.config);
+            if let Template::Unreadable(why) = &template {
                 tracing::warn!(%platform, "{why}");
-                Template::Unreadable(why)
             }
-            Found::Present(text) => Template::Present(text),
-        };
-        let event = Event::TemplateRead { platform, template };
-        pending.push(self.decide(Instant::now(), event, None, Subject::Other));
+            let event = Event::TemplateRead { platform: platform.clone(), id: id.clone(), template };
+            pending.push(self.decide(Instant::now(), event, None, Subject::Other));
+        }
+        self.templates.insert(key, reading);
     }
 }
 

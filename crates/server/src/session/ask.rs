@@ -1,12 +1,14 @@
-//! What only a client of version 14 asks: what queued jobs wait for, finished builds, waiting uploads, artifacts.
+//! What only a client of version 14 asks: what queued jobs wait for, finished builds, waiting uploads, artifacts,
+//! templates.
 //!
 //! The database and the records are read off the asynchronous threads, and every reply is bounded.
 
 use super::client::{fail, refuse};
 use super::observe;
+use super::templates::{self, AskedTemplates};
 use crate::Shared;
 use crate::connection::{Connection, ConnectionError};
-use builder_model::{BuildId, JobName, Platform};
+use builder_model::{BuildId, JobName, ParameterJob, Platform, TemplateName, Values};
 use builder_sched::{Snapshot, Waits};
 use builder_store::history::artifacts::{self, Artifact};
 use builder_store::history::{PAGE_BYTES_MAX, Page, PageFilter, WaitingUpload};
@@ -14,7 +16,7 @@ use builder_store::small::RecordPlace;
 use builder_store::{History, StoreError};
 use builder_wire::Message;
 use builder_wire::message::{
-    ArtifactRow, Ask, BUILDS_ASKED_MAX, BuildRow, BuildsReply, REPLY_BYTES_MAX, UploadRow, WaitRow,
+    ArtifactRow, Ask, AskRender, BUILDS_ASKED_MAX, BuildRow, BuildsReply, REPLY_BYTES_MAX, UploadRow, WaitRow,
 };
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,11 +38,14 @@ pub(super) enum Question {
     Builds(PageFilter),
     Uploads,
     Artifacts(BuildId),
+    Templates(AskedTemplates),
+    Render { job: ParameterJob, platform: Platform },
 }
 
-impl From<&Ask<'_>> for Question {
-    fn from(ask: &Ask<'_>) -> Self {
-        match ask {
+impl Question {
+    /// A question whose names and values are checked.
+    pub(super) fn of(ask: &Ask<'_>) -> Result<Self, String> {
+        Ok(match ask {
             Ask::Waits => Self::Waits,
             Ask::Builds(builds) => Self::Builds(PageFilter {
                 count: builds.count as usize,
@@ -51,7 +56,18 @@ impl From<&Ask<'_>> for Question {
             }),
             Ask::Uploads => Self::Uploads,
             Ask::Artifacts(build) => Self::Artifacts(*build),
-        }
+            Ask::Templates(ask) => Self::Templates(AskedTemplates::of(ask)?),
+            Ask::Render(AskRender { template, platform, values }) => Self::Render {
+                job: ParameterJob {
+                    // It is not told what the job is called.
+                    name: JobName::from_history(b""),
+                    template: TemplateName::parse(template).map_err(|error| error.to_string())?,
+                    platform: None,
+                    values: Values::parse(values.iter().copied()).map_err(|error| error.to_string())?,
+                },
+                platform: Platform::parse(platform).map_err(|error| error.to_string())?,
+            },
+        })
     }
 }
 
@@ -74,10 +90,12 @@ pub(super) async fn serve(
             Err(reason) => fail(connection, &reason).await,
         },
         Question::Artifacts(build) => artifacts_of(connection, build, shared).await,
+        Question::Templates(asked) => templates::list(connection, asked, shared).await,
+        Question::Render { job, platform } => templates::render(connection, job, platform, shared).await,
     }
 }
 
-async fn reply(connection: &mut Connection, reply: &Message<'_>) -> Result<(), ConnectionError> {
+pub(super) async fn reply(connection: &mut Connection, reply: &Message<'_>) -> Result<(), ConnectionError> {
     connection.send(reply).await?;
     connection.send(&Message::Success).await
 }
@@ -123,9 +141,10 @@ fn reason(waits: &Waits, busy: usize) -> String {
         (Waits::Worker, 1) => "a free worker: the one that is connected is busy".to_owned(),
         (Waits::Worker, _) => format!("a free worker: all {busy} are busy"),
         (
-            Waits::Template
-            | Waits::TemplateUnread
-            | Waits::TemplateUnreadable(_)
+            Waits::Template(_)
+            | Waits::TemplateUnread(_)
+            | Waits::TemplateUnreadable { .. }
+            | Waits::Misfit { .. }
             | Waits::ScriptTooLong { .. }
             | Waits::PlatformDropped,
             _,
@@ -160,7 +179,7 @@ fn uploads(waiting: &[WaitingUpload]) -> Vec<UploadRow<'_>> {
     fitting(rows, UploadRow::size)
 }
 
-fn fitting<T>(rows: impl Iterator<Item = T>, size: impl Fn(&T) -> u64) -> Vec<T> {
+pub(super) fn fitting<T>(rows: impl Iterator<Item = T>, size: impl Fn(&T) -> u64) -> Vec<T> {
     let mut left = ROWS_BYTES_MAX;
     let fits = |row: &T| {
         let rest = left.checked_sub(size(row));

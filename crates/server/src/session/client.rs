@@ -1,23 +1,31 @@
 //! A client's one command: checked, handed to the engine, answered.
 
 use super::ask::{self, Question};
-use super::{SessionError, next_head, observe, within};
+use super::{SessionError, next_head, observe, templates, within};
 use crate::Shared;
 use crate::connection::{Connection, ConnectionError};
 use crate::engine::Refused;
 use builder_model::limits::SCRIPT_BYTES_MAX;
-use builder_model::{BuildId, Job, JobName, NameError, PackageName, Platform, ScriptJob, TemplatedJob};
+use builder_model::{
+    BuildId, Job, JobName, NameError, PackageName, ParameterJob, Period, Platform, ScriptJob, TemplateName,
+    TemplatedJob, Values,
+};
 use builder_sched::{Event, Snapshot};
 use builder_wire::message::{self, Info, InfoQueue, InfoRunning};
 use builder_wire::session::server::{Session, Violation};
-use builder_wire::{Message, ScheduleEntry};
+use builder_wire::{ClientVersion, Message, ScheduleEntry};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// What a command asks for, with its names checked.
 enum Command {
     Event(Event),
-    Info,
+    /// Its template is looked at before it becomes an event.
+    ScheduleTemplate {
+        job: ParameterJob,
+        period: Period,
+    },
+    Info(ClientVersion),
     Observe(BuildId),
     Ask(Question),
 }
@@ -55,12 +63,13 @@ pub(super) async fn serve(mut connection: Box<Connection>, mut session: Session,
 }
 
 async fn command(connection: &mut Connection, session: &mut Session) -> Result<Command, SessionError> {
+    let version = if let Session::Client(version) = session { *version } else { ClientVersion::Thirteen };
     let head = next_head(connection, session).await?;
     connection.whole(head).await?;
     let bytes = connection.inbox.message(head).unwrap_or_default();
     let message = Message::decode(bytes)?;
     session.receive(&message)?;
-    let command = checked(&message)?.ok_or(Violation::NoCommand(head.kind))?;
+    let command = checked(&message, version)?.ok_or(Violation::NoCommand(head.kind))?;
     connection.inbox.message_done(head);
     connection.inbox.release();
     Ok(command)
@@ -68,7 +77,7 @@ async fn command(connection: &mut Connection, session: &mut Session) -> Result<C
 
 /// The command with its names parsed; `None` when it is no command. Names that are new are checked strictly. A name
 /// that an old state may hold can still be taken off, run or dropped.
-fn checked(message: &Message<'_>) -> Result<Option<Command>, SessionError> {
+fn checked(message: &Message<'_>, version: ClientVersion) -> Result<Option<Command>, SessionError> {
     let bad = |error: NameError| SessionError::Refused(error.to_string());
     let event = match message {
         Message::Schedule { period, job } => {
@@ -97,9 +106,15 @@ fn checked(message: &Message<'_>) -> Result<Option<Command>, SessionError> {
         }
         Message::DropPlatform { platform } => Event::DropPlatform(Platform::from_history(platform)),
         Message::UndropPlatform { platform } => Event::UndropPlatform(Platform::from_history(platform)),
-        Message::Info => return Ok(Some(Command::Info)),
+        Message::ScheduleTemplate { period, job } => {
+            let job = parameter_job(job).map_err(SessionError::Refused)?;
+            return Ok(Some(Command::ScheduleTemplate { job, period: *period }));
+        }
+        Message::Info => return Ok(Some(Command::Info(version))),
         Message::Observe { build } => return Ok(Some(Command::Observe(*build))),
-        Message::Ask(question) => return Ok(Some(Command::Ask(question.into()))),
+        Message::Ask(question) => {
+            return Ok(Some(Command::Ask(Question::of(question).map_err(SessionError::Refused)?)));
+        }
         Message::JobSchedule { .. }
         | Message::JobFinished { .. }
         | Message::Output { .. }
@@ -112,29 +127,50 @@ fn checked(message: &Message<'_>) -> Result<Option<Command>, SessionError> {
         | Message::WaitsReply(_)
         | Message::BuildsReply(_)
         | Message::UploadsReply(_)
-        | Message::ArtifactsReply(_) => return Ok(None),
+        | Message::ArtifactsReply(_)
+        | Message::Reply(_) => return Ok(None),
     };
     Ok(Some(Command::Event(event)))
 }
 
+/// A job of a template with parameters, with names and values that may be new.
+fn parameter_job(job: &message::ParameterJob<'_>) -> Result<ParameterJob, String> {
+    let bad = |error: NameError| error.to_string();
+    Ok(ParameterJob {
+        name: JobName::parse(job.name).map_err(bad)?,
+        template: TemplateName::parse(job.template).map_err(bad)?,
+        platform: job.platform.map(Platform::parse).transpose().map_err(bad)?,
+        values: Values::parse(job.values.iter().copied()).map_err(|error| error.to_string())?,
+    })
+}
+
 async fn answer(connection: &mut Connection, command: Command, shared: &Shared) -> Result<(), ConnectionError> {
     match command {
-        Command::Event(event) => {
-            tracing::info!(peer = %connection.peer, "{}", event_text(&event));
-            match shared.engine.event(event).await {
-                Ok(_) => connection.send(&Message::Success).await,
-                Err(refused) => refuse(connection, &refused).await,
+        Command::Event(event) => happen(connection, event, shared).await,
+        Command::ScheduleTemplate { job, period } => match templates::check(&job, shared).await {
+            Ok(()) => happen(connection, Event::Schedule { job: Job::Parameter(job), period }, shared).await,
+            Err(reason) => {
+                tracing::info!(peer = %connection.peer, "refused: {reason}");
+                fail(connection, &reason).await
             }
-        }
-        Command::Info => match shared.engine.snapshot().await {
+        },
+        Command::Info(version) => match shared.engine.snapshot().await {
             Ok(snapshot) => {
-                connection.send(&Message::InfoReply(info(&snapshot))).await?;
+                connection.send(&Message::InfoReply(info(&snapshot, version))).await?;
                 connection.send(&Message::Success).await
             }
             Err(refused) => refuse(connection, &refused).await,
         },
         Command::Observe(build) => observe::serve(connection, build, shared).await,
         Command::Ask(question) => ask::serve(connection, question, shared).await,
+    }
+}
+
+async fn happen(connection: &mut Connection, event: Event, shared: &Shared) -> Result<(), ConnectionError> {
+    tracing::info!(peer = %connection.peer, "{}", event_text(&event));
+    match shared.engine.event(event).await {
+        Ok(_) => connection.send(&Message::Success).await,
+        Err(refused) => refuse(connection, &refused).await,
     }
 }
 
@@ -147,16 +183,20 @@ pub(super) async fn fail(connection: &mut Connection, reason: &str) -> Result<()
     connection.send(&Message::Failure { reason: reason.as_bytes() }).await
 }
 
-fn info(snapshot: &Snapshot) -> Info<'_> {
+fn info(snapshot: &Snapshot, version: ClientVersion) -> Info<'_> {
+    let told = |job| match version {
+        ClientVersion::Thirteen => message::Job::from(job).for_version_13(),
+        ClientVersion::Fourteen => message::Job::from(job),
+    };
     let schedule = snapshot.schedule.iter().map(|entry| ScheduleEntry {
         next: entry.next,
         period: entry.period,
-        job: message::Job::from(&entry.job),
+        job: told(&entry.job),
     });
-    let queues = snapshot.queues.iter().map(|(platform, jobs)| InfoQueue {
-        platform: platform.as_bytes(),
-        jobs: jobs.iter().map(message::Job::from).collect(),
-    });
+    let queues = snapshot
+        .queues
+        .iter()
+        .map(|(platform, jobs)| InfoQueue { platform: platform.as_bytes(), jobs: jobs.iter().map(told).collect() });
     let running = snapshot.running.iter().map(|running| InfoRunning {
         started: running.build.started,
         build: running.build.build,

@@ -1,11 +1,12 @@
 //! What a client of version 14 may ask, and the replies: what queued jobs wait for, finished builds, uploads that
-//! wait, the artifacts of a build.
+//! wait, the artifacts of a build. What is asked about templates is in `template`.
 //!
 //! A reply is bounded: who makes one looks at the size of its rows.
 
 use crate::der::{DecodeError, Fault, INTEGER_MAX, Reader};
 use crate::element::Element;
 use crate::message::build::{build_id, outcome};
+use crate::message::template::{AskRender, AskTemplates};
 use crate::time;
 use builder_model::{BuildId, Outcome, Timestamp};
 use std::borrow::Cow;
@@ -18,7 +19,7 @@ pub const UPLOADS_LISTED_MAX: usize = 10_000;
 pub const REPLY_BYTES_MAX: u64 = 64 << 20;
 
 /// A question.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ask<'a> {
     /// `[0]`: what does each queued job wait for?
     Waits,
@@ -28,6 +29,10 @@ pub enum Ask<'a> {
     Uploads,
     /// `[3]`: what did this build leave?
     Artifacts(BuildId),
+    /// `[4]`: which templates with parameters are there?
+    Templates(AskTemplates<'a>),
+    /// `[5]`: which script does a template make?
+    Render(AskRender<'a>),
 }
 
 /// Which finished builds are asked for.
@@ -121,6 +126,8 @@ impl Ask<'_> {
             Self::Builds(builds) => Element::explicit(1, builds.element()),
             Self::Uploads => Element::explicit(2, Element::null()),
             Self::Artifacts(build) => Element::explicit(3, build_id(build)),
+            Self::Templates(templates) => Element::explicit(4, templates.element()),
+            Self::Render(render) => Element::explicit(5, render.element()),
         };
         Element::sequence(vec![what])
     }
@@ -211,6 +218,8 @@ impl<'a> Reader<'a> {
             1 => reader.explicit(1, |reader| Ok(Ask::Builds(reader.sequence(Reader::ask_builds)?))),
             2 => reader.explicit(2, Reader::null).map(|()| Ask::Uploads),
             3 => reader.explicit(3, |reader| Ok(Ask::Artifacts(reader.build_id()?))),
+            4 => reader.explicit(4, |reader| Ok(Ask::Templates(reader.ask_templates()?))),
+            5 => reader.explicit(5, |reader| Ok(Ask::Render(reader.ask_render()?))),
             _ => reader.no_such_choice("a question"),
         })
     }
@@ -282,7 +291,7 @@ impl<'a> Reader<'a> {
     }
 
     /// An element in a context tag of its own, if that comes next.
-    fn optional<T>(
+    pub(super) fn optional<T>(
         &mut self,
         number: u8,
         read: impl FnOnce(&mut Self) -> Result<T, DecodeError>,

@@ -7,7 +7,7 @@ use crate::time;
 use builder_model::{BuildId, Period, Timestamp};
 
 /// A job on the schedule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScheduleEntry<'a> {
     /// When it runs next.
     pub next: Timestamp,
@@ -78,13 +78,16 @@ impl<'a> Info<'a> {
     }
 }
 
+/// How the jobs of a list are read: a state file has fewer kinds of them than a server tells of.
+type ReadJob<'a> = fn(&mut Reader<'a>) -> Result<Job<'a>, DecodeError>;
+
 impl<'a> Reader<'a> {
-    pub(crate) fn schedule_entry(&mut self) -> Result<ScheduleEntry<'a>, DecodeError> {
-        self.sequence(|reader| Ok(ScheduleEntry { next: reader.time()?, period: reader.period()?, job: reader.job()? }))
+    pub(crate) fn schedule_entry(&mut self, job: ReadJob<'a>) -> Result<ScheduleEntry<'a>, DecodeError> {
+        self.sequence(|reader| Ok(ScheduleEntry { next: reader.time()?, period: reader.period()?, job: job(reader)? }))
     }
 
-    pub(crate) fn queue(&mut self) -> Result<InfoQueue<'a>, DecodeError> {
-        self.sequence(|reader| Ok(InfoQueue { platform: reader.octets()?, jobs: reader.sequence_of(Reader::job)? }))
+    pub(crate) fn queue(&mut self, job: ReadJob<'a>) -> Result<InfoQueue<'a>, DecodeError> {
+        self.sequence(|reader| Ok(InfoQueue { platform: reader.octets()?, jobs: reader.sequence_of(job)? }))
     }
 
     pub(super) fn info(&mut self, with_dropped: bool) -> Result<Info<'a>, DecodeError> {
@@ -94,8 +97,8 @@ impl<'a> Reader<'a> {
             })
         };
         Ok(Info {
-            schedule: self.sequence_of(Reader::schedule_entry)?,
-            queues: self.sequence_of(Reader::queue)?,
+            schedule: self.sequence_of(|reader| reader.schedule_entry(Reader::any_job))?,
+            queues: self.sequence_of(|reader| reader.queue(Reader::any_job))?,
             running: self.sequence_of(running)?,
             dropped: if with_dropped { self.sequence_of(Reader::octets)? } else { Vec::new() },
         })

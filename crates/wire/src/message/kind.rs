@@ -36,6 +36,8 @@ pub enum MessageKind {
     BuildsReply = 25,
     UploadsReply = 26,
     ArtifactsReply = 27,
+    ScheduleTemplate = 28,
+    Reply = 29,
 }
 
 /// Longest message that holds only names, times and numbers, in bytes: long enough to say what is wrong with a name.
@@ -47,7 +49,7 @@ const INFO_BYTES_MAX: u64 = 1 << 30;
 
 impl MessageKind {
     /// All kinds; the index is the tag.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 30] = [
         Self::Obsolete0,
         Self::Obsolete1,
         Self::JobSchedule,
@@ -76,6 +78,8 @@ impl MessageKind {
         Self::BuildsReply,
         Self::UploadsReply,
         Self::ArtifactsReply,
+        Self::ScheduleTemplate,
+        Self::Reply,
     ];
 
     /// The kind that starts with this identifier octet.
@@ -91,7 +95,9 @@ impl MessageKind {
             Self::JobFinished => i64::MAX as u64,
             Self::Output => limits::LINE_BYTES_MAX as u64 + 64,
             Self::InfoReply | Self::InfoReplyOld => INFO_BYTES_MAX,
-            Self::WaitsReply | Self::BuildsReply | Self::UploadsReply | Self::ArtifactsReply => REPLY_BYTES_MAX,
+            Self::WaitsReply | Self::BuildsReply | Self::UploadsReply | Self::ArtifactsReply | Self::Reply => {
+                REPLY_BYTES_MAX
+            }
             Self::Failure => limits::REASON_BYTES_MAX as u64 + 64,
             Self::ClientHello | Self::ServerHello | Self::Info | Self::Success | Self::Observe => 1024,
             Self::Obsolete0
@@ -100,6 +106,7 @@ impl MessageKind {
             | Self::Unschedule
             | Self::ExecuteOld
             | Self::ScheduleTemplated
+            | Self::ScheduleTemplate
             | Self::Reschedule
             | Self::JobRequested
             | Self::DropPlatform

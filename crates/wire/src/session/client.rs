@@ -1,6 +1,8 @@
 //! A connection as a client sees it: hello, one command, the answer.
 
-use crate::message::{ArtifactRow, Ask, BuildsReply, Info, Message, MessageKind, Role, UploadRow, WaitRow};
+use crate::message::{
+    ArtifactRow, Ask, BuildsReply, Info, Message, MessageKind, Reply, Role, TemplateRow, UploadRow, WaitRow,
+};
 use crate::{ClientVersion, WORKER_VERSION};
 use builder_model::BuildId;
 
@@ -22,6 +24,10 @@ pub enum Session {
     AwaitsInfo,
     /// `ask` was sent: the reply to its question comes before the answer.
     AwaitsReply(MessageKind),
+    /// `ask` for templates was sent: their list comes before the answer.
+    AwaitsTemplates,
+    /// `ask` for what a template makes was sent: the script comes before the answer.
+    AwaitsScript,
     /// `observe` was sent for this build: lines come before the answer.
     Observing(BuildId),
     /// The answer came.
@@ -43,6 +49,10 @@ pub enum Step<'a, 'm> {
     Uploads(&'m [UploadRow<'a>]),
     /// What the build left.
     Artifacts(&'m [ArtifactRow<'a>]),
+    /// Templates.
+    Templates(&'m [TemplateRow<'a>]),
+    /// What a template makes.
+    Script(&'m [u8]),
     /// A line of the observed build; the last one before the answer is the outcome.
     Line {
         /// Nanoseconds since the start of the build.
@@ -78,6 +88,9 @@ impl Session {
                 ("the reply to info", info || kind == MessageKind::Failure)
             }
             Self::AwaitsReply(reply) => ("the reply to the question", kind == *reply || kind == MessageKind::Failure),
+            Self::AwaitsTemplates | Self::AwaitsScript => {
+                ("the reply to the question", matches!(kind, MessageKind::Reply | MessageKind::Failure))
+            }
             Self::Observing(_) => ("a line of output", kind == MessageKind::Output || is_answer(kind)),
             Self::Done => ("the end", false),
         };
@@ -90,7 +103,7 @@ impl Session {
         *self = if let Message::Observe { build } = command {
             Self::Observing(*build)
         } else if let Message::Ask(ask) = command {
-            Self::AwaitsReply(reply_kind(ask))
+            awaits(ask)
         } else if command.kind() == MessageKind::Info {
             Self::AwaitsInfo
         } else {
@@ -109,6 +122,15 @@ impl Session {
             Message::BuildsReply(reply) => (Self::Commanded, Step::Builds(reply)),
             Message::UploadsReply(rows) => (Self::Commanded, Step::Uploads(rows)),
             Message::ArtifactsReply(rows) => (Self::Commanded, Step::Artifacts(rows)),
+            Message::Reply(Reply::Templates(rows)) if *self == Self::AwaitsTemplates => {
+                (Self::Commanded, Step::Templates(rows))
+            }
+            Message::Reply(Reply::Script(script)) if *self == Self::AwaitsScript => {
+                (Self::Commanded, Step::Script(script))
+            }
+            Message::Reply(_) => {
+                return Err(Violation { kind: message.kind(), expected: "the reply to the question" });
+            }
             Message::Success => (Self::Done, Step::Done),
             Message::Failure { reason } => (Self::Done, Step::Refused(reason)),
             Message::Output { build, line, delta: Some(delta) } if *self == Self::Observing(*build) => {
@@ -121,12 +143,14 @@ impl Session {
     }
 }
 
-fn reply_kind(ask: &Ask<'_>) -> MessageKind {
+fn awaits(ask: &Ask<'_>) -> Session {
     match ask {
-        Ask::Waits => MessageKind::WaitsReply,
-        Ask::Builds(_) => MessageKind::BuildsReply,
-        Ask::Uploads => MessageKind::UploadsReply,
-        Ask::Artifacts(_) => MessageKind::ArtifactsReply,
+        Ask::Waits => Session::AwaitsReply(MessageKind::WaitsReply),
+        Ask::Builds(_) => Session::AwaitsReply(MessageKind::BuildsReply),
+        Ask::Uploads => Session::AwaitsReply(MessageKind::UploadsReply),
+        Ask::Artifacts(_) => Session::AwaitsReply(MessageKind::ArtifactsReply),
+        Ask::Templates(_) => Session::AwaitsTemplates,
+        Ask::Render(_) => Session::AwaitsScript,
     }
 }
 
@@ -142,7 +166,7 @@ mod tests {
     /// Which messages each state takes, by their place in `one_of_each`; all others are violations that change nothing.
     #[test]
     fn every_state_and_message() {
-        let table: [(Session, &[usize]); 10] = [
+        let table: [(Session, &[usize]); 12] = [
             (Session::Greeting, &[13]),
             (Session::Ready, &[]),
             (Session::Commanded, &[16, 17]),
@@ -151,6 +175,8 @@ mod tests {
             (Session::AwaitsReply(MessageKind::BuildsReply), &[17, 26]),
             (Session::AwaitsReply(MessageKind::UploadsReply), &[17, 27]),
             (Session::AwaitsReply(MessageKind::ArtifactsReply), &[17, 28]),
+            (Session::AwaitsTemplates, &[17, 34]),
+            (Session::AwaitsScript, &[17, 35]),
             (Session::Observing(BUILD), &[3, 16, 17]),
             (Session::Done, &[]),
         ];
@@ -180,6 +206,8 @@ mod tests {
                 22 => Session::AwaitsReply(MessageKind::BuildsReply),
                 23 => Session::AwaitsReply(MessageKind::UploadsReply),
                 24 => Session::AwaitsReply(MessageKind::ArtifactsReply),
+                31 => Session::AwaitsTemplates,
+                32 => Session::AwaitsScript,
                 _ => Session::Commanded,
             };
             assert_eq!(session, expected);

@@ -122,6 +122,7 @@ impl Session {
             | Message::DropPlatform { .. }
             | Message::Execute { .. }
             | Message::UndropPlatform { .. }
+            | Message::ScheduleTemplate { .. }
             | Message::Ask(_) => {
                 *self = Self::Commanded;
                 Step::Command(message)
@@ -134,7 +135,8 @@ impl Session {
             | Message::WaitsReply(_)
             | Message::BuildsReply(_)
             | Message::UploadsReply(_)
-            | Message::ArtifactsReply(_) => return Err(Violation::NoCommand(message.kind())),
+            | Message::ArtifactsReply(_)
+            | Message::Reply(_) => return Err(Violation::NoCommand(message.kind())),
         };
         Ok(step)
     }
@@ -191,6 +193,7 @@ fn is_command(kind: MessageKind) -> bool {
         | MessageKind::DropPlatform
         | MessageKind::Execute
         | MessageKind::UndropPlatform
+        | MessageKind::ScheduleTemplate
         | MessageKind::Ask => true,
         MessageKind::Obsolete0
         | MessageKind::Obsolete1
@@ -208,7 +211,8 @@ fn is_command(kind: MessageKind) -> bool {
         | MessageKind::WaitsReply
         | MessageKind::BuildsReply
         | MessageKind::UploadsReply
-        | MessageKind::ArtifactsReply => false,
+        | MessageKind::ArtifactsReply
+        | MessageKind::Reply => false,
     }
 }
 
@@ -220,7 +224,7 @@ mod tests {
     /// Which messages each state takes, by their place in `one_of_each`; all others are violations that change nothing.
     #[test]
     fn every_state_and_message() {
-        let commands = [4, 5, 6, 7, 8, 9, 15, 18, 19, 21, 22, 23, 24];
+        let commands = [4, 5, 6, 7, 8, 9, 15, 18, 19, 21, 22, 23, 24, 31, 32, 33];
         let table: [(Session, &[usize]); 8] = [
             (Session::Greeting, &[10, 11, 29]),
             (Session::Client(ClientVersion::Thirteen), &commands[..9]),

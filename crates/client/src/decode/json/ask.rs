@@ -10,6 +10,8 @@ impl Json<'_> {
             Ask::Waits => self.command("Ask_waits"),
             Ask::Uploads => self.command("Ask_uploads"),
             Ask::Artifacts(build) => self.command("Ask_artifacts").uuid("uuid", build),
+            Ask::Templates(ask) => self.ask_templates(ask),
+            Ask::Render(ask) => self.ask_render(ask),
             Ask::Builds(builds) => {
                 self.command("Ask_builds").number("count", i64::from(builds.count));
                 self.optional_number("before", builds.before);
