@@ -267,10 +267,15 @@ impl Worker {
     /// A worker that cannot make files longer than this, in the blocks of the shell: 512 bytes, or 1024 with some.
     /// To it, longer files are what a full disk would be.
     pub fn start_limited(server: &Server, blocks: u32, arguments: &[&str]) -> Self {
-        let mut command = Command::new("/bin/sh");
         // Ignored, the signal leaves the error.
         let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
-        command.args(["-c", &script, PROGRAM]);
+        Self::start_in_shell(&script, server, arguments)
+    }
+
+    /// A worker that a shell becomes, by `exec "$0" "$@"`, after what else it does.
+    pub fn start_in_shell(script: &str, server: &Server, arguments: &[&str]) -> Self {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script, PROGRAM]);
         Self::spawn(command, &server.address().to_string(), "test-1", arguments)
     }
 
