@@ -45,6 +45,7 @@ impl ProcessLimits {
         for (resource, limit) in [(Resource::RLIMIT_NOFILE, self.open_files), (Resource::RLIMIT_FSIZE, self.file_bytes)]
         {
             if let Some(limit) = limit {
+                let limit = for_system(limit);
                 setrlimit(resource, limit, limit)?;
             }
         }
@@ -59,11 +60,12 @@ impl ProcessLimits {
             return Some(Limit::OpenFiles.missing(detail, format!("open-files = {OPEN_FILES_MIN} in the policy")));
         }
         let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
-        if wanted <= hard {
+        let asked: libc::rlim_t = for_system(wanted);
+        if asked <= hard {
             return None;
         }
         // Root may raise it, but not in every container: it is tried, and taken back.
-        let raised = setrlimit(Resource::RLIMIT_NOFILE, soft, wanted);
+        let raised = setrlimit(Resource::RLIMIT_NOFILE, soft, asked);
         match raised.and_then(|()| setrlimit(Resource::RLIMIT_NOFILE, soft, hard)) {
             Ok(()) => None,
             Err(_) => Some(Limit::OpenFiles.missing(
@@ -72,6 +74,11 @@ impl ProcessLimits {
             )),
         }
     }
+}
+
+/// Systems have these numbers with and without a sign.
+fn for_system<T: TryFrom<u64> + From<u32>>(limit: u64) -> T {
+    T::try_from(limit).unwrap_or_else(|_| T::from(u32::MAX))
 }
 
 #[cfg(test)]
