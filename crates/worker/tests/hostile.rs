@@ -36,12 +36,12 @@ impl Host {
         peer.schedule(script.as_bytes());
         let finished = peer.finish();
         drop(peer);
-        self.is_well();
+        self.ends_well();
         finished
     }
 
     /// The next job runs, and the worker leaves no process, mount, control group or folder.
-    fn is_well(self) {
+    fn ends_well(self) {
         let next = self.server.run("echo fine; touch artifact");
         assert_eq!((next.outcome, next.files), (Outcome::Exited(0), vec![("artifact".to_owned(), vec![])]));
         let _waiting = self.server.waiting();
@@ -264,7 +264,7 @@ fn processes_in_bubblewrap_that_daemonize_and_ignore_term_end_with_their_job() {
     assert_eq!(finished.outcome, Outcome::aborted("timeout"));
     assert!(console(&finished).contains("daemon\n"), "{}", finished.text());
     drop(peer);
-    host.is_well();
+    host.ends_well();
 }
 
 #[test]
