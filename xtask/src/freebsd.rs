@@ -4,7 +4,8 @@
 //! Nothing here runs what it makes. What is packed, and how, is the business of `dist`.
 
 use crate::command::{cargo, program, root, succeeds, works};
-use anyhow::Result;
+use crate::packages::Packages;
+use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -36,6 +37,27 @@ pub(crate) fn check(target: &Path) -> Result<bool> {
     // What is only checked is never debugged, and half as large without.
     command.env("CARGO_PROFILE_DEV_DEBUG", "false");
     succeeds(configure(&mut command, target, &root().join("xtask/freebsd/no-cc.sh")))
+}
+
+/// Tells a command that builds to build for FreeBSD; gives the folder with folders of profiles, where its programs will
+/// lie.
+pub(crate) fn build_with(command: &mut Command, target: &Path) -> Result<PathBuf> {
+    if !has_compiler() || !has_sources() {
+        bail!("no compiler for FreeBSD\nhint: apt-get install {COMPILER_PACKAGE} {SOURCES_PACKAGE}");
+    }
+    if !Packages::Ziglang.are_there() {
+        Packages::Ziglang.install()?;
+    }
+    if !Packages::Ziglang.are_there() {
+        bail!("no linker for FreeBSD\nhint: apt-get install python3-venv, and a network that reaches PyPI");
+    }
+    // Who wants to see where a program broke has the names of its functions; lines would make it four times as large.
+    command.env("CARGO_PROFILE_RELEASE_DEBUG", "false").env("CARGO_PROFILE_RELEASE_STRIP", "debuginfo");
+    let wrapper = root().join("xtask/freebsd/zig-cc.sh");
+    command.env("ZIG_PYTHON", Packages::Ziglang.folder()?.join("bin/python"));
+    command.env("CARGO_TARGET_X86_64_UNKNOWN_FREEBSD_LINKER", &wrapper);
+    configure(command, target, &wrapper);
+    Ok(folder(target).join(TARGET))
 }
 
 /// What is made for FreeBSD lies apart: it is another compiler's.

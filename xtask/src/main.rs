@@ -34,6 +34,8 @@ usage: cargo xtask COMMAND
                     release programs, man pages, completions and units in dist/: packages for Debian and Ubuntu, and a
                     tarball for any Linux; with --twice, once more from a copy of the sources in another folder, and
                     it is a failure if a byte differs
+  dist --target freebsd [--twice]
+                    packages of FreeBSD 14, with programs that are built here: docs/operations.md
   e2e cgroup2 [--debug]
                     the limits of jobs on a machine with control groups of version 2 only: Debian, emulated by qemu,
                     with server and worker as units; --debug takes the programs as they are developed; needs root

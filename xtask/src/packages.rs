@@ -1,4 +1,4 @@
-//! What tests need from the registries of npm and Python, of the versions that the tree names. It lies in the target
+//! What tests, and packages for FreeBSD, need from the registries of npm and Python, of the versions that the tree names. It lies in the target
 //! folder, where nothing of the machine is touched.
 
 use crate::command::{program, root, succeeds};
@@ -14,6 +14,8 @@ pub(crate) enum Packages {
     Browser,
     /// What makes up requests from an OpenAPI document.
     Schemathesis,
+    /// A C compiler and linker for FreeBSD. No test needs it.
+    Ziglang,
 }
 
 impl Packages {
@@ -22,16 +24,18 @@ impl Packages {
         root().join(match self {
             Self::Browser => "crates/web/tests/browser/package-lock.json",
             Self::Schemathesis => "crates/web/tests/api/requirements.txt",
+            Self::Ziglang => "xtask/freebsd/requirements.txt",
         })
     }
 
     /// Where they lie: below `CARGO_TARGET_TMPDIR` of the tests, in the target folder that we were built in.
-    fn folder(self) -> Result<PathBuf> {
+    pub(crate) fn folder(self) -> Result<PathBuf> {
         let program = std::env::current_exe().context("find the target folder")?;
         let target = program.parent().and_then(Path::parent).context("find the target folder")?;
         Ok(target.join("tmp").join(match self {
             Self::Browser => "browser",
             Self::Schemathesis => "schemathesis",
+            Self::Ziglang => "ziglang",
         }))
     }
 
@@ -48,7 +52,7 @@ impl Packages {
         std::fs::create_dir_all(&folder).with_context(|| format!("make the folder {}", folder.display()))?;
         let done = match self {
             Self::Browser => in_path("npm") && npm(&folder, &list)?,
-            Self::Schemathesis => in_path("python3") && pip(&folder, &list)?,
+            Self::Schemathesis | Self::Ziglang => in_path("python3") && pip(&folder, &list)?,
         };
         if done {
             std::fs::copy(&list, folder.join("installed")).context("note what is installed")?;

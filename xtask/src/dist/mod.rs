@@ -4,6 +4,8 @@
 
 mod debian;
 mod files;
+mod freebsd;
+mod install;
 mod programs;
 mod tarball;
 mod tree;
@@ -67,6 +69,8 @@ enum Format {
     Debian,
     /// Any Linux.
     Tarball,
+    /// FreeBSD, built here all the same.
+    FreeBsd,
 }
 
 impl Wish {
@@ -78,6 +82,10 @@ impl Wish {
             rest = match (*argument, behind) {
                 ("--twice", _) => {
                     wish.twice = true;
+                    behind
+                }
+                ("--target", ["freebsd", behind @ ..]) => {
+                    wish.formats = vec![Format::FreeBsd];
                     behind
                 }
                 ("--only", [format, behind @ ..]) => {
@@ -130,6 +138,10 @@ impl Format {
                 }
                 None => debian::make(&Release::new(target, epoch, Linking::Dynamic)?),
             },
+            Self::FreeBsd => {
+                let runnable = programs::build_runnable(target)?;
+                freebsd::make(&Release::new(target, epoch, Linking::FreeBsd)?, &runnable)
+            }
             Self::Tarball => Ok(vec![tarball::make(&Release::new(target, epoch, Linking::Static)?)?]),
         }
     }
@@ -174,6 +186,9 @@ mod tests {
         assert_eq!(Wish::new(&[]), Some(all));
         let one = Wish { formats: vec![Format::Debian], twice: true };
         assert_eq!(Wish::new(&["--twice", "--only", "deb"]), Some(one));
+        let other = Wish { formats: vec![Format::FreeBsd], twice: false };
+        assert_eq!(Wish::new(&["--target", "freebsd"]), Some(other));
+        assert_eq!(Wish::new(&["--target", "plan9"]), None);
         assert_eq!(Wish::new(&["--only"]), None);
         assert_eq!(Wish::new(&["--only", "rpm"]), None);
     }

@@ -1,6 +1,7 @@
 //! The programs as they are shipped: built so that no path of this machine stands in them.
 
 use crate::command::{cargo, output, root, run};
+use crate::freebsd;
 use anyhow::{Context, Result};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,8 @@ pub(super) enum Linking {
     Dynamic,
     /// Inside of the programs, which then run on any Linux.
     Static,
+    /// That of FreeBSD, for programs that do not run here.
+    FreeBsd,
 }
 
 /// Builds the programs so that no path of this machine stands in them; returns their folder.
@@ -38,16 +41,29 @@ pub(super) fn build(target: &Path, linking: Linking) -> Result<PathBuf> {
     PROGRAMS.iter().for_each(|program| {
         command.args(["--bin", program]);
     });
-    let mut folder = target.join("release");
-    if linking == Linking::Static {
-        // A target of its own, even if it is this machine's: what is built for the build, such as macros, stays dynamic.
-        let host = host()?;
-        rust_flags.push("\u{1f}-Ctarget-feature=+crt-static");
-        folder = target.join(&host).join("release");
-        command.args(["--target", &host]);
-    }
+    let folder = match linking {
+        Linking::Dynamic => target.join("release"),
+        Linking::Static => {
+            // A target of its own, even if it is this machine's: what is built for the build, such as macros, stays dynamic.
+            let host = host()?;
+            rust_flags.push("\u{1f}-Ctarget-feature=+crt-static");
+            command.args(["--target", &host]);
+            target.join(&host).join("release")
+        }
+        Linking::FreeBsd => freebsd::build_with(&mut command, target)?.join("release"),
+    };
     run(command.env("CARGO_ENCODED_RUSTFLAGS", rust_flags).env("CFLAGS", c_flags))?;
     Ok(folder)
+}
+
+/// Builds the programs for this machine, quickly: what a package for another one has to ask them. Returns their folder.
+pub(super) fn build_runnable(target: &Path) -> Result<PathBuf> {
+    let mut command = cargo(&["build", "--locked", "--workspace"]);
+    PROGRAMS.iter().for_each(|program| {
+        command.args(["--bin", program]);
+    });
+    run(&mut command)?;
+    Ok(target.join("debug"))
 }
 
 /// The name that the compiler has for this machine.

@@ -5,7 +5,6 @@
 //! the same bytes come out without asking which version of a helper is installed.
 
 mod checks;
-mod install;
 mod package;
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,9 @@
 //! One package: its files laid out as they will lie, what dpkg wants to know of them, and dpkg-deb over all.
 
-use super::{Source, install, read};
+use super::{Source, read};
 use crate::command::{output, program, run};
 use crate::dist::files::{copy, write};
+use crate::dist::install;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::process::Command;
