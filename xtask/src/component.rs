@@ -94,6 +94,8 @@ const COMPONENTS: &[Component] = &[
     },
     // Scripts for FreeBSD are run by shells that are as strict as its own.
     Component { name: "dash", found: || in_path("dash"), source: Source::Debian("dash"), tests: &["under_dash"] },
+    // The packages of FreeBSD are compressed by it.
+    Component { name: "zstd", found: || in_path("zstd"), source: Source::Debian("zstd"), tests: &["by_zstd"] },
     Component { name: "mksh", found: || in_path("mksh"), source: Source::Debian("mksh"), tests: &["under_mksh"] },
     // Packages of Debian are made from what the programs link to; rules for alerts are asked about by whom they are for.
     Component {
