@@ -40,6 +40,7 @@ usage: cargo xtask COMMAND
                     the limits of jobs on a machine with control groups of version 2 only: Debian, emulated by qemu,
                     with server and worker as units; --debug takes the programs as they are developed; needs root
   e2e debian        the packages on a whole Debian system, booted with systemd in a container; needs root
+  e2e tarball       the tarball on a Linux that is older than this one; needs root
   faults [--rounds N] [--seed S] [--seconds MAX]
                     break the release programs while they work, and count what they lose; the table comes last
   fuzz [--seconds N] [TARGET]

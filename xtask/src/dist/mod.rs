@@ -147,6 +147,11 @@ impl Format {
     }
 }
 
+/// The tarball.
+pub(crate) fn tarball() -> Result<PathBuf> {
+    tarball::make(&Release::new(&target_folder()?, &epoch()?, Linking::Static)?)
+}
+
 /// The packages of Debian of another version, in a folder of their own: what a system is upgraded to on trial.
 pub(crate) fn debian_packages(version: &str, folder: &Path) -> Result<Vec<PathBuf>> {
     let release = Release::new(&target_folder()?, &epoch()?, Linking::Dynamic)?;

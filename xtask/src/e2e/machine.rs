@@ -2,7 +2,7 @@
 
 use crate::command::program;
 use anyhow::{Context, Result, bail, ensure};
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -12,33 +12,33 @@ const WAIT_MAX: Duration = Duration::from_secs(180);
 /// How often something that is waited for is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
+/// With this status systemd-nspawn ends when its system wants to boot again.
+const STATUS_REBOOT: i32 = 133;
+
 /// A system that runs.
 pub(super) struct Machine {
     nspawn: Child,
     /// Its root, as this system sees it.
     pub(super) root: PathBuf,
+    log: PathBuf,
 }
 
 impl Machine {
     /// Boots the system in a folder, without a network; its console goes to the file `log`.
     pub(super) fn boot(root: &Path, log: &Path) -> Result<Self> {
-        let console = File::create(log).with_context(|| format!("make {}", log.display()))?;
-        let mut command = program("systemd-nspawn", &["--quiet", "--register=no", "--keep-unit", "--private-network"]);
-        command.arg(format!("--machine=builder-e2e-{}", std::process::id())).arg("--directory").arg(root);
-        // Its own session: what a terminal tells us, such as Ctrl-C, is not for the system.
-        command.arg("--boot").stdin(Stdio::null()).stderr(console.try_clone()?).stdout(console);
-        let nspawn = command.spawn().context("run systemd-nspawn; apt-get install systemd-container brings it")?;
-        let machine = Self { nspawn, root: root.into() };
-        machine.wait_until_up(None)?;
+        let machine = Self { nspawn: nspawn(root, log)?, root: root.into(), log: log.into() };
+        machine.wait_until_up()?;
         Ok(machine)
     }
 
     /// Reboots, and waits until it is up again.
-    pub(super) fn reboot(&self) -> Result<()> {
-        let before = self.init().context("the system has no init")?;
+    pub(super) fn reboot(&mut self) -> Result<()> {
         // The connection ends with what it asked for: only what follows tells.
         self.ask("systemctl reboot").map(drop)?;
-        self.wait_until_up(Some(before))
+        let status = wait("the system is down", || self.nspawn.try_wait().context("wait for systemd-nspawn"))?;
+        ensure!(status.code() == Some(STATUS_REBOOT), "the system went down instead of rebooting: {status}");
+        self.nspawn = nspawn(&self.root, &self.log)?;
+        self.wait_until_up()
     }
 
     /// The process 1 of the system, as this system counts.
@@ -48,12 +48,11 @@ impl Machine {
         children.split_whitespace().next()?.parse().ok()
     }
 
-    fn wait_until_up(&self, other_than: Option<u32>) -> Result<()> {
+    fn wait_until_up(&self) -> Result<()> {
         wait("the system is up", || {
-            let up = self.init().is_some_and(|init| Some(init) != other_than);
             // "degraded" is up, with a unit that failed: the steps that need that unit will say so.
-            let state = || self.ask("systemctl is-system-running").unwrap_or_default();
-            Ok((up && ["running", "degraded"].contains(&state().trim())).then_some(()))
+            let state = self.ask("systemctl is-system-running").unwrap_or_default();
+            Ok(["running", "degraded"].contains(&state.trim()).then_some(()))
         })
     }
 
@@ -104,6 +103,15 @@ impl Drop for Machine {
     }
 }
 
+fn nspawn(root: &Path, log: &Path) -> Result<Child> {
+    let console = OpenOptions::new().create(true).append(true).open(log);
+    let console = console.with_context(|| format!("open {}", log.display()))?;
+    let mut command = program("systemd-nspawn", &["--quiet", "--register=no", "--keep-unit", "--private-network"]);
+    command.arg(format!("--machine=builder-e2e-{}", std::process::id())).arg("--directory").arg(root).arg("--boot");
+    command.stdin(Stdio::null()).stderr(console.try_clone()?).stdout(console);
+    command.spawn().context("run systemd-nspawn; apt-get install systemd-container brings it")
+}
+
 /// Looks again and again until there is something.
 fn wait<T>(what: &str, mut look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
     let start = Instant::now();
@@ -117,4 +125,12 @@ fn wait<T>(what: &str, mut look: impl FnMut() -> Result<Option<T>>) -> Result<T>
         // tidy: a system that boots tells nobody outside of it; it can only be asked again
         std::thread::sleep(LOOK_EVERY);
     }
+}
+
+/// Makes a folder with nothing in it.
+pub(super) fn empty(folder: &Path) -> Result<()> {
+    if folder.exists() {
+        std::fs::remove_dir_all(folder).with_context(|| format!("empty {}", folder.display()))?;
+    }
+    std::fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))
 }

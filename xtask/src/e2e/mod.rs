@@ -4,6 +4,7 @@
 mod cgroup2;
 mod debian;
 mod machine;
+mod tarball;
 
 use crate::command::{cargo, program, run};
 use crate::dist::target_folder;
@@ -14,7 +15,7 @@ use std::path::{Path, PathBuf};
 type Run = fn(&[&str]) -> Result<bool>;
 
 /// What there is, by the name that the command line has for it.
-const SYSTEMS: [(&str, Run); 2] = [("cgroup2", cgroup2::run), ("debian", debian::run)];
+const SYSTEMS: [(&str, Run); 3] = [("cgroup2", cgroup2::run), ("debian", debian::run), ("tarball", tarball::run)];
 
 /// Runs the system that is named; nothing if there is none of that name.
 pub(crate) fn e2e(arguments: &[&str]) -> Option<Result<bool>> {

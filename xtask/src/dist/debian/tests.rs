@@ -95,7 +95,8 @@ fn dpkg_deb_shows_packages_with_what_an_administrator_looks_for() {
 
 #[test]
 fn shellcheck_finds_nothing_in_the_scripts_that_dpkg_runs() {
-    let mut scripts = Vec::new();
+    // And in the job that makes the packages on a farm.
+    let mut scripts = vec![root().join("examples/self/job.sh")];
     for file in std::fs::read_dir(root().join("packaging/debian")).unwrap() {
         let path = file.unwrap().path();
         if std::fs::read_to_string(&path).unwrap().starts_with("#!") {
@@ -107,6 +108,6 @@ fn shellcheck_finds_nothing_in_the_scripts_that_dpkg_runs() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     for script in scripts {
         let text = std::fs::read_to_string(&script).unwrap();
-        assert!(text.contains("\nset -e\n"), "{} goes on after what fails", script.display());
+        assert!(text.contains("\nset -e"), "{} goes on after what fails", script.display());
     }
 }

@@ -82,11 +82,14 @@ fn first_build(machine: &Machine) -> Result<()> {
     expect(&artifact, "made by a job")
 }
 
-/// The UUID of the build of the job `slow` that runs, once its script does.
-fn running(machine: &Machine) -> Result<String> {
-    let script = "uuid=$(builder-client info --format json | grep -o '\"uuid\":\"[^\"]*' | cut -d'\"' -f4); \
-                  test -n \"$uuid\"; builder-client log \"$uuid\" | tail -n 1 | grep -q middle; echo $uuid";
-    Ok(machine.wait("the build runs", script)?.trim().to_owned())
+/// The UUID of the build of the job `slow` that runs, once its script does, for the `attempt`th time.
+fn running(machine: &Machine, attempt: u32) -> Result<String> {
+    let script = format!(
+        "uuid=$(builder-client info --format json | grep -o '\"uuid\":\"[^\"]*' | cut -d'\"' -f4); test -n \"$uuid\"; \
+         console=/var/lib/builder/builder-server.console/$uuid.log; \
+         test $(grep -ao 'in the middle' $console | wc -l) = {attempt}; echo $uuid"
+    );
+    Ok(machine.wait("the build runs", &script)?.trim().to_owned())
 }
 
 /// Lets the build of the job `slow` end, and shows how it did.
@@ -99,14 +102,14 @@ fn let_it_end(machine: &Machine, uuid: &str) -> Result<()> {
     expect(&machine.run(&format!("builder-client builds --job slow --format json | grep {uuid}"))?, "\"success\":true")
 }
 
-fn reboot(machine: &Machine) -> Result<()> {
+fn reboot(machine: &mut Machine) -> Result<()> {
     step("the system is rebooted in the middle of a build");
     schedule(machine, "slow", SLOW)?;
-    let uuid = running(machine)?;
+    let uuid = running(machine, 1)?;
     seen(&format!("the build {uuid} runs"));
     machine.reboot()?;
     seen("the system is up again");
-    let again = running(machine)?;
+    let again = running(machine, 2)?;
     ensure!(uuid == again, "another build runs: {again}, not {uuid}");
     seen(&format!("the build {again} runs again"));
     let_it_end(machine, &uuid)
@@ -115,7 +118,7 @@ fn reboot(machine: &Machine) -> Result<()> {
 fn upgrade(machine: &Machine) -> Result<()> {
     step("the packages are upgraded to a newer version in the middle of a build");
     machine.run("rm /srv/go; builder-client execute slow")?;
-    let uuid = running(machine)?;
+    let uuid = running(machine, 1)?;
     seen(&format!("the build {uuid} runs"));
     let server = "systemctl show --property MainPID --value builder-server builder-worker@debian-12";
     let before = machine.run(server)?;
@@ -124,7 +127,7 @@ fn upgrade(machine: &Machine) -> Result<()> {
     seen(&versions);
     expect(&versions, super::NEWER)?;
     ensure!(before != machine.run(server)?, "the server and the worker were not restarted");
-    let again = running(machine)?;
+    let again = running(machine, 2)?;
     ensure!(uuid == again, "another build runs: {again}, not {uuid}");
     seen(&format!("the build {again} runs again, under the new server and the new worker"));
     let kept = machine.run("cat /etc/builder/builder-server.toml")?;
@@ -138,6 +141,7 @@ fn check_repository(machine: &Machine) -> Result<()> {
         .wait("nothing waits to be uploaded", "builder-client builds --format json | grep -vq '\"uploaded\":null'")?;
     seen(&machine.run("builder-client builds; builder-client uploads")?);
     seen(&machine.run("runuser -u builder -- builder-db check 2>&1")?);
+    seen(&machine.run("runuser -u builder -- builder-server check")?);
     let artifact = machine.run("curl -sfL 127.0.0.1:3000/job/slow/build/latest/f/bin/slow.txt")?;
     expect(&artifact, "slow")
 }

@@ -4,7 +4,7 @@
 mod farm;
 mod original;
 
-use super::machine::Machine;
+use super::machine::{Machine, empty};
 use crate::command::{program, run as run_command};
 use crate::dist::{self, target_folder};
 use anyhow::{Context, Result, ensure};
@@ -99,12 +99,12 @@ impl Ground {
     }
 
     /// Tells a story in a system that is booted, and keeps the journal whatever happens.
-    fn tell(&self, system: &Path, name: &str, story: impl FnOnce(&Machine) -> Result<()>) -> Result<()> {
-        let machine = self.boot(system, name)?;
-        let result = story(&machine);
-        let journal = machine.ask("journalctl --no-pager --boot=all || journalctl --no-pager")?;
-        std::fs::write(self.logs.join(format!("{name}.journal")), journal).context("keep the journal")?;
-        result
+    fn tell(&self, system: &Path, name: &str, story: impl FnOnce(&mut Machine) -> Result<()>) -> Result<()> {
+        let mut machine = self.boot(system, name)?;
+        let result = story(&mut machine);
+        let journal = machine.ask("journalctl --no-pager");
+        let kept = journal.and_then(|text| Ok(std::fs::write(self.logs.join(format!("{name}.journal")), text)?));
+        result.and(kept.context("keep the journal"))
     }
 }
 
@@ -118,13 +118,6 @@ fn base(folder: &Path) -> Result<PathBuf> {
         std::fs::write(&done, INCLUDED).context("note that the base system is whole")?;
     }
     Ok(system)
-}
-
-fn empty(folder: &Path) -> Result<()> {
-    if folder.exists() {
-        std::fs::remove_dir_all(folder).with_context(|| format!("empty {}", folder.display()))?;
-    }
-    std::fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))
 }
 
 /// Says what is done now.
