@@ -35,10 +35,13 @@ impl Program {
     }
 
     /// Starts a builder-worker that takes one job after the other.
-    pub(crate) fn worker(program: &Path, server: SocketAddr, platform: &str) -> Result<Self> {
+    pub(crate) fn worker(program: &Path, server: SocketAddr, platform: &str, arguments: &[&str]) -> Result<Self> {
         let folder = tempfile::tempdir().context("make a folder")?;
         let mut command = Command::new(program);
-        command.args([platform, "--loop", "--remote", &server.to_string(), "--workdir"]).arg(folder.path());
+        command
+            .args([platform, "--loop", "--remote", &server.to_string(), "--workdir"])
+            .arg(folder.path())
+            .args(arguments);
         Self::start(&mut command, folder)
     }
 

@@ -140,6 +140,8 @@ fn jobs(results: Results<'_>) -> Vec<Goal> {
     }
     let noop = results.median("noop", &[], "record_p50_ms");
     goals.push(at_most("a no-op job on a real worker, submit → record on disk, p50".into(), "–", 10.0, "ms", noop));
+    let costs = results.median("noop", &[], "bubblewrap_costs_ms");
+    goals.push(at_most("the same in bubblewrap: that much longer, p50".into(), "–", 30.0, "ms", costs));
     goals
 }
 

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 /// How addresses of the network are found.
 const RESOLVER: &str = "/etc/resolv.conf";
+/// The names of what guards this kernel.
+const KERNEL_GUARDS: &str = "/sys/kernel/security/lsm";
 /// What the kernel writes behind the name of a file that is gone.
 const DELETED: &str = " (deleted)";
 
@@ -40,6 +42,8 @@ pub struct Host {
     pub resolver: Option<Vec<u8>>,
     /// The environment of the worker.
     pub environment: Vec<(OsString, OsString)>,
+    /// Whether the kernel has Landlock switched on, where that can be seen.
+    pub has_landlock: Option<bool>,
     /// Whether user namespaces are switched off for users without rights, and by which setting.
     pub user_namespaces_off: Option<&'static str>,
 }
@@ -89,6 +93,9 @@ impl Host {
                 Kind::None | Kind::Bubblewrap | Kind::Container | Kind::Nspawn => kinds::JailFacts::default(),
             },
             environment: std::env::vars_os().collect(),
+            has_landlock: fs::read_to_string(KERNEL_GUARDS)
+                .ok()
+                .map(|guards| guards.trim().split(',').any(|guard| guard == "landlock")),
             user_namespaces_off: match policy.kind {
                 Kind::Bubblewrap => user_namespaces_off(is_root),
                 Kind::None | Kind::Container | Kind::Nspawn | Kind::Jail => None,

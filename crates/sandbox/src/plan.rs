@@ -108,6 +108,9 @@ pub enum Inside {
         folder: OsString,
         /// The environment of the script.
         environment: Environment,
+        /// Places that may be written to, seen from inside, where the sandbox has walls that the inside has to put up
+        /// itself; nothing else may be changed then.
+        writable: Option<Vec<OsString>>,
     },
 }
 

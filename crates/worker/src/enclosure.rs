@@ -142,11 +142,12 @@ fn file_of(content: &[u8]) -> io::Result<File> {
 }
 
 fn hand_over(enclosure: &Enclosure, order: &Order, inside: &UnixStream) -> io::Result<()> {
-    let Inside::Supervisor { folder, environment } = &enclosure.inside else { return Ok(()) };
+    let Inside::Supervisor { folder, environment, writable } = &enclosure.inside else { return Ok(()) };
     let script = Path::new(folder).join(folder::SCRIPT).into();
     let plan = Plan::Bare(environment.clone());
     debug_assert!(Path::new(&order.script).ends_with(folder::SCRIPT), "the script has its name from the folder");
-    match (Order { folder: folder.clone(), script, plan }).write(inside) {
+    let writable = writable.clone();
+    match (Order { folder: folder.clone(), script, plan, writable }).write(inside) {
         // There is no sandbox after all: its end tells why.
         Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => Ok(()),
         result => result,

@@ -27,6 +27,8 @@ pub mod supervisor;
 mod sys;
 mod trial;
 mod wait;
+#[cfg(target_os = "linux")]
+mod walls;
 mod worker;
 
 pub use builder_model::Remote;

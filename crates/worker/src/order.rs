@@ -22,6 +22,8 @@ pub(crate) struct Order {
     pub(crate) script: OsString,
     /// In what.
     pub(crate) plan: Plan,
+    /// For a supervisor inside of a sandbox: where alone the script may write.
+    pub(crate) writable: Option<Vec<OsString>>,
 }
 
 impl Order {
@@ -151,11 +153,12 @@ mod tests {
             owner: None,
             host_user: None,
             complaints: Complaints::ToSupervisor,
-            inside: Inside::Supervisor { folder: "/build".into(), environment: environment.clone() },
+            inside: Inside::Supervisor { folder: "/build".into(), environment: environment.clone(), writable: None },
             cleanup: vec![],
         };
         for plan in [Plan::Bare(environment), Plan::Enclosed(Box::new(enclosure))] {
-            let order = Order { folder: "/tmp/a folder".into(), script: odd.clone(), plan };
+            let order =
+                Order { folder: "/tmp/a folder".into(), script: odd.clone(), plan, writable: Some(vec![odd.clone()]) };
             let mut sent = Vec::new();
             order.write(&mut sent).unwrap();
             assert!(Order::read(&sent[..sent.len() - 1]).is_err());

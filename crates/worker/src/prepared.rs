@@ -42,7 +42,7 @@ impl Prepared {
         if let Some(layer) = &layer {
             LAYER_FOLDERS.into_iter().try_for_each(|name| layer.add(name, owner))?;
         }
-        let order = Order { folder: folder.path().into(), script: script.into(), plan };
+        let order = Order { folder: folder.path().into(), script: script.into(), plan, writable: None };
         Ok(Self { folder, layer, order })
     }
 }

@@ -151,7 +151,7 @@ fn supervise(role: Role, mut arguments: impl Iterator<Item = OsString>) -> io::R
     std::env::set_current_dir(&order.folder)?;
     limits.apply()?;
     if role == Role::Inside {
-        settle_inside()?;
+        settle_inside(&order)?;
         calls.control.write_all(&[enclosure::READY])?;
     }
     let report = match &order.plan {
@@ -166,11 +166,17 @@ fn supervise(role: Role, mut arguments: impl Iterator<Item = OsString>) -> io::R
 }
 
 /// What every job finds the same, and what keeps it off its supervisor.
-fn settle_inside() -> io::Result<()> {
+fn settle_inside(order: &Order) -> io::Result<()> {
     umask(UMASK_INSIDE);
     // Whoever has the same user as we have could else attach to us, and change what we do.
     #[cfg(target_os = "linux")]
     nix::sys::prctl::set_dumpable(false)?;
+    #[cfg(target_os = "linux")]
+    if let Some(writable) = &order.writable {
+        crate::walls::put_up(writable)?;
+    }
+    #[cfg(not(target_os = "linux"))]
+    debug_assert!(order.writable.is_none(), "only Linux has such walls");
     Ok(())
 }
 

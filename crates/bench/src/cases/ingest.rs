@@ -122,7 +122,7 @@ fn rate(bytes: u64, elapsed: Duration) -> f64 {
 async fn real_worker(bench: &Bench, program: PathBuf, megabytes: u64) -> Result<Measurement> {
     let platform = bench.platform("e-worker");
     let name = jobs::name(&platform, 0);
-    let worker = Program::worker(&program, bench.address, &platform)?;
+    let worker = Program::worker(&program, bench.address, &platform, &[])?;
     let script = format!("#!/bin/sh\ntruncate -s {} artifact.bin\n", megabytes * 1_000_000);
     let peak_is_fresh = bench.pid.is_some_and(machine::reset_peak);
     let start = Instant::now();

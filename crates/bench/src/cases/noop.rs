@@ -26,36 +26,70 @@ pub(crate) struct Options {
     pub(crate) worker_program: PathBuf,
 }
 
-/// Measures.
+/// A worker whose jobs run in one kind of sandbox.
+struct Target {
+    kind: &'static str,
+    platform: String,
+    name: String,
+    worker: Program,
+    samples: Samples,
+}
+
+impl Target {
+    /// Starts it, and has it do its first job.
+    async fn start(bench: &mut Bench, options: &Options, kind: &'static str) -> Result<Self> {
+        let platform = bench.platform(&format!("g{kind}"));
+        let name = jobs::name(&platform, 0);
+        let worker = Program::worker(&options.worker_program, bench.address, &platform, &["--sandbox", kind])?;
+        peer::command(bench.address, &peer::schedule(&name, &platform, NOOP)).await?;
+        within(bench.deadline(), "the first job", finished(bench.address, &platform)).await?;
+        Ok(Self { kind, platform, name, worker, samples: Samples::default() })
+    }
+}
+
+/// Measures: without a sandbox, and in turn with it in bubblewrap where that is there, so that both have the same
+/// machine.
 pub(crate) async fn run(bench: &mut Bench, options: &Options) -> Result<()> {
-    let platform = bench.platform("g");
-    let name = jobs::name(&platform, 0);
-    let worker = Program::worker(&options.worker_program, bench.address, &platform)?;
+    let mut targets = vec![Target::start(bench, options, "none").await?];
+    if has_bubblewrap() {
+        targets.push(Target::start(bench, options, "bubblewrap").await?);
+    }
     let deadline = bench.deadline();
-    peer::command(bench.address, &peer::schedule(&name, &platform, NOOP)).await?;
-    within(deadline, "the first job", finished(bench.address, &platform)).await?;
-    let before = machine::processor_seconds(worker.pid());
-    let (mut samples, mut errors) = (Samples::default(), Errors::default());
+    let before = machine::processor_seconds(targets[0].worker.pid());
+    let mut errors = Errors::default();
     for _ in 0..options.rounds {
-        tokio::time::sleep(SETTLE).await;
-        match within(deadline, "a job", round(bench.address, &platform, &name)).await {
-            Ok(elapsed) => samples.push(elapsed),
-            Err(error) => errors.note(&error),
+        for Target { platform, name, samples, .. } in &mut targets {
+            tokio::time::sleep(SETTLE).await;
+            match within(deadline, "a job", round(bench.address, platform, name)).await {
+                Ok(elapsed) => samples.push(elapsed),
+                Err(error) => errors.note(&error),
+            }
         }
         if tokio::time::Instant::now() >= deadline {
             break;
         }
     }
-    let after = machine::processor_seconds(worker.pid());
+    let after = machine::processor_seconds(targets[0].worker.pid());
     let processor = after.zip(before).map_or(f64::NAN, |(after, before)| after - before);
-    worker.stop().await.context("stop the worker")?;
-    let measurement = Measurement::new("noop")
-        .with("rounds", samples.len())
-        .latencies("record", &samples)
-        .figure("worker_ms_per_job", processor / samples.len() as f64 * 1000.0)
-        .errors(&errors);
-    bench.report.add(measurement)?;
-    jobs::clean(bench.address, &platform).await
+    let rounds = targets[0].samples.len();
+    let mut measurement = Measurement::new("noop")
+        .with("rounds", rounds)
+        .latencies("record", &targets[0].samples)
+        .figure("worker_ms_per_job", processor / rounds as f64 * 1000.0);
+    if let [bare, sandboxed] = &targets[..] {
+        let costs = (sandboxed.samples.median() - bare.samples.median()) * 1000.0;
+        measurement = measurement.latencies(sandboxed.kind, &sandboxed.samples).figure("bubblewrap_costs_ms", costs);
+    }
+    bench.report.add(measurement.errors(&errors))?;
+    for Target { platform, worker, .. } in targets {
+        worker.stop().await.context("stop the worker")?;
+        jobs::clean(bench.address, &platform).await?;
+    }
+    Ok(())
+}
+
+fn has_bubblewrap() -> bool {
+    std::process::Command::new("bwrap").arg("--version").output().is_ok_and(|output| output.status.success())
 }
 
 async fn round(address: SocketAddr, platform: &str, name: &str) -> Result<Duration> {

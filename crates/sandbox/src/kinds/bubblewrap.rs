@@ -91,6 +91,14 @@ pub(super) fn needs(policy: &Policy, host: &Host) -> Vec<Finding> {
     } else {
         Finding::missing("filter of system calls", "is not known for this processor", "use another kind of sandbox")
     });
+    findings.push(Finding::works(
+        "Landlock",
+        match host.has_landlock {
+            Some(true) => "is on: a second wall around what may be written",
+            Some(false) => "is off in this kernel: the mounts hold alone",
+            None => "cannot be seen; where the kernel has it, it is a second wall",
+        },
+    ));
     if !host.own.libraries.is_empty() && loader(host).is_none() {
         let detail = "cannot be told from the other libraries of this program";
         findings.push(Finding::missing("loader", detail, "use another kind of sandbox"));
@@ -154,9 +162,22 @@ pub(super) fn plan(policy: &Policy, host: &Host, place: &Place) -> Plan {
         owner: users.owner(),
         host_user: users.host_user(),
         complaints: Complaints::ToSupervisor,
-        inside: Inside::Supervisor { folder: BUILD_FOLDER.into(), environment: environment(policy, host) },
+        inside: Inside::Supervisor {
+            folder: BUILD_FOLDER.into(),
+            environment: environment(policy, host),
+            writable: Some(writable(policy)),
+        },
         cleanup: Vec::new(),
     }))
+}
+
+/// Where a job may write. Devices and files of processes have walls of their own.
+fn writable(policy: &Policy) -> Vec<OsString> {
+    if policy.is_root_writable {
+        return vec!["/".into()];
+    }
+    let own = [BUILD_FOLDER, "/dev", "/proc", "/run", "/tmp", "/var/tmp"].map(OsString::from);
+    own.into_iter().chain(policy.writable.iter().map(OsString::from)).collect()
 }
 
 /// Who a job is on the host.

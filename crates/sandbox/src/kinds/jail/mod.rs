@@ -163,7 +163,11 @@ pub(super) fn plan(policy: &Policy, host: &Host, place: &Place) -> Plan {
         owner: None,
         host_user: None,
         complaints: Complaints::OnConsole,
-        inside: Inside::Supervisor { folder: BUILD_FOLDER.into(), environment: environment(policy, host) },
+        inside: Inside::Supervisor {
+            folder: BUILD_FOLDER.into(),
+            environment: environment(policy, host),
+            writable: None,
+        },
         cleanup: vec![making.script("end", &[JAILS_FOLDER, &making.name, &making.dataset])],
     }))
 }
