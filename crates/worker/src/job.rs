@@ -6,7 +6,7 @@ use crate::console::Console;
 use crate::deliver::deliver;
 use crate::error::Error;
 use crate::folder::Folder;
-use crate::limits::{DiskWatch, Group, Hit, Watch};
+use crate::limits::{self, DiskWatch, Group, Hit, Watch};
 use crate::order::{End, REPORT_BYTES_MAX, Report};
 use crate::prepared::Prepared;
 use crate::processes::{self, KILL_TIME_MAX};
@@ -76,7 +76,9 @@ fn attempt(
     let (supervisor, pipe) = standby.begin(settings, &prepared.order)?;
     let disk = watch_disk(settings, &prepared)?;
     let supervised = Supervised { settings, supervisor, report: Vec::new() };
-    let watched = supervised.run(connection, stop, console, pipe, disk.as_ref())?;
+    let mut watched = supervised.run(connection, stop, console, pipe, disk.as_ref())?;
+    let jail = prepared.folder.path().file_name().unwrap_or_default();
+    watched.hits.extend(limits::reached_in_jail(&settings.policy, jail));
     if let Ok(Report { refusal: Some(why), .. }) = &watched.report {
         return Err(Error::Sandbox { why: why.clone() });
     }

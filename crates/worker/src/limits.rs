@@ -17,10 +17,12 @@ use trees::{Controller, Trees};
 use crate::wait;
 use builder_sandbox::size::size_text;
 use builder_sandbox::{Finding, Kind, Limits, Policy};
+use std::ffi::OsStr;
 use std::fmt;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// What can be limited.
@@ -82,6 +84,26 @@ fn is_held_elsewhere(policy: &Policy) -> bool {
         Kind::Container | Kind::Jail => true,
         Kind::None | Kind::Bubblewrap | Kind::Nspawn => false,
     }
+}
+
+/// What a job in the jail of this name reached: there the kernel holds the limits, and tells of it in its messages only.
+pub(crate) fn reached_in_jail(policy: &Policy, name: &OsStr) -> Vec<Hit> {
+    let (memory, processes) = (policy.limits.memory_bytes, policy.limits.processes);
+    if policy.kind != Kind::Jail || (memory.is_none() && processes.is_none()) {
+        return Vec::new();
+    }
+    let messages = match Command::new("dmesg").stdin(Stdio::null()).output() {
+        Ok(output) => output.stdout,
+        Err(error) => {
+            tracing::warn!("cannot ask dmesg whether the job reached a limit: {error}");
+            return Vec::new();
+        }
+    };
+    let reached = builder_sandbox::reached_in_jail(&String::from_utf8_lossy(&messages), &name.to_string_lossy());
+    let memory = memory.filter(|_| reached.memory).map(Hit::Memory);
+    let processes = processes.filter(|_| reached.processes > 0);
+    let processes = processes.map(|limit| Hit::Processes { limit, times: reached.processes });
+    memory.into_iter().chain(processes).collect()
 }
 
 /// How many processes there are in the group of a job that are not its own: the supervisor, what makes the sandbox, and

@@ -13,7 +13,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 pub(crate) use bubblewrap::TOP_LEVEL;
-pub use jail::JailFacts;
+pub use jail::{JailFacts, Reached, reached};
 pub(crate) use jail::{Snapshot, root as jail_root};
 
 /// Programs that any of them starts.

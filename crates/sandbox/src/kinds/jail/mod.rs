@@ -8,12 +8,13 @@ mod rctl;
 
 pub use facts::JailFacts;
 pub(crate) use facts::root;
+pub use rctl::{Reached, reached};
 
 use super::environment;
 use crate::accounts::{BUILD_ID, BUILD_NAME};
 use crate::check::Finding;
 use crate::host::Host;
-use crate::plan::{Argument, Complaints, Enclosure, Inside, Place, Plan, Step};
+use crate::plan::{Argument, Complaints, Enclosure, HostUser, Inside, Place, Plan, Step};
 use crate::policy::{Policy, User};
 use crate::{BUILD_FOLDER, policy};
 use std::ffi::OsString;
@@ -160,7 +161,7 @@ pub(super) fn plan(policy: &Policy, host: &Host, place: &Place) -> Plan {
         prepare: making.prepare(policy, host, place),
         command: making.command(policy),
         descriptors: Vec::new(),
-        owner: None,
+        owner: Some(owner(policy)),
         host_user: None,
         complaints: Complaints::OnConsole,
         inside: Inside::Supervisor {
@@ -222,7 +223,6 @@ impl Making {
         if self.dataset != "-" && !policy.is_root_writable {
             steps.push(step(["/sbin/zfs", "set", "readonly=on", &self.dataset], []));
         }
-        steps.push(self.give_folder(policy, place));
         let rules = rctl::rules(&self.name, &policy.limits);
         steps.extend(rules.iter().map(|rule| step(["/usr/bin/rctl", "-a", rule], [])));
         steps
@@ -248,15 +248,6 @@ impl Making {
         steps.push(self.script("furnish", &[&self.root.display().to_string(), &policy.host_name, network]));
     }
 
-    /// The folder belongs to whoever the job is: here a number outside is the same inside.
-    fn give_folder(&self, policy: &Policy, place: &Place) -> Step {
-        let owner = match policy.user {
-            User::Build => format!("{BUILD_ID}:{BUILD_ID}"),
-            User::Root => "0:0".to_owned(),
-        };
-        step(["/usr/sbin/chown", "-RP", &owner], [place.folder.clone()])
-    }
-
     /// The jail ends with its last process; nobody has to see to that.
     fn command(&self, policy: &Policy) -> Vec<Argument> {
         let mut arguments: Vec<OsString> = ["/usr/sbin/jail", "-q", "-c"].map(OsString::from).into();
@@ -278,6 +269,14 @@ impl Making {
         command.push(program());
         arguments.push(command);
         arguments.into_iter().map(Argument::from).collect()
+    }
+}
+
+/// The folder belongs to whoever the job is: a number inside is the same outside.
+fn owner(policy: &Policy) -> HostUser {
+    match policy.user {
+        User::Build => HostUser { uid: BUILD_ID, gid: BUILD_ID },
+        User::Root => HostUser { uid: 0, gid: 0 },
     }
 }
 

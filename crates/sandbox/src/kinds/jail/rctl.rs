@@ -43,6 +43,24 @@ pub(super) fn is_needed(limits: &Limits) -> bool {
     !rules("", limits).is_empty()
 }
 
+/// What the kernel said of the limits of a jail.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reached {
+    /// Processes were killed for want of memory.
+    pub memory: bool,
+    /// How often a process or thread was refused.
+    pub processes: u64,
+}
+
+/// Looks for the rules of a jail in the messages of the kernel, as dmesg(8) shows them.
+pub fn reached(messages: &str, name: &str) -> Reached {
+    let count = |resource: &str| {
+        let rule = format!("rctl: rule \"{}:{resource}:log=", subject(name));
+        u64::try_from(messages.matches(&rule).count()).unwrap_or(u64::MAX)
+    };
+    Reached { memory: count("memoryuse") > 0, processes: count("nthr") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,5 +90,14 @@ mod tests {
             ]
         );
         assert!(is_needed(&limits) && !is_needed(&Limits { disk_bytes: Some(1), ..Limits::default() }));
+    }
+    #[test]
+    fn what_the_kernel_says_is_told_apart_by_jail_and_limit() {
+        let messages = "rctl: rule \"jail:builder-1:memoryuse:log=2147483648\" matched by pid 4711 (cc1), uid 1000, \
+             jail builder-1\nrctl: rule \"jail:builder-12:nthr:log=65\" matched by pid 1 (sh), uid 1000, jail \
+             builder-12\nrctl: rule \"jail:builder-12:nthr:log=65\" matched by pid 1 (sh), uid 1000, jail builder-12\n";
+        assert_eq!(reached(messages, "builder-1"), Reached { memory: true, processes: 0 });
+        assert_eq!(reached(messages, "builder-12"), Reached { memory: false, processes: 2 });
+        assert_eq!(reached(messages, "builder-2"), Reached::default());
     }
 }

@@ -73,7 +73,6 @@ fn a_clone_is_made_furnished_and_taken_away() {
         format!("/bin/cp /usr/local/bin/builder-worker {root}/mnt/builder-worker"),
         format!("/sbin/mount -u -o ro,nosuid {root}/mnt"),
         format!("/sbin/zfs set readonly=on {dataset}"),
-        "/usr/sbin/chown -RP 1000:1000 /var/tmp/builder-0a1b2c".to_owned(),
         "/usr/bin/rctl -a jail:builder-0a1b2c:memoryuse:log=2147483648".to_owned(),
         "/usr/bin/rctl -a jail:builder-0a1b2c:memoryuse:sigkill=2147483648".to_owned(),
         "/usr/bin/rctl -a jail:builder-0a1b2c:pcpu:deny=200".to_owned(),
@@ -98,6 +97,7 @@ fn a_jail_allows_nothing_and_ends_with_its_last_process() {
     let Inside::Supervisor { folder, environment, writable: None } = &enclosure.inside else { panic!("no supervisor inside") };
     assert_eq!(folder, "/build");
     assert!(!environment.inherits && environment.set.iter().all(|(name, _)| name != "SECRET"));
+    assert_eq!(enclosure.owner, Some(HostUser { uid: 1000, gid: 1000 }));
     assert!(enclosure.host_user.is_none() && enclosure.stage.is_none());
 }
 
