@@ -7,12 +7,15 @@ use http_body::{Frame, SizeHint};
 use std::fs::File;
 use std::io::{self, Read as _, Write};
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinHandle;
 
-/// How much of a file is read at once, in bytes: what a processor keeps near while it goes on to the socket.
-const READ_BYTES: u64 = 256 << 10;
+/// How much of a file is read at once at first, in bytes: as much waits in memory for each peer that is slow.
+const READ_BYTES_MIN: u64 = 128 << 10;
+/// How much of it is read at once for a peer that waits for us, in bytes. Each piece wakes a thread and is waited for,
+/// which costs more than to copy so much.
+const READ_BYTES_MAX: u64 = 2 << 20;
 /// Pieces that wait between a thread that writes and the socket.
 const PIECES_QUEUED_MAX: usize = 4;
 /// How large a piece gets, in bytes.
@@ -21,28 +24,47 @@ const PIECE_BYTES: usize = 128 << 10;
 /// So many bytes of a file from where it stands. Reads as fast as the peer takes it, one piece ahead, so that the disk
 /// and the socket are busy at once; holds no thread while the peer is slow.
 pub(crate) fn of_file(file: File, bytes: u64) -> Body {
-    let file = FilePieces { next: Some(read_piece(file, bytes)) };
+    let file =
+        FilePieces { next: Some(read_piece(file, bytes, READ_BYTES_MIN)), most: READ_BYTES_MIN, is_awaited: false };
     Body::new(Sized { body: Body::new(file), left: bytes })
 }
 
 /// A file, read a piece ahead.
 struct FilePieces {
     /// The piece that is read just now; none at the end.
-    next: Option<JoinHandle<io::Result<(Bytes, File, u64)>>>,
+    next: Option<JoinHandle<io::Result<Piece>>>,
+    /// How long that piece may be.
+    most: u64,
+    /// Whether the peer waits for that piece, rather than it for the peer.
+    is_awaited: bool,
+}
+
+/// A piece of a file.
+struct Piece {
+    bytes: Bytes,
+    file: File,
+    /// How many bytes come after it.
+    left: u64,
 }
 
 /// Reads the next of so many bytes that are left.
-fn read_piece(mut file: File, left: u64) -> JoinHandle<io::Result<(Bytes, File, u64)>> {
+fn read_piece(mut file: File, left: u64, most: u64) -> JoinHandle<io::Result<Piece>> {
     tokio::task::spawn_blocking(move || {
-        let wanted = left.min(READ_BYTES);
-        let mut piece = Vec::with_capacity(usize::try_from(wanted).map_err(io::Error::other)?);
-        let count = io::Read::by_ref(&mut file).take(wanted).read_to_end(&mut piece)? as u64;
+        let wanted = left.min(most);
+        let mut bytes = Vec::with_capacity(usize::try_from(wanted).map_err(io::Error::other)?);
+        let count = io::Read::by_ref(&mut file).take(wanted).read_to_end(&mut bytes)? as u64;
         if count < wanted {
             // It was cut off since it was looked at.
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        Ok((piece.into(), file, left - count))
+        Ok(Piece { bytes: bytes.into(), file, left: left - count })
     })
+}
+
+/// How long the next piece may be: longer for a peer that waited, shorter for one that let us wait.
+fn next_length(most: u64, is_awaited: bool) -> u64 {
+    let next = if is_awaited { most.saturating_mul(2) } else { most / 2 };
+    next.clamp(READ_BYTES_MIN, READ_BYTES_MAX)
 }
 
 impl http_body::Body for FilePieces {
@@ -51,13 +73,18 @@ impl http_body::Body for FilePieces {
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         let Some(next) = &mut self.next else { return Poll::Ready(None) };
-        let read = ready!(Pin::new(next).poll(context));
+        let Poll::Ready(read) = Pin::new(next).poll(context) else {
+            self.is_awaited = true;
+            return Poll::Pending;
+        };
         self.next = None;
-        let (piece, file, left) = read.map_err(io::Error::other).flatten()?;
+        let Piece { bytes, file, left } = read.map_err(io::Error::other).flatten()?;
         if left > 0 {
-            self.next = Some(read_piece(file, left));
+            self.most = next_length(self.most, self.is_awaited);
+            self.is_awaited = false;
+            self.next = Some(read_piece(file, left, self.most));
         }
-        Poll::Ready((!piece.is_empty()).then(|| Ok(Frame::data(piece))))
+        Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
     }
 }
 
