@@ -121,3 +121,11 @@ fn last_words(error: &anyhow::Error) -> String {
         Some(_) | None => error.to_string(),
     }
 }
+
+/// Whether `check` finds nothing to mend: for tests of what fills the folder.
+#[cfg(test)]
+pub(crate) fn is_sound(datadir: &std::path::Path) -> bool {
+    let screen = Screen::new(args::Format::Text, true);
+    let folder = folder::Folder::open_at(datadir).unwrap();
+    audit::audit(&folder, audit::Scope::All, audit::Mode::Look, &screen).unwrap().is_clean()
+}

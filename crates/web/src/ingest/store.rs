@@ -62,40 +62,85 @@ pub(crate) fn may_upload(connection: &Connection, sender: &Sender, job: &Name) -
     Ok(if listed { Ok(()) } else { Err(format!("{} may not upload for the job {job}", sender.name)) })
 }
 
+/// How far the storing of a build has come, for who wants to look at the data folder in between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// What is new of it is durable in the staging folder.
+    Synced,
+    /// What will be moved is written down.
+    Intended,
+    /// An artifact has its name.
+    Moved,
+    /// The folder of the build has its name.
+    Named,
+    /// The rows are there in a transaction that is not committed.
+    Inserted,
+    /// They are committed.
+    Committed,
+}
+
 /// Stores a received build.
 pub(crate) fn store(app: &App, sender: &Sender, incoming: Incoming) -> Result<Stored, ReceiveError> {
+    store_watched(app, sender, incoming, &mut |_| {})
+}
+
+/// The same, and says of each step when it is done.
+fn store_watched(
+    app: &App,
+    sender: &Sender,
+    incoming: Incoming,
+    reached: &mut dyn FnMut(Step),
+) -> Result<Stored, ReceiveError> {
     let depot = app.depot();
-    // One that is refused in the end need not be synced first.
-    known(app, &incoming)?;
+    // One that is refused in the end need not be synced first, nor is one read that is here.
+    let is_here = known(app, &incoming)?.is_some();
     let main = main_binary(&incoming);
-    let facts = derive_facts(&incoming, main);
+    let facts = (!is_here).then(|| derive_facts(&incoming, main));
     let scripts = Scripts::list(app.settings());
-    sync_staging(&incoming)?;
+    let fresh = fresh_artifacts(depot, &incoming.artifacts);
+    sync_artifacts(&incoming, &fresh)?;
+    if !is_here {
+        sync_build(&incoming)?;
+    }
+    reached(Step::Synced);
     // From here on nothing that is counted on may be removed, and no other upload may move files of the same build.
     let _turn = app.commit_turn();
     let sharing = depot.lock_sharing()?;
     let stored = known(app, &incoming)?;
-    let fresh = fresh_artifacts(depot, &incoming.artifacts);
+    let fresh = fresh_by_now(depot, &incoming, &fresh)?;
     if stored == Some(Stored::Again) {
         // What was lost on disk is healed by whoever sends it again.
-        move_artifacts(depot, &incoming, &fresh)?;
+        move_artifacts(depot, &incoming, &fresh, reached)?;
         heal_build(depot, &incoming)?;
         return Ok(Stored::Again);
     }
+    let facts = match facts {
+        Some(facts) => facts,
+        // It was here, and was removed meanwhile.
+        None => {
+            sync_build(&incoming)?;
+            derive_facts(&incoming, main)
+        }
+    };
     let digests: Vec<Digest> = fresh.iter().map(|artifact| artifact.digest).collect();
     let intent = Intent { job: &incoming.job, build: incoming.build, artifacts: &digests };
     intent.write(incoming.staging.path())?;
-    let moved = move_files(depot, &incoming, &fresh).map_err(ReceiveError::from);
+    reached(Step::Intended);
+    let moved = move_files(depot, &incoming, &fresh, reached).map_err(ReceiveError::from);
     let row = moved.and_then(|()| {
         app.database().write(|transaction| {
             let failed = |error| ReceiveError::Own(app.database().failed(error));
-            insert(transaction, app, sender, &incoming, main, &facts, &scripts).map_err(failed)
+            let row = insert(transaction, app, sender, &incoming, main, &facts, &scripts).map_err(failed)?;
+            reached(Step::Inserted);
+            Ok(row)
         })
     });
     if row.is_err() {
         drop(sharing);
         take_back_or_leave(app, &incoming, &intent);
+        return row.map(|row| Stored::New { row });
     }
+    reached(Step::Committed);
     row.map(|row| Stored::New { row })
 }
 
@@ -182,18 +227,25 @@ fn derive_facts(incoming: &Incoming, main_binary: Option<usize>) -> Facts {
     })
 }
 
-/// Makes the content of the staging folder durable, before any name outside it does.
-fn sync_staging(incoming: &Incoming) -> Result<(), WebError> {
-    let (staging, build) = (&incoming.staging, incoming.staging.build());
-    let named = BUILD_FILES.map(|name| build.join(name));
-    if incoming.artifacts.len() > SYNC_EACH_MAX && sync_file_system(staging.path())? {
+/// Makes artifacts durable in the staging folder, before any name outside it is. Those that the depot has already are
+/// dropped with the folder, and never need to be.
+fn sync_artifacts(incoming: &Incoming, fresh: &[&IncomingArtifact]) -> Result<(), WebError> {
+    let staging = &incoming.staging;
+    if fresh.len() > SYNC_EACH_MAX && sync_file_system(staging.path())? {
         return Ok(());
     }
-    let artifacts = incoming.artifacts.iter().map(|artifact| staging.artifact(artifact.number));
-    for path in named.into_iter().chain(artifacts) {
-        File::open(&path).and_then(|file| file.sync_all()).tried("sync", &path)?;
-    }
+    fresh.iter().try_for_each(|artifact| sync_file(&staging.artifact(artifact.number)))
+}
+
+/// Does the same for what becomes the folder of the build.
+fn sync_build(incoming: &Incoming) -> Result<(), WebError> {
+    let build = incoming.staging.build();
+    BUILD_FILES.into_iter().try_for_each(|name| sync_file(&build.join(name)))?;
     sync_folder(&build)
+}
+
+fn sync_file(path: &Path) -> Result<(), WebError> {
+    File::open(path).and_then(|file| file.sync_all()).tried("sync", path)
 }
 
 /// Syncs all that waits on the file system of this path; says whether the system can do that.
@@ -219,20 +271,46 @@ fn fresh_artifacts<'a>(depot: &Depot, artifacts: &'a [IncomingArtifact]) -> Vec<
     artifacts.iter().filter(|artifact| seen.insert(artifact.digest) && !is_there(artifact)).collect()
 }
 
+/// The artifacts that are fresh now that nothing can be removed: those that were before, and those whose files went
+/// meanwhile, which are made durable here.
+fn fresh_by_now<'a>(
+    depot: &Depot,
+    incoming: &'a Incoming,
+    before: &[&IncomingArtifact],
+) -> Result<Vec<&'a IncomingArtifact>, WebError> {
+    let synced: BTreeSet<usize> = before.iter().map(|artifact| artifact.number).collect();
+    let fresh = fresh_artifacts(depot, &incoming.artifacts);
+    let late: Vec<_> = fresh.iter().copied().filter(|artifact| !synced.contains(&artifact.number)).collect();
+    sync_artifacts(incoming, &late)?;
+    Ok(fresh)
+}
+
 /// Gives the files of a build their names, and makes the names durable.
-fn move_files(depot: &Depot, incoming: &Incoming, fresh: &[&IncomingArtifact]) -> Result<(), WebError> {
-    move_artifacts(depot, incoming, fresh)?;
+fn move_files(
+    depot: &Depot,
+    incoming: &Incoming,
+    fresh: &[&IncomingArtifact],
+    reached: &mut dyn FnMut(Step),
+) -> Result<(), WebError> {
+    move_artifacts(depot, incoming, fresh, reached)?;
     let job = depot.root().join(incoming.job.as_str());
     make_folder(&job)?;
     let (from, to) = (incoming.staging.build(), depot.root().join(Depot::build_folder(&incoming.job, &incoming.build)));
     // What lies there belongs to no row: we looked.
     Depot::remove(&to)?;
     std::fs::rename(&from, &to).tried("rename", &from)?;
-    [&job, depot.root()].into_iter().try_for_each(sync_folder)
+    [&job, depot.root()].into_iter().try_for_each(sync_folder)?;
+    reached(Step::Named);
+    Ok(())
 }
 
 /// Gives artifacts their names, and makes the names durable.
-fn move_artifacts(depot: &Depot, incoming: &Incoming, fresh: &[&IncomingArtifact]) -> Result<(), WebError> {
+fn move_artifacts(
+    depot: &Depot,
+    incoming: &Incoming,
+    fresh: &[&IncomingArtifact],
+    reached: &mut dyn FnMut(Step),
+) -> Result<(), WebError> {
     let mut folders = BTreeSet::new();
     for artifact in fresh {
         let (from, to) = (incoming.staging.artifact(artifact.number), depot.artifact(&artifact.digest));
@@ -241,6 +319,7 @@ fn move_artifacts(depot: &Depot, incoming: &Incoming, fresh: &[&IncomingArtifact
             make_folder(folder)?;
         }
         std::fs::rename(&from, &to).tried("rename", &from)?;
+        reached(Step::Moved);
     }
     if folders.is_empty() || folders.len() > SYNC_EACH_MAX && sync_file_system(depot.root())? {
         return Ok(());
@@ -261,6 +340,7 @@ fn heal_build(depot: &Depot, incoming: &Incoming) -> Result<(), WebError> {
     make_folder(&folder)?;
     for name in lost {
         let from = incoming.staging.build().join(name);
+        sync_file(&from)?;
         std::fs::rename(&from, folder.join(name)).tried("rename", &from)?;
     }
     [&folder, &job, depot.root()].into_iter().try_for_each(sync_folder)
@@ -443,3 +523,6 @@ impl OldBuild {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests;
