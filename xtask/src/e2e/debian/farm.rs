@@ -34,6 +34,7 @@ pub(super) fn story(ground: &Ground) -> Result<()> {
         reboot(machine)?;
         upgrade(machine)?;
         check_repository(machine)?;
+        backup(machine)?;
         purge(machine, &before)
     })
 }
@@ -144,6 +145,31 @@ fn check_repository(machine: &Machine) -> Result<()> {
     seen(&machine.run("runuser -u builder -- builder-server check")?);
     let artifact = machine.run("curl -sfL 127.0.0.1:3000/job/slow/build/latest/f/bin/slow.txt")?;
     expect(&artifact, "slow")
+}
+
+/// With the commands of docs/operations.md.
+fn backup(machine: &Machine) -> Result<()> {
+    step("a backup of the server is made while it runs, checked, and restored");
+    machine.run(
+        "install -d -o builder -g builder -m 750 /backup/builder
+        runuser -u builder -- sqlite3 /var/lib/builder/builder-server.sqlite3 \
+            \".backup '/backup/builder/builder-server.sqlite3'\"
+        rsync -a --exclude 'builder-server.*' /var/lib/builder/ /backup/builder/",
+    )?;
+    seen(&machine.run("builder-server check --dir /backup/builder")?);
+    schedule(machine, "later", HELLO)?;
+    machine.wait("the build has ended", "builder-client builds --job later | grep later")?;
+    machine.run(
+        "systemctl stop builder-server.socket builder-server.service
+        mv /var/lib/builder /var/lib/builder.damaged
+        cp -a /backup/builder /var/lib/builder && chown -R builder:builder /var/lib/builder
+        systemctl start builder-server.socket builder-server.service",
+    )?;
+    let info = machine.wait("the server is back", "builder-client info; builder-client builds")?;
+    seen(&info);
+    ensure!(info.contains("slow") && !info.contains("later"), "this is not the farm of the backup: {info}");
+    seen(&machine.run("runuser -u builder -- builder-server check")?);
+    machine.run("rm -r /backup /var/lib/builder.damaged").map(drop)
 }
 
 /// All paths of the system that stay over a boot.
