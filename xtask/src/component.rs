@@ -35,7 +35,7 @@ const COMPONENTS: &[Component] = &[
         name: "C compiler",
         found: || in_path("cc"),
         source: Source::Debian("build-essential"),
-        tests: &["demo", "gcc"],
+        tests: &["demo", "gcc", "cmake", "cargo_project", "dpkg_buildpackage"],
     },
     Component {
         name: "Chromium",
@@ -73,6 +73,14 @@ const COMPONENTS: &[Component] = &[
     // The hook scripts that are shipped read the database with the one and make packages with the others.
     Component { name: "sqlite3", found: || in_path("sqlite3"), source: Source::Debian("sqlite3"), tests: &["sqlite3"] },
     Component { name: "dpkg-deb", found: || in_path("dpkg-deb"), source: Source::Debian("dpkg"), tests: &["dpkg_deb"] },
+    Component {
+        name: "dpkg-dev",
+        found: || in_path("dpkg-buildpackage"),
+        source: Source::Debian("dpkg-dev"),
+        tests: &["dpkg_buildpackage"],
+    },
+    Component { name: "CMake", found: || in_path("cmake"), source: Source::Debian("cmake"), tests: &["cmake"] },
+    Component { name: "git", found: || in_path("git"), source: Source::Debian("git"), tests: &["from_git"] },
     Component { name: "jq", found: || in_path("jq"), source: Source::Debian("jq"), tests: &["jq"] },
     Component {
         name: "shellcheck",

@@ -40,9 +40,9 @@ fn templates(with_text: bool) -> Vec<u8> {
 fn a_list_for_people_and_for_scripts() {
     let server = Server::answering(vec![templates(false); 2]);
     let expected = "\
-NAME   PLATFORM   PARAMETERS       DESCRIPTION
-greet  debian-12  who [how] [why]  Says hello.
-odd    debian-13                   cannot be read: line 1: what\\x1b
+NAME   PLATFORM   PARAMETERS  DESCRIPTION
+greet  debian-12  who [+2]    Says hello.
+odd    debian-13              cannot be read: line 1: what\\x1b
 ";
     assert_eq!(run(&mut client(&["template", "list", "-r", &server.remote])), ran(0, expected, ""));
     let arguments = ["template", "list", "--platform", "debian-12", "--format", "json", "-r", &server.remote];

@@ -22,8 +22,7 @@ echo "hello $who"
 "#;
 
 /// As a worker sees it.
-const GREETED: &str =
-    "#!/bin/sh\n# template greet, filled in for p\nbuilder_platform='p'\nwho='world'\necho \"hello $who\"\n";
+const GREETED: &str = "#!/bin/sh\n# template greet, filled in for p\nwho='world'\necho \"hello $who\"\n";
 
 type Values<'a> = Vec<(&'a [u8], &'a [u8])>;
 

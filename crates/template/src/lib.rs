@@ -18,5 +18,5 @@ pub const HEAD_BYTES_MAX: usize = 64 << 10;
 pub const PATTERN_BYTES_MAX: usize = 1024;
 /// Most choices of a parameter.
 pub const CHOICES_MAX: usize = 256;
-/// The variable that holds the platform.
+/// The variable that holds the platform, in a script that reads it.
 pub const PLATFORM_VARIABLE: &str = "builder_platform";

@@ -81,7 +81,7 @@ impl Parameter {
             choices => format!("one of {}", choices.join(", ")),
         };
         if let Some((pattern, _)) = &self.pattern {
-            text.push_str(&format!(" that matches {pattern}"));
+            text.push_str(&format!(", matching {pattern}"));
         }
         text
     }

@@ -195,13 +195,17 @@ impl Template {
         self.check(values)?;
         let mut script = self.text.get(self.shebang.clone()).unwrap_or_default().to_vec();
         script.extend_from_slice(format!("# template {template}, filled in for {platform}\n").as_bytes());
-        assign(&mut script, PLATFORM_VARIABLE, &platform.to_string());
+        let body = self.text.get(self.body.clone()).unwrap_or_default();
+        // A variable that nobody reads is what checkers of scripts warn of.
+        if body.windows(PLATFORM_VARIABLE.len()).any(|window| window == PLATFORM_VARIABLE.as_bytes()) {
+            assign(&mut script, PLATFORM_VARIABLE, &platform.to_string());
+        }
         for parameter in &self.parameters {
             let value = values.find(parameter.name()).or(parameter.default());
             // `check` has seen that each has one of them.
             assign(&mut script, parameter.name().as_str(), value.map_or("", |value| value.as_str()));
         }
-        script.extend_from_slice(self.text.get(self.body.clone()).unwrap_or_default());
+        script.extend_from_slice(body);
         Ok(script)
     }
 

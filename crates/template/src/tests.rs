@@ -58,7 +58,7 @@ fn values_become_variables_in_front_of_the_text() {
     "#);
     let plain = parse("echo $1\n").unwrap();
     let filled = fill(&plain, &[]).unwrap();
-    assert_eq!(filled, "# template hello, filled in for debian-12\nbuilder_platform='debian-12'\necho $1\n");
+    assert_eq!(filled, "# template hello, filled in for debian-12\necho $1\n");
 }
 
 #[test]
@@ -77,14 +77,14 @@ fn what_does_not_fit_is_named() {
         fill(&parse("true\n").unwrap(), &[("who", "x")]).unwrap_err(),
     ];
     insta::assert_snapshot!(errors.join("\n"), @r#"
-    parameter who is required (Whom to greet): a word of letters, digits and ._+-@~:, which begins with a letter or digit that matches [a-z]+
+    parameter who is required (Whom to greet): a word of letters, digits and ._+-@~:, which begins with a letter or digit, matching [a-z]+
     it has no parameter colour; it has who, how, digest
-    parameter who cannot be "World": it has to be a word of letters, digits and ._+-@~:, which begins with a letter or digit that matches [a-z]+
-    parameter who cannot be "": it has to be a word of letters, digits and ._+-@~:, which begins with a letter or digit that matches [a-z]+
-    parameter who cannot be "$(id)": it has to be a word of letters, digits and ._+-@~:, which begins with a letter or digit that matches [a-z]+
+    parameter who cannot be "World": it has to be a word of letters, digits and ._+-@~:, which begins with a letter or digit, matching [a-z]+
+    parameter who cannot be "": it has to be a word of letters, digits and ._+-@~:, which begins with a letter or digit, matching [a-z]+
+    parameter who cannot be "$(id)": it has to be a word of letters, digits and ._+-@~:, which begins with a letter or digit, matching [a-z]+
     parameter how cannot be "softly": it has to be one of kindly, loudly
     parameter digest cannot be "abc": it has to be 64 hexadecimal digits in lower case
-    parameter who cannot be "...................................................................................................."…: it has to be a word of letters, digits and ._+-@~:, which begins with a letter or digit that matches [a-z]+
+    parameter who cannot be "...................................................................................................."…: it has to be a word of letters, digits and ._+-@~:, which begins with a letter or digit, matching [a-z]+
     it has no parameter who; it has none
     "#);
     assert!(fill(&template, &[("who", "world"), ("digest", "")]).is_ok(), "empty says none, where that is the default");

@@ -1,4 +1,5 @@
-//! What every format has in it, whatever the system: programs, man pages, completions, documents, hooks.
+//! What every format has in it, whatever the system: programs, man pages, completions, documents, hooks,
+//! templates.
 //!
 //! Where a format puts it, and what belongs to one system only, such as units and scripts, is the format's.
 
@@ -46,6 +47,7 @@ pub(super) fn gather(binaries: &Path, runnable: &Path, stage: &Path) -> Result<(
         copy(&root().join(document), &stage.join("share/doc/builder").join(document))?;
     }
     copy(&root().join("packaging/hooks"), &stage.join("share/builder-web/hooks"))?;
+    copy(&root().join("packaging/templates"), &stage.join("share/builder/templates"))?;
     let sample = "builder-web.toml.sample";
     copy(&root().join("packaging").join(sample), &stage.join("share/builder-web").join(sample))
 }

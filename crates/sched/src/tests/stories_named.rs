@@ -50,7 +50,7 @@ fn bound_to_a_platform_it_is_queued_there_whatever_the_template() {
     > named p one
         - p[0]
         + running b1 w on p, attempt 1, retries 0
-        => worker 1: b1, "# template named, filled in for p\nbuilder_platform='p'\na='x'\none"
+        => worker 1: b1, "# template named, filled in for p\na='x'\none"
     > finish b1 ok
         - running b1
         + finished b1 w on p, attempts 1, 0h to 0h, exited 0, record of 100 bytes
@@ -61,7 +61,7 @@ fn bound_to_a_platform_it_is_queued_there_whatever_the_template() {
     > waits 2 p
         - p[0]
         + running b2 w on p, attempt 1, retries 0
-        => worker 2: b2, "# template named, filled in for p\nbuilder_platform='p'\na='x'\ntwo"
+        => worker 2: b2, "# template named, filled in for p\na='x'\ntwo"
     "##);
 }
 
@@ -119,7 +119,7 @@ fn without_a_platform_it_goes_where_the_template_is() {
     > waits 1 p
         - p[-1]
         + running b1 v on p, attempt 1, retries 0
-        => worker 1: b1, "# template named, filled in for p\nbuilder_platform='p'\na='x'\none"
+        => worker 1: b1, "# template named, filled in for p\na='x'\none"
     > unschedule v
         - entry v
     "##);
@@ -227,7 +227,7 @@ fn a_template_that_does_not_take_the_values_blocks_nobody_else() {
     > named p mended
         - p[0]
         + running b2 v on p, attempt 1, retries 0
-        => worker 2: b2, "# template named, filled in for p\nbuilder_platform='p'\na='x'\nmended"
+        => worker 2: b2, "# template named, filled in for p\na='x'\nmended"
     "##);
 }
 
@@ -264,6 +264,6 @@ fn two_templates_of_a_platform_know_nothing_of_each_other() {
     > waits 2 p
         - p[1]
         + running b2 w on p, attempt 1, retries 0
-        => worker 2: b2, "# template named, filled in for p\nbuilder_platform='p'\na='x'\none"
+        => worker 2: b2, "# template named, filled in for p\na='x'\none"
     "##);
 }

@@ -3,11 +3,11 @@
 use super::content_value;
 use crate::cli::{Exit, Failure, Format, Screen, Table, text_of};
 use crate::client::Client;
-use crate::templates::{Content, TemplateTold};
+use crate::templates::{Content, ParameterTold, TemplateTold};
 use serde_json::json;
 use std::io::{self, Write};
 
-/// List the templates with parameters.
+/// List the templates with parameters, each with what must be given and how much may be.
 ///
 /// In JSON: `templates`, a list of `name`, `platform`, `description`, `parameters` and `error` (why it cannot be read,
 /// else null). A parameter has `name`, `description`, `allowed` (in words), `required` and `default`.
@@ -42,6 +42,14 @@ impl List {
     }
 }
 
+/// The parameters that must be given, and how many may be.
+fn summary(parameters: &[ParameterTold]) -> String {
+    let (required, optional): (Vec<_>, Vec<_>) = parameters.iter().partition(|parameter| parameter.default.is_none());
+    let mut words: Vec<String> = required.iter().map(|parameter| parameter.name.clone()).collect();
+    words.extend((!optional.is_empty()).then(|| format!("[+{}]", optional.len())));
+    words.join(" ")
+}
+
 fn write_text(screen: &mut Screen, templates: &[TemplateTold]) -> io::Result<()> {
     if templates.is_empty() {
         return writeln!(screen, "no such template");
@@ -50,11 +58,7 @@ fn write_text(screen: &mut Screen, templates: &[TemplateTold]) -> io::Result<()>
     for TemplateTold { name, platform, content } in templates {
         let (parameters, description) = match content {
             Content::Readable { description, parameters, text: _ } => {
-                let names = parameters.iter().map(|parameter| match parameter.default {
-                    Some(_) => format!("[{}]", parameter.name),
-                    None => parameter.name.clone(),
-                });
-                (names.collect::<Vec<_>>().join(" "), description.lines().next().unwrap_or_default().to_owned())
+                (summary(parameters), description.lines().next().unwrap_or_default().to_owned())
             }
             Content::Unreadable(why) => (String::new(), format!("cannot be read: {why}")),
         };
