@@ -97,7 +97,8 @@ impl Host {
                 .ok()
                 .map(|guards| guards.trim().split(',').any(|guard| guard == "landlock")),
             user_namespaces_off: match policy.kind {
-                Kind::Bubblewrap => user_namespaces_off(is_root),
+                // Root makes one with its own rights for a range of users, and else becomes somebody without any.
+                Kind::Bubblewrap => user_namespaces_off(is_root && kinds::wants_range(policy)),
                 Kind::None | Kind::Container | Kind::Nspawn | Kind::Jail => None,
             },
         }
@@ -147,12 +148,12 @@ fn host_user(name: &str) -> Result<crate::HostUser, String> {
 }
 
 /// Settings of Linux and its distributions that forbid user namespaces to users without rights.
-fn user_namespaces_off(is_root: bool) -> Option<&'static str> {
+fn user_namespaces_off(by_root: bool) -> Option<&'static str> {
     let value = |path: &str| fs::read_to_string(path).ok().map(|text| text.trim().to_owned());
     if value("/proc/sys/user/max_user_namespaces").as_deref() == Some("0") {
         return Some("user.max_user_namespaces=10000");
     }
-    if !is_root && value("/proc/sys/kernel/unprivileged_userns_clone").as_deref() == Some("0") {
+    if !by_root && value("/proc/sys/kernel/unprivileged_userns_clone").as_deref() == Some("0") {
         return Some("kernel.unprivileged_userns_clone=1");
     }
     None

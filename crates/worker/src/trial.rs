@@ -16,6 +16,8 @@ use std::io::{self, PipeReader, Read};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
+/// Whether AppArmor forbids user namespaces to programs without a profile.
+const APP_ARMOR_SETTING: &str = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns";
 /// What the trial runs.
 const SCRIPT: &[u8] = b"exit 0\n";
 /// How long it may take.
@@ -36,7 +38,10 @@ pub(crate) fn findings(settings: &Settings) -> Vec<Finding> {
         let begun = Instant::now();
         findings.push(match trial(settings, &host) {
             Ok(()) => Finding::works(subject, format!("ran in {} ms", begun.elapsed().as_millis())),
-            Err(error) => without_hint(&error, subject),
+            Err(error) => match app_armor_hint() {
+                Some(hint) => Finding::missing(subject, without_hint(&error, subject).detail, hint),
+                None => without_hint(&error, subject),
+            },
         });
     }
     findings
@@ -49,6 +54,12 @@ pub(crate) fn refuse_what_fails(settings: &Settings) -> Result<(), Error> {
     }
     let missing: Vec<_> = findings(settings).into_iter().filter(|finding| !finding.is_fulfilled()).collect();
     if missing.is_empty() { Ok(()) } else { Err(Error::Refused { findings: missing }) }
+}
+
+/// What to do where AppArmor forbids user namespaces to programs that it has no profile for, as Ubuntu has it.
+fn app_armor_hint() -> Option<&'static str> {
+    let setting = std::fs::read_to_string(APP_ARMOR_SETTING).ok()?;
+    (setting.trim() == "1").then_some("give bwrap a profile of AppArmor that allows userns, or sysctl -w kernel.apparmor_restrict_unprivileged_userns=0")
 }
 
 fn without_hint(error: &Error, subject: &str) -> Finding {

@@ -119,7 +119,7 @@ pub(super) fn needs(policy: &Policy, host: &Host) -> Vec<Finding> {
 }
 
 /// Whether a job is root in a root file system of its own: for that it needs all users of a system.
-fn wants_range(policy: &Policy) -> bool {
+pub(crate) fn wants_range(policy: &Policy) -> bool {
     policy.root.is_some() && policy.user == User::Root
 }
 
@@ -443,5 +443,148 @@ impl Command {
             self.arguments.extend([folder.join(loader).into(), "--library-path".into(), folder.into()]);
         }
         self.arguments.push(program.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Table;
+    use std::collections::BTreeMap;
+
+    /// A host of our own making, as far as plans depend on it.
+    fn host(uid: u32) -> Host {
+        let program = Path::new("/usr/bin/builder-worker");
+        let mut host = Host::gather(&Policy::default(), Some(program), uid);
+        host.programs = BTreeMap::from([("bwrap", "/usr/bin/bwrap".into()), ("unshare", "/usr/bin/unshare".into())]);
+        host.links = vec![("/bin".into(), "usr/bin".into())];
+        host.present = ["/usr", "/etc/ssl/certs", "/opt/tool"].map(PathBuf::from).into();
+        host.own.libraries = ["/lib/libc.so.6", "/lib64/ld-linux-x86-64.so.2"].map(PathBuf::from).into();
+        host.resolver = Some(b"nameserver 192.0.2.1\n".to_vec());
+        host.user_namespaces_off = None;
+        host
+    }
+
+    fn enclosure(policy: &str, host: &Host) -> Enclosure {
+        let policy = Table::parse(&format!("sandbox = 'bubblewrap'\n{policy}")).unwrap().resolve().unwrap();
+        let (folder, layer) = ("/work/builder-1".into(), Some("/work/builder-2".into()));
+        let place = Place { folder, layer, name: "builder-1".into(), slot: 3 };
+        match plan(&policy, host, &place) {
+            Plan::Enclosed(enclosure) => *enclosure,
+            Plan::Bare(environment) => panic!("{environment:?}"),
+        }
+    }
+
+    /// The command, with what its descriptors hold.
+    fn text(enclosure: &Enclosure) -> String {
+        let word = |argument: &Argument| match argument {
+            Argument::Text(text) => text.display().to_string(),
+            Argument::Descriptor(index) => {
+                format!("<{}>", String::from_utf8_lossy(&enclosure.descriptors[*index]).lines().next().unwrap_or(""))
+            }
+            Argument::OwnProgram => "<own program>".to_owned(),
+        };
+        enclosure.command.iter().map(word).collect::<Vec<_>>().join(" ")
+    }
+
+    #[cfg(target_os = "linux")]
+    fn root() -> (tempfile::TempDir, Root) {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["usr", "etc", "tmp", "root"] {
+            std::fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        std::fs::write(folder.path().join("etc/passwd"), "").unwrap();
+        std::fs::write(folder.path().join("etc/shells"), "").unwrap();
+        let root = Root::read(folder.path()).unwrap();
+        (folder, root)
+    }
+
+    #[test]
+    fn a_worker_without_rights_shows_a_list_and_nothing_else() {
+        let enclosure = enclosure("read-only = ['/opt/tool']", &host(1000));
+        let text = text(&enclosure);
+        assert_eq!((&enclosure.stage, enclosure.owner, enclosure.host_user), (&None, None, None));
+        for expected in [
+            "--unshare-net",
+            "--unshare-user --disable-userns --uid 1000 --gid 1000",
+            "--symlink usr/bin /bin",
+            "--ro-bind /usr /usr",
+            "--ro-bind /etc/ssl/certs /etc/ssl/certs",
+            "--ro-bind /opt/tool /opt/tool --bind /work/builder-1 /build",
+            "--ro-bind-data <127.0.0.1 localhost builder> /etc/hosts",
+            "--size 2147483648 --tmpfs /tmp",
+            "--remount-ro / --chdir /build -- /run/builder/ld-linux-x86-64.so.2 --library-path /run/builder /run/builder/builder-worker",
+        ] {
+            assert!(text.contains(expected), "{expected}: {text}");
+        }
+        for hidden in ["resolv.conf", "/etc/shadow", "/home", " /root", "/var/lib/builder", "--cap-add", "--share-net"]
+        {
+            assert!(!text.contains(hidden), "{hidden}: {text}");
+        }
+    }
+
+    #[test]
+    fn with_the_network_come_its_names() {
+        let text = text(&enclosure("network = true", &host(1000)));
+        assert!(!text.contains("--unshare-net"), "{text}");
+        assert!(text.contains("<nameserver 192.0.2.1> /etc/resolv.conf"), "{text}");
+    }
+
+    #[test]
+    fn a_worker_that_is_root_gives_jobs_to_somebody_else() {
+        let enclosure = enclosure("", &host(0));
+        let user = HostUser { uid: 60_803, gid: 60_803 };
+        assert_eq!((enclosure.owner, enclosure.host_user), (Some(user), Some(user)));
+        let stage = enclosure.stage.as_ref().unwrap();
+        assert_eq!((stage.users, stage.binds[0].source.to_str()), (StageUsers::Host, Some("/work/builder-1")));
+        assert!(text(&enclosure).contains("--bind /tmp/bind-0 /build"), "{}", text(&enclosure));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_root_file_system_is_shown_entry_by_entry() {
+        let (folder, root) = root();
+        let at = folder.path().display().to_string();
+        let mut host = host(1000);
+        host.root = Some(Ok(root));
+        let text = text(&enclosure(&format!("root = '{at}'"), &host));
+        for expected in [format!("--ro-bind {at}/usr /usr"), format!("--ro-bind {at}/etc/shells /etc/shells")] {
+            assert!(text.contains(&expected), "{expected}: {text}");
+        }
+        // Its own, and those that are replaced.
+        for absent in [format!("{at}/tmp"), format!("{at}/etc/passwd"), format!("{at}/etc ")] {
+            assert!(!text.contains(&absent), "{absent}: {text}");
+        }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn root_inside_has_users_and_a_layer_of_its_own() {
+        let (folder, root) = root();
+        let mut host = host(0);
+        host.root = Some(Ok(root));
+        let policy = format!("root = '{}'\nuser = 'root'\nroot-writable = true", folder.path().display());
+        let enclosure = enclosure(&policy, &host);
+        let first = HOST_RANGE_FIRST + 3 * RANGE_USERS;
+        assert_eq!((enclosure.owner, enclosure.host_user), (Some(HostUser { uid: first, gid: first }), None));
+        let stage = enclosure.stage.as_ref().unwrap();
+        assert_eq!(stage.users, StageUsers::Range { first });
+        let layer = stage.root.as_ref().unwrap().layer.as_ref().unwrap();
+        assert_eq!(layer.source, "/work/builder-2");
+        assert!(layer.files.iter().any(|(name, _)| name == "etc/passwd"));
+        let text = text(&enclosure);
+        assert!(text.contains("--bind /tmp/root /") && !text.contains("--unshare-user"), "{text}");
+        assert!(text.contains("--cap-drop ALL --cap-add CAP_CHOWN") && !text.contains("CAP_SYS_ADMIN"), "{text}");
+    }
+
+    #[test]
+    fn a_host_that_lacks_something_is_told_what() {
+        let mut host = host(1000);
+        host.programs.clear();
+        host.user_namespaces_off = Some("user.max_user_namespaces=10000");
+        let policy = Table::parse("sandbox = 'bubblewrap'").unwrap().resolve().unwrap();
+        let missing = needs(&policy, &host).into_iter().filter(|finding| !finding.is_fulfilled());
+        let mends: Vec<_> = missing.filter_map(|finding| finding.mend).collect();
+        assert_eq!(mends, ["apt-get install bubblewrap", "sysctl -w user.max_user_namespaces=10000"]);
     }
 }

@@ -12,7 +12,7 @@ use crate::{ENVIRONMENT, User};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-pub(crate) use bubblewrap::TOP_LEVEL;
+pub(crate) use bubblewrap::{TOP_LEVEL, wants_range};
 pub use jail::{JailFacts, Reached, reached};
 pub(crate) use jail::{Snapshot, root as jail_root};
 

@@ -94,7 +94,9 @@ fn a_jail_allows_nothing_and_ends_with_its_last_process() {
          allow.noread_msgbuf allow.noreserved_ports allow.noset_hostname allow.nosocket_af exec.clean \
          exec.jail_user=build command=/mnt/builder-worker"
     );
-    let Inside::Supervisor { folder, environment, writable: None } = &enclosure.inside else { panic!("no supervisor inside") };
+    let Inside::Supervisor { folder, environment, writable: None } = &enclosure.inside else {
+        panic!("no supervisor inside")
+    };
     assert_eq!(folder, "/build");
     assert!(!environment.inherits && environment.set.iter().all(|(name, _)| name != "SECRET"));
     assert_eq!(enclosure.owner, Some(HostUser { uid: 1000, gid: 1000 }));
