@@ -370,7 +370,15 @@ fn root_path(text: &str, kind: Kind) -> Result<PathBuf, PolicyError> {
     let is_name = !text.is_empty() && !text.starts_with('.') && !text.contains('/');
     // For a jail, an `@` makes it a snapshot or a mistake.
     let is_name = is_name && !(kind == Kind::Jail && text.contains('@'));
-    let why = "expected an absolute path, or the name of a root file system";
+    let why = match kind {
+        Kind::Jail => {
+            "expected a ZFS snapshot such as \"zroot/poudriere/jails/14@clean\", an absolute path, or the name of a root \
+             file system"
+        }
+        Kind::None | Kind::Bubblewrap | Kind::Container | Kind::Nspawn => {
+            "expected an absolute path, or the name of a root file system"
+        }
+    };
     if is_name { Ok(Path::new(ROOTS_FOLDER).join(text)) } else { Err(PolicyError::value("root", why)) }
 }
 
@@ -492,7 +500,7 @@ mod tests {
             ("sandbox = 'bubblewrap'\nhost-name = 'a b'", "is no host name"),
             ("sandbox = 'bubblewrap'\nuser = 'root'\nhost-user = 'me'", "`host-user`"),
             ("sandbox = 'jail'", "a jail needs one"),
-            ("sandbox = 'jail'\nroot = 'zroot@clean'", "expected an absolute path"),
+            ("sandbox = 'jail'\nroot = 'zroot@clean'", "expected a ZFS snapshot"),
             ("sandbox = 'bubblewrap'\nroot = 'z/a@clean'", "expected an absolute path"),
             ("sandbox = 'jail'\nroot = 'z/a@b'\naddress = '127.0.2.2'", "with `network = true`"),
             ("sandbox = 'jail'\nroot = 'z/a@b'\nnetwork = true\naddress = 'lo 1|127.0.2.2'", "expected one such as"),

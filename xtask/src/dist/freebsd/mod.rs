@@ -88,14 +88,33 @@ impl Source {
     fn packages(&self) -> Result<Vec<PathBuf>> {
         let text = read(&self.freebsd.join("packages.json"))?;
         let packages = manifest::packages(&text)?;
-        packages.iter().map(|one| self.package(one).with_context(|| format!("make the package {}", one.name))).collect()
+        let mut lists = Vec::new();
+        for package in &packages {
+            let list = read(&self.freebsd.join(format!("{}.install", package.name)))?;
+            lists.push(install::copies(&list, &self.roots)?);
+        }
+        self.leave_nothing_out(&lists.concat())?;
+        let made = packages.iter().zip(&lists);
+        made.map(|(one, list)| self.package(one, list).with_context(|| format!("make the package {}", one.name)))
+            .collect()
     }
 
-    fn package(&self, package: &Package) -> Result<PathBuf> {
+    /// What every format has in it is in one of the packages, also what was added to it a moment ago.
+    fn leave_nothing_out(&self, copies: &[install::Copy]) -> Result<()> {
+        let tree = self.roots.first().context("there is no tree")?;
+        for file in archive::files(tree)? {
+            let path = tree.join(&file);
+            if !copies.iter().any(|copied| path.starts_with(&copied.from)) {
+                bail!("{} is in no package\nhint: packaging/freebsd/*.install say what is", file.display());
+            }
+        }
+        Ok(())
+    }
+
+    fn package(&self, package: &Package, list: &[install::Copy]) -> Result<PathBuf> {
         let stage = self.stage.join(&package.name);
-        let list = read(&self.freebsd.join(format!("{}.install", package.name)))?;
-        for file in install::copies(&list, &self.roots)? {
-            copy(&file.from, &stage.join(file.to))?;
+        for file in list {
+            copy(&file.from, &stage.join(&file.to))?;
         }
         let files = archive::files(&stage)?;
         for path in &files {

@@ -118,6 +118,28 @@ fn the_same_files_make_the_same_packages_for_freebsd_by_zstd() {
     }
 }
 
+#[test]
+fn what_is_in_no_package_for_freebsd_by_zstd_is_a_mistake() {
+    let folder = tempfile::tempdir().unwrap();
+    let tree = folder.path().join("tree");
+    write(&tree.join("bin/forgotten"), b"x").unwrap();
+    let mut source = Source {
+        version: "1.2.3".into(),
+        epoch: "1700000000".into(),
+        freebsd: root().join("packaging/freebsd"),
+        roots: vec![tree.clone()],
+        stage: folder.path().join("stage"),
+        folder: folder.path().join("packages"),
+    };
+    let copied = install::Copy { from: tree.join("bin"), to: "usr/local/bin".into() };
+    assert!(source.leave_nothing_out(std::slice::from_ref(&copied)).is_ok());
+    let error = source.leave_nothing_out(&[]).unwrap_err().to_string();
+    assert!(error.contains("bin/forgotten is in no package"), "{error}");
+    // Nor does a list name what is not there.
+    source.roots = vec![folder.path().join("nothing")];
+    assert!(source.packages().is_err());
+}
+
 /// Installs, changes, upgrades and removes by the scripts of a package, below another root.
 fn a_package_comes_and_goes(shell: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
