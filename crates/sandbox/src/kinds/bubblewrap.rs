@@ -467,7 +467,7 @@ mod tests {
 
     fn enclosure(policy: &str, host: &Host) -> Enclosure {
         let policy = Table::parse(&format!("sandbox = 'bubblewrap'\n{policy}")).unwrap().resolve().unwrap();
-        let (folder, layer) = ("/work/builder-1".into(), Some("/work/builder-2".into()));
+        let (folder, layer) = ("/srv/jobs/builder-1".into(), Some("/srv/jobs/builder-2".into()));
         let place = Place { folder, layer, name: "builder-1".into(), slot: 3 };
         match plan(&policy, host, &place) {
             Plan::Enclosed(enclosure) => *enclosure,
@@ -510,7 +510,7 @@ mod tests {
             "--symlink usr/bin /bin",
             "--ro-bind /usr /usr",
             "--ro-bind /etc/ssl/certs /etc/ssl/certs",
-            "--ro-bind /opt/tool /opt/tool --bind /work/builder-1 /build",
+            "--ro-bind /opt/tool /opt/tool --bind /srv/jobs/builder-1 /build",
             "--ro-bind-data <127.0.0.1 localhost builder> /etc/hosts",
             "--size 2147483648 --tmpfs /tmp",
             "--remount-ro / --chdir /build -- /run/builder/ld-linux-x86-64.so.2 --library-path /run/builder /run/builder/builder-worker",
@@ -536,7 +536,7 @@ mod tests {
         let user = HostUser { uid: 60_803, gid: 60_803 };
         assert_eq!((enclosure.owner, enclosure.host_user), (Some(user), Some(user)));
         let stage = enclosure.stage.as_ref().unwrap();
-        assert_eq!((stage.users, stage.binds[0].source.to_str()), (StageUsers::Host, Some("/work/builder-1")));
+        assert_eq!((stage.users, stage.binds[0].source.to_str()), (StageUsers::Host, Some("/srv/jobs/builder-1")));
         assert!(text(&enclosure).contains("--bind /tmp/bind-0 /build"), "{}", text(&enclosure));
     }
 
@@ -570,7 +570,7 @@ mod tests {
         let stage = enclosure.stage.as_ref().unwrap();
         assert_eq!(stage.users, StageUsers::Range { first });
         let layer = stage.root.as_ref().unwrap().layer.as_ref().unwrap();
-        assert_eq!(layer.source, "/work/builder-2");
+        assert_eq!(layer.source, "/srv/jobs/builder-2");
         assert!(layer.files.iter().any(|(name, _)| name == "etc/passwd"));
         let text = text(&enclosure);
         assert!(text.contains("--bind /tmp/root /") && !text.contains("--unshare-user"), "{text}");
