@@ -506,4 +506,16 @@ mod tests {
         assert!(toml::from_str::<Flags>("tiemout = \"2h\"").unwrap_err().to_string().contains("unknown field"));
         assert!(pairs::<builder_model::Platform>(&["a/b=1h".to_owned()]).is_err());
     }
+
+    #[test]
+    fn the_sample_of_the_packages_changes_nothing_and_has_keys_that_exist() {
+        let sample = include_str!("../../../packaging/etc/builder-server.toml");
+        let flags: Flags = toml::from_str(sample).unwrap();
+        assert_eq!(flags.addresses(), Flags::default().addresses());
+        assert!(flags.upload.is_none() && flags.metrics.is_empty());
+        let unmarked = |line: &str| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).map(str::to_owned);
+        let keys: Vec<String> = sample.lines().filter_map(unmarked).collect();
+        let flags: Flags = toml::from_str(&keys.join("\n")).unwrap();
+        assert_eq!((keys.len(), flags.retries, flags.metrics.len()), (6, Some(1), 1));
+    }
 }
