@@ -2,9 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where it fails")]
 
-use builder_sandbox::{Policy, Table};
+use builder_sandbox::{Kind, Policy, Table};
 
 const LINUX: &str = include_str!("../../../packaging/etc/builder-worker.toml");
+const FREEBSD: &str = include_str!("../../../packaging/freebsd/builder-worker.toml.sample");
 
 /// The sample with the mark taken off every key.
 fn without_marks(sample: &str) -> String {
@@ -19,7 +20,9 @@ fn without_marks(sample: &str) -> String {
 
 #[test]
 fn the_sample_changes_nothing_until_it_is_edited() {
-    assert_eq!(Table::parse(LINUX).unwrap().resolve().unwrap(), Policy::default());
+    for sample in [LINUX, FREEBSD] {
+        assert_eq!(Table::parse(sample).unwrap().resolve().unwrap(), Policy::default());
+    }
 }
 
 #[test]
@@ -27,4 +30,12 @@ fn each_key_of_the_sample_is_one() {
     let policy = Table::parse(&without_marks(LINUX)).unwrap().resolve().unwrap();
     assert!(policy.is_root_writable && policy.has_network && !policy.read_only.is_empty());
     assert!(policy.limits.memory_bytes.is_some() && policy.set.contains_key("MAKEFLAGS"));
+}
+
+#[test]
+fn each_key_of_the_sample_for_jails_is_one() {
+    let policy = Table::parse(&without_marks(FREEBSD)).unwrap().resolve().unwrap();
+    assert_eq!((policy.kind, policy.address.is_some()), (Kind::Jail, true));
+    let limits = policy.limits;
+    assert!(limits.memory_bytes.is_some() && limits.processors.is_some() && limits.time.is_some());
 }
