@@ -183,7 +183,7 @@ fn each_worker_has_settings_of_its_own(shell: &'static [&'static str]) {
     assert_eq!(
         host.calls(),
         format!(
-            "{first} -u root /usr/local/bin/builder-worker freebsd-14 --remote 10.0.0.1:1234 --sandbox jail\n\
+            "{first} -u builder-worker /usr/local/bin/builder-worker freebsd-14 --remote 10.0.0.1:1234 --sandbox jail\n\
              {second} -u nobody /usr/local/bin/builder-worker freebsd-13 --remote 10.0.0.1:1234\n\
              {third} -u root /usr/local/libexec/builder-worker-jail builder_a\n"
         )
