@@ -354,6 +354,9 @@ impl Table {
         if self.address.is_some() && (kind != Kind::Jail || self.network != Some(true)) {
             return not_given("address", "only `sandbox = \"jail\"` with `network = true` has an address of its own");
         }
+        if kind == Kind::Jail && self.host_user.is_some() {
+            return not_given("host-user", "a number is the same inside and outside of a jail; leave it out");
+        }
         if kind == Kind::Jail && self.root.is_none() {
             let why = "a jail needs one: a ZFS snapshot such as \"zroot/poudriere/jails/14@clean\", or a folder";
             return Err(PolicyError::value("root", why));
@@ -500,6 +503,7 @@ mod tests {
             ("sandbox = 'bubblewrap'\nhost-name = 'a b'", "is no host name"),
             ("sandbox = 'bubblewrap'\nuser = 'root'\nhost-user = 'me'", "`host-user`"),
             ("sandbox = 'jail'", "a jail needs one"),
+            ("sandbox = 'jail'\nroot = 'z/a@b'\nhost-user = 'me'", "`host-user` asks for what the sandbox jail never"),
             ("sandbox = 'jail'\nroot = 'zroot@clean'", "expected a ZFS snapshot"),
             ("sandbox = 'bubblewrap'\nroot = 'z/a@clean'", "expected an absolute path"),
             ("sandbox = 'jail'\nroot = 'z/a@b'\naddress = '127.0.2.2'", "with `network = true`"),

@@ -232,11 +232,13 @@ impl Making {
         let Some(root) = policy.root.as_deref() else { return };
         if self.dataset == "-" {
             let paths = [root.as_os_str().to_owned(), self.root.clone().into()];
-            steps.push(step(["/sbin/mount", "-t", "nullfs", "-o", "ro"], paths));
+            steps.push(step(["/sbin/mount", "-t", "nullfs", "-o", "ro,nosuid"], paths));
             return;
         }
         let mut clone = vec!["/sbin/zfs".to_owned(), "clone".to_owned()];
         let mut options = vec![format!("mountpoint={}", self.root.display()), "atime=off".to_owned()];
+        // Who is root already gains nothing by it, and may have to make packages of such programs.
+        options.extend((policy.user == User::Build).then(|| "setuid=off".to_owned()));
         options.extend(policy.limits.disk_bytes.map(|bytes| format!("quota={bytes}")));
         clone.extend(options.into_iter().flat_map(|option| ["-o".to_owned(), option]));
         let names = [root.as_os_str().to_owned(), OsString::from(&self.dataset)];

@@ -59,7 +59,7 @@ fn a_clone_is_made_furnished_and_taken_away() {
     let expected = [
         format!("/bin/sh -c SCRIPT jail.sh begin /var/db/builder-worker/jails builder-0a1b2c {dataset}"),
         format!(
-            "/sbin/zfs clone -o mountpoint={root} -o atime=off -o quota=21474836480 \
+            "/sbin/zfs clone -o mountpoint={root} -o atime=off -o setuid=off -o quota=21474836480 \
              zroot/poudriere/jails/14-amd64@clean {dataset}"
         ),
         format!("/bin/mkdir -p {root}/build {root}/dev {root}/mnt {root}/tmp {root}/var/tmp {root}/usr/ports"),
@@ -142,7 +142,7 @@ fn a_folder_is_seen_read_only_and_has_to_have_what_a_clone_is_given() {
     let place = Place { folder: "/w/builder-1".into(), name: "builder-1".into(), layer: None, slot: 0 };
     let Plan::Enclosed(enclosure) = plan(&policy, &host, &place) else { panic!("no jail") };
     let steps = shown(&enclosure.prepare);
-    assert_eq!(steps[1], "/sbin/mount -t nullfs -o ro /jails/14 /var/db/builder-worker/jails/builder-1/root");
+    assert_eq!(steps[1], "/sbin/mount -t nullfs -o ro,nosuid /jails/14 /var/db/builder-worker/jails/builder-1/root");
     assert!(steps.iter().all(|step| !step.contains("zfs") && !step.contains("furnish")), "{steps:#?}");
 }
 
