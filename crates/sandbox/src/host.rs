@@ -6,7 +6,9 @@ use crate::root::{Root, RootError};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 /// How addresses of the network are found.
 const RESOLVER: &str = "/etc/resolv.conf";
@@ -38,6 +40,8 @@ pub struct Host {
     pub own: OwnProgram,
     /// What only a host with jails has.
     pub jail: kinds::JailFacts,
+    /// The engine that makes containers, if the policy asks for one and there is one.
+    pub container: Option<kinds::ContainerFacts>,
     /// `/etc/resolv.conf`: how addresses of the network are found.
     pub resolver: Option<Vec<u8>>,
     /// The environment of the worker.
@@ -91,6 +95,10 @@ impl Host {
             jail: match policy.kind {
                 Kind::Jail => kinds::JailFacts::gather(policy),
                 Kind::None | Kind::Bubblewrap | Kind::Container | Kind::Nspawn => kinds::JailFacts::default(),
+            },
+            container: match policy.kind {
+                Kind::Container => kinds::ContainerFacts::gather(policy),
+                Kind::None | Kind::Bubblewrap | Kind::Nspawn | Kind::Jail => None,
             },
             environment: std::env::vars_os().collect(),
             has_landlock: fs::read_to_string(KERNEL_GUARDS)
@@ -182,6 +190,14 @@ fn libraries(maps: &str, program: &Path) -> Vec<PathBuf> {
         }
     }
     found
+}
+
+/// What a program says, or why it does not.
+pub(crate) fn answer(program: &str, arguments: &[&str]) -> Result<String, String> {
+    let told = |error: io::Error| format!("{program}: {error}");
+    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().map_err(told)?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
 }
 
 #[cfg(test)]

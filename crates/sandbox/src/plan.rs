@@ -11,7 +11,8 @@ pub struct Place {
     pub folder: OsString,
     /// A folder for what a job writes into its root file system, where it may do that.
     pub layer: Option<OsString>,
-    /// Tells the jobs of this host apart that run at the same time: in names of what has to be taken away after them.
+    /// Tells the jobs of this host apart that run at the same time: in names of what has to be taken away after them. By it,
+    /// the next worker tells what a killed one left, where that is possible.
     pub name: String,
     /// Which of the jobs of this worker that run at the same time it is, counted from 0.
     pub slot: u32,
@@ -56,6 +57,9 @@ pub struct Enclosure {
     pub complaints: Complaints,
     /// What the command runs inside.
     pub inside: Inside,
+    /// A command that says afterwards what only who made the sandbox knows, as two words: `exited`, or else it never was
+    /// there; and `true` if memory ran out in it.
+    pub verdict: Option<Step>,
     /// Commands that take away what is left, run whatever happened.
     pub cleanup: Vec<Step>,
 }
@@ -99,7 +103,8 @@ pub enum Complaints {
 /// What runs inside of a sandbox.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Inside {
-    /// The script itself: the exit status of the command is that of the script, and signals go to the command.
+    /// The script itself: the exit status of the command is that of the script, and signals go to the command. Its
+    /// standard input has nothing to read, and ends when the supervisor ends.
     Script,
     /// This program once more: it runs the script as a supervisor does, and so can tell its end by a signal from an
     /// exit status, and give the processes inside their grace. Its standard input is its socket to the supervisor outside.

@@ -1,5 +1,6 @@
 //! The policy: what a job may see and use, for all kinds of sandbox, read from `builder-worker.toml`.
 
+use crate::kinds::Engine;
 use crate::kinds::Snapshot;
 use crate::limits::{Limits, LimitsTable};
 use crate::size::parse_size;
@@ -103,6 +104,8 @@ pub struct Policy {
     pub is_root_writable: bool,
     /// The image of a container.
     pub image: Option<String>,
+    /// What makes the container; the first that is there without one.
+    pub engine: Option<Engine>,
     /// Paths of the host that the job sees, at the same place, and cannot change.
     pub read_only: Vec<PathBuf>,
     /// Folders of the host that the job sees, at the same place, and can change for good.
@@ -145,6 +148,7 @@ impl Default for Policy {
             root: None,
             is_root_writable: false,
             image: None,
+            engine: None,
             read_only: Vec::new(),
             writable: Vec::new(),
             has_network: true,
@@ -204,6 +208,8 @@ pub struct Table {
     pub root_writable: Option<bool>,
     /// As [`Policy::image`].
     pub image: Option<String>,
+    /// As [`Policy::engine`]: `docker` or `podman`.
+    pub engine: Option<String>,
     /// As [`Policy::read_only`].
     pub read_only: Option<Vec<PathBuf>>,
     /// As [`Policy::writable`].
@@ -263,6 +269,7 @@ impl Table {
             root: self.root.or(other.root),
             root_writable: self.root_writable.or(other.root_writable),
             image: self.image.or(other.image),
+            engine: self.engine.or(other.engine),
             read_only: self.read_only.or(other.read_only),
             writable: self.writable.or(other.writable),
             network: self.network.or(other.network),
@@ -300,7 +307,8 @@ impl Table {
             kind,
             root: self.root.as_deref().map(|text| root_path(text, kind)).transpose()?,
             is_root_writable: self.root_writable.unwrap_or(false),
-            image: self.image,
+            image: self.image.map(image).transpose()?,
+            engine: self.engine.as_deref().map(str::parse).transpose()?,
             read_only: places("read-only", self.read_only)?,
             writable: places("writable", self.writable)?,
             has_network: self.network.unwrap_or(kind == Kind::None),
@@ -324,6 +332,7 @@ impl Table {
                 ("root", self.root.is_some()),
                 ("root-writable", self.root_writable.is_some()),
                 ("image", self.image.is_some()),
+                ("engine", self.engine.is_some()),
                 ("read-only", self.read_only.is_some()),
                 ("writable", self.writable.is_some()),
                 ("network", self.network == Some(false)),
@@ -338,6 +347,13 @@ impl Table {
         }
         if self.image.is_some() && kind != Kind::Container {
             return not_given("image", "only `sandbox = \"container\"` has images; `root` names a root file system");
+        }
+        if self.engine.is_some() && kind != Kind::Container {
+            return not_given("engine", "only `sandbox = \"container\"` has an engine");
+        }
+        if kind == Kind::Container && self.image.is_none() == self.root.is_none() {
+            let why = "a container needs one, or with podman a root file system in `root`, and not both";
+            return Err(PolicyError::value("image", why));
         }
         if self.host_user.is_some() && self.user.as_deref() == Some("root") {
             return not_given(
@@ -383,6 +399,13 @@ fn root_path(text: &str, kind: Kind) -> Result<PathBuf, PolicyError> {
         }
     };
     if is_name { Ok(Path::new(ROOTS_FOLDER).join(text)) } else { Err(PolicyError::value("root", why)) }
+}
+
+/// The name of an image is a word on the command line of an engine.
+fn image(name: String) -> Result<String, PolicyError> {
+    let is_name = name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/:@".contains(&byte));
+    if is_name { Ok(name) } else { Err(PolicyError::value("image", format!("{name:?} is no name of an image"))) }
 }
 
 fn address(text: &str) -> Result<Address, PolicyError> {

@@ -42,6 +42,7 @@ pub(crate) fn run(enclosure: &Enclosure, order: &Order, grace: Duration, calls: 
         }
         Err(error) => Ok(Report::refused(format!("cannot start the sandbox {}: {error}", enclosure.name))),
     };
+    let report = report.map(|report| judged(report, enclosure));
     for step in &enclosure.cleanup {
         if let Err(error) = run_step(step) {
             // The console is all there is to say it to; whoever looks after the worker reads it there.
@@ -51,12 +52,35 @@ pub(crate) fn run(enclosure: &Enclosure, order: &Order, grace: Duration, calls: 
     report
 }
 
-/// Runs a command to its end.
-pub(crate) fn run_step(step: &Step) -> io::Result<()> {
-    let [program, arguments @ ..] = &step.command[..] else { return Ok(()) };
-    let output = Command::new(program).args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).output()?;
+/// The report, with what only the maker of the sandbox knows.
+fn judged(report: Report, enclosure: &Enclosure) -> Report {
+    let Some(step) = &enclosure.verdict else { return report };
+    if report.refusal.is_some() {
+        return report;
+    }
+    let why = match run_step(step) {
+        Ok(said) => {
+            let mut words = said.split_whitespace();
+            match (words.next(), words.next()) {
+                // It still runs when the command that started it had to be killed.
+                (Some("exited" | "running" | "dead" | "stopped"), memory) => {
+                    return Report { is_out_of_memory: memory == Some("true"), ..report };
+                }
+                (state, _) => format!("it is only {}", state.unwrap_or("there")),
+            }
+        }
+        Err(error) => error.to_string(),
+    };
+    let why = format!("the sandbox {} could not be made: {why}", enclosure.name);
+    Report { survived: report.survived, ..Report::refused(why) }
+}
+
+/// Runs a command to its end; gives what it prints.
+pub(crate) fn run_step(step: &Step) -> io::Result<String> {
+    let [program, arguments @ ..] = &step.command[..] else { return Ok(String::new()) };
+    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output()?;
     if output.status.success() {
-        return Ok(());
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let said = &output.stderr[..output.stderr.len().min(COMPLAINTS_BYTES_MAX)];
     let said = String::from_utf8_lossy(said).trim().replace('\n', "; ");
@@ -105,7 +129,7 @@ fn start(enclosure: &Enclosure, grace: Duration) -> io::Result<Started> {
         }
     };
     match &enclosure.inside {
-        Inside::Script => command.stdin(Stdio::null()),
+        Inside::Script => command.stdin(Stdio::from(OwnedFd::from(theirs))),
         Inside::Supervisor { .. } => {
             let console = console.as_ref().map(AsRawFd::as_raw_fd);
             command.args(supervisor::arguments_inside(grace, console)).stdin(Stdio::from(OwnedFd::from(theirs)))

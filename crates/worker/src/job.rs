@@ -3,6 +3,7 @@
 use crate::collect::{Collection, Found, collect};
 use crate::connection::{Assignment, Connection};
 use crate::console::Console;
+use crate::containers;
 use crate::deliver::deliver;
 use crate::error::Error;
 use crate::folder::Folder;
@@ -79,6 +80,7 @@ fn attempt(
     let mut watched = supervised.run(connection, stop, console, pipe, disk.as_ref())?;
     let jail = prepared.folder.path().file_name().unwrap_or_default();
     watched.hits.extend(limits::reached_in_jail(&settings.policy, jail));
+    watched.hits.extend(containers::hits(&settings.policy, &prepared.folder, watched.report.as_ref().ok()));
     if let Ok(Report { refusal: Some(why), .. }) = &watched.report {
         return Err(Error::Sandbox { why: why.clone() });
     }

@@ -9,6 +9,7 @@ pub mod cli;
 mod collect;
 pub mod connection;
 mod console;
+mod containers;
 mod deliver;
 mod enclosure;
 mod error;

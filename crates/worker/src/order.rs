@@ -58,6 +58,8 @@ pub(crate) struct Report {
     pub(crate) failure: Option<String>,
     /// Why there is no sandbox that it could have been started in.
     pub(crate) refusal: Option<String>,
+    /// Whether memory ran out, where only the maker of the sandbox knows.
+    pub(crate) is_out_of_memory: bool,
     /// How many processes it left running, which were then ended.
     pub(crate) left: usize,
     /// How many processes could not be ended.
@@ -97,7 +99,8 @@ impl Report {
             text.as_ref().map_or(String::new(), |text| format!("{key} {}\n", text.replace('\n', " ")))
         };
         let (failure, refusal) = (said("failure", &self.failure), said("refusal", &self.refusal));
-        format!("{end}{failure}{refusal}left {}\nsurvived {}\n", self.left, self.survived)
+        let memory = if self.is_out_of_memory { "memory out\n" } else { "" };
+        format!("{end}{failure}{refusal}{memory}left {}\nsurvived {}\n", self.left, self.survived)
     }
 
     /// Reads what a supervisor wrote; nothing if it is not whole.
@@ -111,6 +114,7 @@ impl Report {
                 "signalled" => report.end = Some(End::Signalled(value.parse().ok()?)),
                 "failure" => report.failure = Some(value.to_owned()),
                 "refusal" => report.refusal = Some(value.to_owned()),
+                "memory" => report.is_out_of_memory = true,
                 "left" => report.left = value.parse().ok()?,
                 "survived" => (report.survived, is_whole) = (value.parse().ok()?, true),
                 _ => return None,
@@ -130,7 +134,8 @@ mod tests {
     #[test]
     fn reports_come_back_whole_or_not_at_all() {
         let (failure, refusal) = (Some("a\nb".to_owned()), Some("c".to_owned()));
-        let report = Report { end: Some(End::Exited(3)), failure, refusal, left: 2, survived: 0 };
+        let end = Some(End::Exited(3));
+        let report = Report { end, failure, refusal, is_out_of_memory: true, left: 2, survived: 0 };
         let text = report.to_text();
         assert_eq!(Report::parse(&text), Some(Report { failure: Some("a b".to_owned()), ..report }));
         for cut in 0..text.len() {
@@ -154,6 +159,7 @@ mod tests {
             host_user: None,
             complaints: Complaints::ToSupervisor,
             inside: Inside::Supervisor { folder: "/build".into(), environment: environment.clone(), writable: None },
+            verdict: None,
             cleanup: vec![],
         };
         for plan in [Plan::Bare(environment), Plan::Enclosed(Box::new(enclosure))] {

@@ -24,9 +24,9 @@ impl Owner {
         Some(Self { namespace: own_namespace()?, process, begun: begun(process)? })
     }
 
-    /// The name of one thing that it made.
-    pub(crate) fn name(&self, number: u64) -> String {
-        format!("{self}-{number}")
+    /// The name of one thing that it made: the mark, of letters and digits, tells it from the others.
+    pub(crate) fn name(&self, mark: impl fmt::Display) -> String {
+        format!("{self}-{mark}")
     }
 
     /// The owner in a name made by [`Owner::name`].
@@ -37,8 +37,9 @@ impl Owner {
             process: parts.next()?.parse().ok()?,
             begun: parts.next()?.parse().ok()?,
         };
-        let number: Option<u64> = parts.next()?.parse().ok();
-        (number.is_some() && parts.next().is_none()).then_some(owner)
+        let mark = parts.next()?;
+        let is_mark = !mark.is_empty() && mark.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        (is_mark && parts.next().is_none()).then_some(owner)
     }
 
     /// Whether it is certain that it has ended: of processes in other namespaces we know nothing.
@@ -74,10 +75,20 @@ mod tests {
     fn owners_are_read_from_names() {
         let this = Owner::this().unwrap();
         assert_eq!(Owner::of(&this.name(7)), Some(this.clone()));
+        assert_eq!(Owner::of(&this.name("0a1b2c")), Some(this.clone()));
         assert!(!this.is_gone());
         assert!(Owner { begun: this.begun + 1, ..this.clone() }.is_gone());
         assert!(!Owner { begun: this.begun + 1, namespace: 1, ..this }.is_gone());
-        for other in ["", "builder-", "builder-1-2-3", "builder-1-2-3-4-5", "builder-1-2-x-4", "x-1-2-3-4"] {
+        for other in [
+            "",
+            "builder-",
+            "builder-1-2-3",
+            "builder-1-2-3-",
+            "builder-1-2-3-_",
+            "builder-1-2-3-4-5",
+            "builder-1-2-x-4",
+            "x-1-2-3-4",
+        ] {
             assert_eq!(Owner::of(other), None, "{other}");
         }
     }

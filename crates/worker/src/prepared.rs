@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::folder::Folder;
 use crate::order::Order;
+use crate::owner::Owner;
 use crate::worker::Settings;
 use builder_sandbox::plan::LAYER_FOLDERS;
 use builder_sandbox::{Host, Place, Plan};
@@ -27,7 +28,7 @@ impl Prepared {
         let place = Place {
             folder: folder.path().into(),
             layer: layer.as_ref().map(|layer| layer.path().into()),
-            name: folder.path().file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            name: name_of(&folder),
             slot: settings.slot,
         };
         let plan = builder_sandbox::plan(&settings.policy, host, &place);
@@ -45,4 +46,11 @@ impl Prepared {
         let order = Order { folder: folder.path().into(), script: script.into(), plan, writable: None };
         Ok(Self { folder, layer, order })
     }
+}
+
+/// What a job is called on this host: as its folder, and where that can be told, with the process that it is of.
+fn name_of(folder: &Folder) -> String {
+    let name = folder.path().file_name().unwrap_or_default().to_string_lossy();
+    let mark = name.rsplit('-').next().unwrap_or_default();
+    Owner::this().map_or_else(|| name.clone().into_owned(), |owner| owner.name(mark))
 }

@@ -1,6 +1,7 @@
 //! The life of a worker: connect, take a job, run it; with a loop, again and again, patient with a server that is away.
 
 use crate::connection::Connection;
+use crate::containers;
 use crate::error::Error;
 use crate::folder::{Folder, random};
 use crate::job;
@@ -134,6 +135,7 @@ fn one_job(settings: &Settings, stop: &Stop) -> Result<(), Error> {
     Folder::probe(&settings.workdir)?;
     let (mut host, findings) = look(settings);
     fulfilled(findings)?;
+    containers::remove_left_behind(&host);
     let mut connection = Connection::open(&settings.remote, stop)?;
     tracing::info!("connected to {}, waiting for a job for {}", settings.remote, settings.platform);
     let standby = Standby::start(settings)?;

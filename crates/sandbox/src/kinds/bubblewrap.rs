@@ -54,7 +54,7 @@ const HOST_RANGE_FIRST: u32 = 0x7000_0000;
 /// How many of both there are.
 const HOST_USERS: u32 = 256;
 /// What `root` may do inside: as in a container of docker, but for what only a network needs.
-const ROOT_CAPABILITIES: [&str; 11] = [
+pub(super) const ROOT_CAPABILITIES: [&str; 11] = [
     "CAP_CHOWN",
     "CAP_DAC_OVERRIDE",
     "CAP_FOWNER",
@@ -167,6 +167,7 @@ pub(super) fn plan(policy: &Policy, host: &Host, place: &Place) -> Plan {
             environment: environment(policy, host),
             writable: Some(writable(policy)),
         },
+        verdict: None,
         cleanup: Vec::new(),
     }))
 }

@@ -1,6 +1,7 @@
 //! The kinds of sandbox: each one makes a plan of a policy, and says what it needs of a host.
 
 mod bubblewrap;
+mod container;
 mod jail;
 mod none;
 
@@ -12,7 +13,9 @@ use crate::{ENVIRONMENT, User};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use bubblewrap::ROOT_CAPABILITIES;
 pub(crate) use bubblewrap::{TOP_LEVEL, wants_range};
+pub use container::{COUNTS_FILE, ContainerFacts, Engine, EngineAnswer, EngineLimits, LABEL};
 pub use jail::{JailFacts, Reached, reached};
 pub(crate) use jail::{Snapshot, root as jail_root};
 
@@ -33,8 +36,9 @@ pub fn plan(policy: &Policy, host: &Host, place: &Place) -> Result<Plan, Vec<Fin
         Kind::None => Ok(none::plan(policy, host)),
         Kind::Bubblewrap => Ok(bubblewrap::plan(policy, host, place)),
         Kind::Jail => Ok(jail::plan(policy, host, place)),
-        // Their needs are never fulfilled.
-        Kind::Container | Kind::Nspawn => Err(findings),
+        Kind::Container => container::plan(policy, host, place).ok_or(findings),
+        // Its needs are never fulfilled.
+        Kind::Nspawn => Err(findings),
     }
 }
 
@@ -49,7 +53,10 @@ pub fn description(policy: &Policy, host: &Host) -> Option<String> {
             let digest = root.digest.as_ref().map_or(String::new(), |digest| format!(" ({})", digest.as_str()));
             format!("root file system {name}{digest}")
         }
-        (_, Some(image)) => format!("image {image}"),
+        (_, Some(image)) => {
+            let id = host.container.as_ref().and_then(|facts| facts.image.as_ref()?.as_ref().ok());
+            format!("image {image}{}", id.map_or(String::new(), |id| format!(" ({id})")))
+        }
         (_, None) => "the host's programs".to_owned(),
     };
     let network = if policy.has_network { "on" } else { "off" };
@@ -62,7 +69,8 @@ pub(crate) fn needs(policy: &Policy, host: &Host) -> Vec<Finding> {
         Kind::None => Vec::new(),
         Kind::Bubblewrap => bubblewrap::needs(policy, host),
         Kind::Jail => jail::needs(policy, host),
-        Kind::Container | Kind::Nspawn => {
+        Kind::Container => container::needs(policy, host),
+        Kind::Nspawn => {
             let subject = format!("sandbox {}", policy.kind);
             vec![Finding::missing(subject, "this worker cannot make one", "choose `sandbox = \"bubblewrap\"`")]
         }

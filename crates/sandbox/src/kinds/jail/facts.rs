@@ -2,11 +2,10 @@
 //! the system's own programs, and judged beside.
 
 use super::{JAILS_FOLDER, snapshot};
+use crate::host::answer;
 use crate::policy::Policy;
 use crate::root::{Digest, Root, RootError};
-use std::io;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 /// The facts.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -42,12 +41,4 @@ pub(crate) fn root(path: &Path) -> Result<Root, RootError> {
     let number = answer("zfs", &["get", "-H", "-p", "-o", "value", "guid", name]).map_err(failed)?;
     let digest = Digest::parse(format!("zfs-guid:{number}").as_bytes());
     Ok(Root::of_snapshot(path, digest))
-}
-
-/// What a program says, or why it does not.
-fn answer(program: &str, arguments: &[&str]) -> Result<String, String> {
-    let told = |error: io::Error| format!("{program}: {error}");
-    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().map_err(told)?;
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
 }

@@ -169,6 +169,7 @@ pub(super) fn plan(policy: &Policy, host: &Host, place: &Place) -> Plan {
             environment: environment(policy, host),
             writable: None,
         },
+        verdict: None,
         cleanup: vec![making.script("end", &[JAILS_FOLDER, &making.name, &making.dataset])],
     }))
 }

@@ -1,0 +1,171 @@
+//! Which engine for containers there is, and what it can hold a job to: asked of the engine itself, and judged beside.
+
+use super::Engine;
+use crate::host::{answer, in_path};
+use crate::policy::Policy;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Variables by which an engine is found and set up; of the worker's environment it gets no other.
+const PASSED: [&str; 12] = [
+    "CONTAINERS_CONF",
+    "CONTAINERS_STORAGE_CONF",
+    "CONTAINER_HOST",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "DOCKER_CERT_PATH",
+    "DOCKER_CONFIG",
+    "DOCKER_CONTEXT",
+    "DOCKER_HOST",
+    "DOCKER_TLS_VERIFY",
+    "HOME",
+    "PATH",
+    "XDG_RUNTIME_DIR",
+];
+/// What docker is asked: a version, and whether it can limit memory, swap, processors and processes.
+const DOCKER_QUESTION: &str =
+    "{{.ServerVersion}} {{.MemoryLimit}} {{.SwapLimit}} {{.CPUCfsQuota}} {{.PidsLimit}} {{.SecurityOptions}}";
+/// What podman is asked: a version, whether it runs without rights, which version of control groups there is, and which of
+/// their controllers it has.
+const PODMAN_QUESTION: &str =
+    "{{.Version.Version}} {{.Host.Security.Rootless}} {{.Host.CgroupsVersion}} {{.Host.CgroupControllers}}";
+
+/// The facts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerFacts {
+    /// Which engine.
+    pub engine: Engine,
+    /// Its program.
+    pub program: PathBuf,
+    /// The environment that it needs.
+    pub environment: Vec<(OsString, OsString)>,
+    /// What it says of itself, or why it does not.
+    pub answer: Result<EngineAnswer, String>,
+    /// What processes of the worker are held to, as the options of podman have it: it would ask for more, and where a worker
+    /// may not have more it would fail.
+    pub own_limits: Vec<String>,
+    /// The identity of the image of the policy, or why there is none.
+    pub image: Option<Result<String, String>>,
+}
+
+/// What an engine says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineAnswer {
+    /// Its version.
+    pub version: String,
+    /// Whether it has no rights of root on the host.
+    pub is_rootless: bool,
+    /// What it can hold a container to.
+    pub limits: EngineLimits,
+}
+
+/// What an engine can hold a container to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "four answers to four questions")]
+pub struct EngineLimits {
+    /// Memory.
+    pub memory: bool,
+    /// Swap, so that memory is not exceeded by it.
+    pub swap: bool,
+    /// Time on processors.
+    pub processors: bool,
+    /// Processes.
+    pub processes: bool,
+}
+
+impl ContainerFacts {
+    /// Asks the engine of the policy, or the first that answers; nothing where there is none.
+    pub(crate) fn gather(policy: &Policy) -> Option<Self> {
+        let wanted = Engine::ALL.into_iter().filter(|engine| policy.engine.is_none_or(|wanted| wanted == *engine));
+        let found: Vec<_> = wanted.filter_map(|engine| Some((engine, in_path(engine.name())?))).collect();
+        let mut asked = found.into_iter().map(|(engine, program)| Self::ask(policy, engine, program));
+        let first = asked.next()?;
+        if first.answer.is_ok() {
+            return Some(first);
+        }
+        Some(asked.find(|facts| facts.answer.is_ok()).unwrap_or(first))
+    }
+
+    fn ask(policy: &Policy, engine: Engine, program: PathBuf) -> Self {
+        let name = program.to_string_lossy();
+        let answered = match engine {
+            Engine::Docker => answer(&name, &["info", "--format", DOCKER_QUESTION]).and_then(|said| docker(&said)),
+            Engine::Podman => answer(&name, &["info", "--format", PODMAN_QUESTION]).and_then(|said| podman(&said)),
+        };
+        let image = policy.image.as_deref().filter(|_| answered.is_ok());
+        let image = image.map(|image| answer(&name, &["image", "inspect", "--format", "{{.Id}}", image]));
+        let passed = |name: &&str| Some((OsString::from(name), std::env::var_os(name)?));
+        let environment = PASSED.iter().filter_map(passed).collect();
+        let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+        let (own_limits, pid_max) = (read("/proc/self/limits"), read("/proc/sys/kernel/pid_max"));
+        let pid_max = pid_max.trim().parse().unwrap_or(u64::MAX);
+        let own_limits = match engine {
+            Engine::Docker => Vec::new(),
+            Engine::Podman => own_limits.lines().filter_map(|line| option(line, pid_max)).collect(),
+        };
+        Self { engine, environment, answer: answered, own_limits, image, program: program.clone() }
+    }
+}
+
+/// A line of proc_pid_limits(5) that podman has a default for, as an option. There are no more processes than numbers for
+/// them; podman may hold itself to that.
+fn option(line: &str, pid_max: u64) -> Option<String> {
+    let (name, rest, most) = [("nproc", "Max processes", pid_max), ("nofile", "Max open files", u64::MAX)]
+        .into_iter()
+        .find_map(|(name, title, most)| Some((name, line.strip_prefix(title)?, most)))?;
+    let mut values = rest.split_whitespace().map(|value| value.parse().unwrap_or(u64::MAX).min(most));
+    Some(format!("{name}={}:{}", values.next()?, values.next()?))
+}
+
+/// Reads the answer to [`DOCKER_QUESTION`].
+fn docker(said: &str) -> Result<EngineAnswer, String> {
+    let mut words = said.split_whitespace();
+    let version = words.next().filter(|version| version.starts_with(|c: char| c.is_ascii_digit()));
+    // A client without its server answers, too.
+    let version = version.ok_or("the docker daemon does not answer")?.to_owned();
+    let mut is = || words.next() == Some("true");
+    let limits = EngineLimits { memory: is(), swap: is(), processors: is(), processes: is() };
+    Ok(EngineAnswer { version, is_rootless: said.contains("name=rootless"), limits })
+}
+
+/// Reads the answer to [`PODMAN_QUESTION`].
+fn podman(said: &str) -> Result<EngineAnswer, String> {
+    let mut words = said.split_whitespace();
+    let version = words.next().ok_or("podman says nothing of itself")?.to_owned();
+    let is_rootless = words.next() == Some("true");
+    let is_unified = words.next() == Some("v2");
+    let controllers: Vec<&str> = words.map(|word| word.trim_matches(['[', ']', ','])).collect();
+    // Of version 1 it lists none, and root has all of them.
+    let has = |name| if is_unified { controllers.contains(&name) } else { !is_rootless };
+    let limits =
+        EngineLimits { memory: has("memory"), swap: has("memory"), processors: has("cpu"), processes: has("pids") };
+    Ok(EngineAnswer { version, is_rootless, limits })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_limits_become_options() {
+        let text = "Max cpu time 1 2 seconds\n\
+            Max processes             95874                unlimited            processes\n\
+            Max open files            1024                 20000                files\n\nMax open files 1";
+        let options: Vec<_> = text.lines().filter_map(|line| option(line, 32_768)).collect();
+        assert_eq!(options, ["nproc=32768:32768", "nofile=1024:20000"]);
+    }
+
+    #[test]
+    fn engines_say_what_they_can_hold() {
+        let all = EngineLimits { memory: true, swap: true, processors: true, processes: true };
+        let answer = docker("20.10.24+dfsg1 true true true true [name=seccomp,profile=default]\n").unwrap();
+        assert_eq!((answer.version.as_str(), answer.is_rootless, answer.limits), ("20.10.24+dfsg1", false, all));
+        let answer = docker("26.1.5 true false true true [name=seccomp,profile=builtin name=rootless]").unwrap();
+        assert_eq!((answer.is_rootless, answer.limits), (true, EngineLimits { swap: false, ..all }));
+        assert!(docker(" false false false false []").is_err() && docker("").is_err());
+        let answer = podman("4.3.1 false v1 []").unwrap();
+        assert_eq!((answer.is_rootless, answer.limits), (false, all));
+        let answer = podman("4.3.1 true v2 [memory pids]").unwrap();
+        assert_eq!((answer.is_rootless, answer.limits), (true, EngineLimits { processors: false, ..all }));
+        assert!(podman("").is_err());
+    }
+}
