@@ -36,6 +36,9 @@ usage: cargo xtask COMMAND
                     it is a failure if a byte differs
   dist --target freebsd [--twice]
                     packages of FreeBSD 14, with programs that are built here: docs/operations.md
+  e2e bubblewrap [--debug]
+                    jobs in a whole Debian as their root file system, of workers that are root and that are not;
+                    --debug takes the programs as they are developed; needs root, and a mirror of Debian
   e2e cgroup2 [--debug]
                     the limits of jobs on a machine with control groups of version 2 only: Debian, emulated by qemu,
                     with server and worker as units; --debug takes the programs as they are developed; needs root

@@ -1,6 +1,7 @@
 //! Whole systems: programs and packages used as they are on a machine of somebody else. A system is a file here and a
 //! line in the table.
 
+mod bubblewrap;
 mod cgroup2;
 mod debian;
 mod machine;
@@ -15,7 +16,8 @@ use std::path::{Path, PathBuf};
 type Run = fn(&[&str]) -> Result<bool>;
 
 /// What there is, by the name that the command line has for it.
-const SYSTEMS: [(&str, Run); 3] = [("cgroup2", cgroup2::run), ("debian", debian::run), ("tarball", tarball::run)];
+const SYSTEMS: [(&str, Run); 4] =
+    [("bubblewrap", bubblewrap::run), ("cgroup2", cgroup2::run), ("debian", debian::run), ("tarball", tarball::run)];
 
 /// Runs the system that is named; nothing if there is none of that name.
 pub(crate) fn e2e(arguments: &[&str]) -> Option<Result<bool>> {
