@@ -33,6 +33,7 @@ pub(super) fn story(ground: &Ground) -> Result<()> {
         first_build(machine)?;
         reboot(machine)?;
         upgrade(machine)?;
+        again(machine)?;
         check_repository(machine)?;
         backup(machine)?;
         purge(machine, &before)
@@ -134,6 +135,22 @@ fn upgrade(machine: &Machine) -> Result<()> {
     let kept = machine.run("cat /etc/builder/builder-server.toml")?;
     expect(&kept, "upload = \"http://farm:")?;
     let_it_end(machine, &uuid)
+}
+
+fn again(machine: &Machine) -> Result<()> {
+    step("the packages are removed and installed again: settings and data were kept, and the worker is back");
+    let units = "systemctl is-active builder-server.socket builder-server builder-web builder-worker@debian-12 || true";
+    machine.run("apt-get remove --yes 'builder*' 2>&1")?;
+    let off = machine.run(units)?;
+    ensure!(!off.lines().any(|state| state == "active"), "still there without its package: {off}");
+    install(machine, "newer")?;
+    let running = format!("test \"$({{ {units}; }} | sort -u)\" = active; {units}");
+    seen(&machine.wait("all units are active", &running)?);
+    let info = machine.run("builder-client info")?;
+    ensure!(info.contains("hello") && info.contains("slow"), "the schedule is gone: {info}");
+    // Once more, over itself: what is done twice is done.
+    machine.run("dpkg --install /root/newer/*.deb 2>&1")?;
+    machine.wait("all units are active", &running).map(drop)
 }
 
 fn check_repository(machine: &Machine) -> Result<()> {
