@@ -15,6 +15,7 @@ mod files;
 mod hooks;
 mod hostile;
 mod mirror;
+mod opam_export;
 mod operation;
 mod original;
 mod pages;

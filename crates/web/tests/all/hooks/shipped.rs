@@ -297,6 +297,41 @@ fn a_package_enters_the_repository_of_its_platform_with_dpkg_deb() {
     }
 }
 
+#[tokio::test]
+async fn a_package_of_dpkg_deb_goes_from_its_upload_to_page_hook_and_download() {
+    let tools = Tools::new(&[("aptly", APTLY), ("sed", SED)]);
+    let package = fs::read(debian_package(tools.0.path(), "1.2.3")).unwrap();
+    // A hook has the environment of the server; this one gets what an operator would put there.
+    let (folder, shipped) = (tools.0.path().display(), script("dpkg-repo.sh"));
+    let hook = format!(
+        "#!/bin/sh\nexport tools='{folder}' PATH=\"{folder}:$PATH\" TMPDIR='{folder}' REPO_KEYID=KEY\n\
+         exec '{}' \"$@\"\n",
+        shipped.display()
+    );
+    let running = super::Running::new(&[("dpkg-repo.sh", &hook)], |_| {}).await;
+    let told = Told::new(1).files(&[("hello_1.2.3_all.deb", &package), ("hello_1.2.3.changes", b"Format: 1.8\n")]);
+    running.upload(&told).await;
+    let runs = running.ended().await;
+    assert_eq!((runs[0].state.as_str(), runs[0].status), ("done", Some(0)), "{runs:?}");
+    let sha256 = Digest::of(&package).to_string();
+    let fields = Command::new("dpkg-deb").arg("-f").arg(tools.file("added.deb")).output().unwrap();
+    let fields = String::from_utf8(fields.stdout).unwrap();
+    assert!(fields.contains(&format!("\nVersion: 1.2.3-0-g0000000-20240905130000-{sha256}\n")), "{fields}");
+
+    let page = running.site.get(&told.page()).await.text();
+    let file = format!("{}/f/hello_1.2.3_all.deb", told.page());
+    for shown in ["Main binary", &sha256, &format!("href=\"{file}\""), "Judged by"] {
+        assert!(page.contains(shown), "{shown} in {page}");
+    }
+    assert_eq!(running.site.get(&format!("{}/main-binary", told.page())).await.location(), file);
+    let sent = running.site.get(&file).await;
+    assert!(sent.body == package, "what comes back is the package");
+    assert!(sent.header("content-disposition").unwrap().starts_with("attachment"));
+    let came = tools.file("came.deb");
+    fs::write(&came, &sent.body).unwrap();
+    assert!(Command::new("dpkg-deb").arg("--contents").arg(came).output().unwrap().status.success());
+}
+
 const PKG: &str = r#"
 echo "$*" >> "$tools/log"
 if [ "$1" = create ]; then
