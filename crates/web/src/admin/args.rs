@@ -115,24 +115,20 @@ pub(crate) enum Command {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Span(pub(crate) Duration);
 
+/// The longest such duration.
+const SPAN_MAX: Duration = Duration::from_secs(1000 * 366 * 86_400);
+
 impl FromStr for Span {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         let error = || format!("{text:?} is not a duration such as 12h, 90d or 52w");
-        let unit = text.chars().next_back().ok_or_else(error)?;
-        let seconds = match unit {
-            'm' => 60,
-            'h' => 3600,
-            'd' => 86_400,
-            'w' => 604_800,
-            _ => return Err(error()),
-        };
-        let number = text.strip_suffix(unit).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
-        let total = number.and_then(|digits| digits.parse::<u64>().ok()).and_then(|count| count.checked_mul(seconds));
+        let span = builder_model::parse_duration(text).map_err(|_| error())?;
         // What ends in more than a thousand years ends never.
-        let total = total.filter(|total| (1..=1000 * 366 * 86_400).contains(total)).ok_or_else(error)?;
-        Ok(Self(Duration::from_secs(total)))
+        if !(Duration::from_secs(1)..=SPAN_MAX).contains(&span) {
+            return Err(error());
+        }
+        Ok(Self(span))
     }
 }
 

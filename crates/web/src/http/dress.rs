@@ -39,7 +39,9 @@ pub(crate) async fn dress(State(app): State<App>, request: Request, next: Next) 
     let is_read = method == Method::GET || method == Method::HEAD;
     // What the method HEAD leaves out, the routes take away after this.
     if let Some(page) = response.extensions_mut().remove::<Page>() {
-        page.answer(Asked::of(&headers))
+        let asked = Asked::of(&headers);
+        page.prepare(asked).await;
+        page.answer(asked)
     } else if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         let form = if is_api { Form::Json } else { Form::of(&headers) };
         if !is_read && form == Form::Html {

@@ -9,6 +9,7 @@ use super::conditional::{FOR_EVER, Wanted, wanted};
 use super::{Refusal, body, content_type};
 use crate::app::App;
 use crate::database::stored::{self, StoredBuild};
+use crate::pages::link;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -149,7 +150,7 @@ async fn artifact(
     headers: HeaderMap,
 ) -> Response {
     app.answer(move |app| {
-        let build = match find_build(app, &job, &uuid, &format!("/f/{}", super::address::segments(&path)))? {
+        let build = match find_build(app, &job, &uuid, &format!("/f/{}", link::path(&path)))? {
             Found::Build(build) => build,
             Found::Elsewhere(response) => return Ok(response),
         };

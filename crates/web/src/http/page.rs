@@ -78,9 +78,26 @@ impl Page {
         self.0.compressed.get_or_init(make).clone()
     }
 
+    /// Makes what [`Self::answer`] will need of this request: the first time that one wants a page in gzip, that takes
+    /// longer than a thread that serves others may be held.
+    pub(crate) async fn prepare(&self, request: Asked<'_>) {
+        let is_ready = self.0.compressed.get().is_some() || self.0.body.len() < COMPRESSED_FROM;
+        if is_ready || !request.gzip || self.is_known_to(request) {
+            return;
+        }
+        let page = self.clone();
+        if let Err(error) = tokio::task::spawn_blocking(move || page.compressed().is_some()).await {
+            tracing::error!("to compress a page ended in a panic: {error}");
+        }
+    }
+
+    fn is_known_to(&self, request: Asked<'_>) -> bool {
+        request.known.is_some_and(|known| is_known(known, self.0.entity_tag.to_str().unwrap_or_default()))
+    }
+
     /// The answer for a peer that takes gzip or not, and that has the entities of `If-None-Match` or none.
     pub(crate) fn answer(&self, request: Asked<'_>) -> Response {
-        let fresh = request.known.is_some_and(|known| is_known(known, self.0.entity_tag.to_str().unwrap_or_default()));
+        let fresh = self.is_known_to(request);
         let compressed = if request.gzip && !fresh { self.compressed() } else { None };
         let mut response = match (fresh, &compressed) {
             (true, _) => http::StatusCode::NOT_MODIFIED.into_response(),

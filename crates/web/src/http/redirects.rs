@@ -1,10 +1,11 @@
 //! Addresses that lead to a build: the latest of a job, the one with an artifact of some content, and its main binary.
 
-use super::address::{self, Found, find_build, redirect};
+use super::address::{Found, find_build, redirect};
 use super::{QueryMap, Refusal};
 use crate::app::App;
 use crate::database::stored;
 use crate::digest::Digest;
+use crate::pages::link;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -27,13 +28,13 @@ async fn latest(State(app): State<App>, Path(job): Path<String>, query: QueryMap
 
 /// `/job/<job>/build/latest/<rest>`: the rest stays as it was written.
 async fn latest_rest(State(app): State<App>, Path((job, rest)): Path<(String, String)>, query: QueryMap) -> Response {
-    app.answer(move |app| to_latest(app, &job, &query, &format!("/{}", address::segments(&rest)))).await
+    app.answer(move |app| to_latest(app, &job, &query, &format!("/{}", link::path(&rest)))).await
 }
 
 fn to_latest(app: &App, job: &str, query: &QueryMap, rest: &str) -> Result<Response, Refusal> {
     let build = app.read(|connection| stored::latest(connection, job, query.text("platform")))?;
     let build = build.ok_or(Refusal::NotFound)?;
-    let location = format!("{}{rest}", address::build(&build.job, &build.uuid));
+    let location = format!("{}{rest}", link::build(&build.job, build.uuid));
     Ok(redirect(StatusCode::TEMPORARY_REDIRECT, &location))
 }
 
@@ -45,7 +46,7 @@ async fn main_binary(State(app): State<App>, Path((job, uuid)): Path<(String, St
             Found::Elsewhere(response) => return Ok(response),
         };
         let main = app.read(|connection| stored::main_binary(connection, &build))?.ok_or(Refusal::NotFound)?;
-        let location = format!("{}/f/{}", address::build(&build.job, &build.uuid), address::segments(&main.path));
+        let location = format!("{}/f/{}", link::build(&build.job, build.uuid), link::path(&main.path));
         Ok(redirect(StatusCode::FOUND, &location))
     })
     .await
@@ -57,7 +58,7 @@ async fn hash(State(app): State<App>, query: QueryMap) -> Response {
         let text = query.text("sha256").ok_or(Refusal::NotFound)?;
         let digest: Digest = text.trim().parse().map_err(|_| Refusal::NotFound)?;
         let build = app.read(|connection| stored::by_digest(connection, &digest))?.ok_or(Refusal::NotFound)?;
-        Ok(redirect(StatusCode::FOUND, &address::build(&build.job, &build.uuid)))
+        Ok(redirect(StatusCode::FOUND, &link::build(&build.job, build.uuid)))
     })
     .await
 }

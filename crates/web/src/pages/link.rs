@@ -86,5 +86,9 @@ mod tests {
         assert_eq!(job("a b/ü\"<", Some("x&y=z")), "/job/a%20b%2F%C3%BC%22%3C?platform=x%26y%3Dz");
         assert_eq!(artifact("..", 1, "bin/a b?c#d"), "/job/%2E%2E/build/1/f/bin/a%20b%3Fc%23d");
         assert_eq!(main_binary("hello", 1), "/job/hello/build/1/main-binary");
+        assert_eq!(segment("mirage-www_1.0~x@y"), "mirage-www_1.0~x%40y");
+        assert_eq!(path("bin/a b++.hvt"), "bin/a%20b++.hvt");
+        // It goes into headers, too.
+        assert_eq!(path("a\r\nSet-Cookie: x"), "a%0D%0ASet-Cookie%3A%20x");
     }
 }
