@@ -101,8 +101,7 @@ pub(crate) fn reached_in_jail(policy: &Policy, name: &OsStr) -> Vec<Hit> {
     };
     let reached = builder_sandbox::reached_in_jail(&String::from_utf8_lossy(&messages), &name.to_string_lossy());
     let memory = memory.filter(|_| reached.memory).map(Hit::Memory);
-    let processes = processes.filter(|_| reached.processes > 0);
-    let processes = processes.map(|limit| Hit::Processes { limit, times: reached.processes });
+    let processes = processes.filter(|_| reached.processes).map(|limit| Hit::Processes { limit, times: 0 });
     memory.into_iter().chain(processes).collect()
 }
 
@@ -186,6 +185,8 @@ impl Hit {
     /// What the console says besides the outcome, if there is more to say.
     pub(crate) fn remark(&self) -> Option<String> {
         match self {
+            // Whether more were wanted is not always known.
+            Self::Processes { times: 0, .. } => Some(self.to_string()),
             Self::Processes { times: 1, .. } => Some(format!("{self}: 1 process or thread was refused")),
             Self::Processes { times, .. } => Some(format!("{self}: {times} processes or threads were refused")),
             Self::Memory(_) | Self::HostMemory | Self::Disk(_) | Self::HostDisk => None,

@@ -81,7 +81,7 @@ pub(super) fn scripts(folder: &Path, name: &str, files: &[PathBuf]) -> Result<Ma
         // Samples are settled first: what is ours may set owners and modes of the settings.
         let text = if kind == "post-install" { more + &own } else { own + &more };
         if !text.is_empty() {
-            scripts.insert(kind.to_owned(), text.into());
+            scripts.insert(kind.to_owned(), encoded(&text).into());
         }
     }
     Ok(scripts)
@@ -113,10 +113,10 @@ pub(super) fn texts(package: &Package, facts: &Facts<'_>, scripts: &Map<String, 
         "timestamp": facts.epoch.parse::<u64>().context("the time of the files is no number")?,
         "licenselogic": "single",
         "licenses": ["ISCL"],
-        "desc": package.description,
+        "desc": encoded(&package.description),
         "deps": needs,
         "categories": ["devel"],
-        "messages": [{"message": package.message, "type": "install"}],
+        "messages": [{"message": encoded(&package.message), "type": "install"}],
     });
     let compact = serde_json::to_string(&manifest)?;
     manifest["files"] = Value::Object(sums);
@@ -128,6 +128,19 @@ fn origin(name: &str) -> String {
     format!("local/{name}")
 }
 
+/// As pkg writes texts and names: a percent sign, and all that is no ASCII, as two digits behind a percent sign.
+fn encoded(text: &str) -> String {
+    let mut result = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte == b'%' || !byte.is_ascii() {
+            result.push_str(&format!("%{byte:02x}"));
+        } else {
+            result.push(char::from(byte));
+        }
+    }
+    result
+}
+
 /// The SHA-256 of every file, as pkg writes it: with the number of the kind of sum in front.
 fn sums(facts: &Facts<'_>) -> Result<Map<String, Value>> {
     let listed = output(program("sha256sum", &["--zero", "--"]).args(facts.files).current_dir(facts.stage))?;
@@ -135,10 +148,20 @@ fn sums(facts: &Facts<'_>) -> Result<Map<String, Value>> {
     for line in listed.split(|byte| *byte == 0).filter(|line| !line.is_empty()) {
         let line = std::str::from_utf8(line).context("a path of a package is not UTF-8")?;
         let (sum, path) = line.split_once("  ").context("sha256sum says something else")?;
-        sums.insert(format!("/{path}"), format!("1${sum}").into());
+        sums.insert(encoded(&format!("/{path}")), format!("1${sum}").into());
     }
     if sums.len() != facts.files.len() {
         bail!("{} sums of {} files", sums.len(), facts.files.len());
     }
     Ok(sums)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_written_as_pkg_reads_them() {
+        assert_eq!(encoded("${a%.sample} \u{e9}\n"), "${a%25.sample} %c3%a9\n");
+    }
 }

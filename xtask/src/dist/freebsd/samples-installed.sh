@@ -1,6 +1,8 @@
+host=${PKG_ROOTDIR:-}
+host=${host%/}
 for sample in @SAMPLES@; do
-    settings=${PKG_ROOTDIR:-}${sample%.sample}
+    settings=$host${sample%.sample}
     if [ ! -e "$settings" ]; then
-        cp -p "${PKG_ROOTDIR:-}$sample" "$settings"
+        cp -p "$host$sample" "$settings"
     fi
 done

@@ -1,6 +1,8 @@
+host=${PKG_ROOTDIR:-}
+host=${host%/}
 for sample in @SAMPLES@; do
-    settings=${PKG_ROOTDIR:-}${sample%.sample}
-    if cmp -s "${PKG_ROOTDIR:-}$sample" "$settings"; then
+    settings=$host${sample%.sample}
+    if cmp -s "$host$sample" "$settings"; then
         rm -f "$settings"
     fi
 done

@@ -47,6 +47,17 @@ fn manifest_of(archive: &[u8], folder: &Path) -> Value {
     serde_json::from_str(&tar(archive, folder, &["--extract", "--to-stdout", "+MANIFEST"])).unwrap()
 }
 
+/// A text of a manifest as pkg understands it.
+fn decoded(text: &Value) -> String {
+    let mut parts = text.as_str().unwrap().split('%');
+    let mut bytes = parts.next().unwrap().as_bytes().to_vec();
+    for part in parts {
+        bytes.push(u8::from_str_radix(&part[..2], 16).unwrap());
+        bytes.extend_from_slice(&part.as_bytes()[2..]);
+    }
+    String::from_utf8(bytes).unwrap()
+}
+
 #[test]
 fn packages_for_freebsd_packed_by_zstd_are_what_pkg_expects() {
     let folder = tempfile::tempdir().unwrap();
@@ -157,7 +168,9 @@ fn a_package_comes_and_goes(shell: &[&str]) {
     }
     let run = |script: &str| {
         let mut command = Command::new(shell[0]);
-        command.args(&shell[1..]).args(["-c", manifest["scripts"][script].as_str().unwrap()]);
+        // As pkg does it.
+        let text = format!("set -- builder-server-1.2.3\n{}", decoded(&manifest["scripts"][script]));
+        command.args(&shell[1..]).arg("-c").arg(text);
         command.env("PATH", format!("{}:/usr/bin:/bin", bin.display())).env("PKG_ROOTDIR", &host);
         let output = command.output().unwrap();
         assert!(output.status.success(), "{shell:?} {script}: {}", String::from_utf8_lossy(&output.stderr));
@@ -195,6 +208,19 @@ fn a_package_comes_and_goes(shell: &[&str]) {
     run("post-install");
     run("pre-deinstall");
     assert_eq!(fs::read(&settings).unwrap(), b"mine");
+
+    // pkg names the root also where it is that of the system: there a service that goes is stopped, but for an upgrade.
+    let ends = |upgrade: &[(&str, &str)]| {
+        let mut command = Command::new(shell[0]);
+        command.args(&shell[1..]).arg("-c").arg(decoded(&manifest["scripts"]["pre-deinstall"]));
+        command.env("PATH", format!("{}:/usr/bin:/bin", bin.display())).env("PKG_ROOTDIR", "/");
+        assert!(command.envs(upgrade.iter().copied()).status().unwrap().success());
+        let calls = fs::read_to_string(&log).unwrap_or_default();
+        fs::write(&log, "").unwrap();
+        calls
+    };
+    assert_eq!(ends(&[]), "service builder onestop\n");
+    assert_eq!(ends(&[("PKG_UPGRADE", "true")]), "");
 }
 
 const INSTALL: &str = "shift 7; mkdir -p \"$1\"";
@@ -224,7 +250,7 @@ fn scripts_of_packages_for_freebsd_are_clean_for_shellcheck() {
         let scripts = manifest::scripts(&freebsd, &package.name, std::slice::from_ref(&sample)).unwrap();
         for (kind, text) in &scripts {
             let path = folder.path().join(format!("{}.{kind}", package.name));
-            fs::write(&path, text.as_str().unwrap()).unwrap();
+            fs::write(&path, decoded(text)).unwrap();
             count += 1;
         }
     }

@@ -253,7 +253,9 @@ impl Making {
 
     /// The jail ends with its last process; nobody has to see to that.
     fn command(&self, policy: &Policy) -> Vec<Argument> {
-        let mut arguments: Vec<OsString> = ["/usr/sbin/jail", "-q", "-c"].map(OsString::from).into();
+        // Some versions of jail(8) take it for granted that there is a kind of terminal.
+        let words = ["/usr/bin/env", "TERM=dumb", "/usr/sbin/jail", "-q", "-c"];
+        let mut arguments: Vec<OsString> = words.map(OsString::from).into();
         let mut path = OsString::from("path=");
         path.push(&self.root);
         let user = match policy.user {

@@ -22,7 +22,8 @@ pub(super) fn rules(name: &str, limits: &Limits) -> Vec<String> {
     }
     if let Some(count) = limits.processes {
         let count = count.saturating_add(SUPERVISORS);
-        add(format!("nthr:log={count}"));
+        // What is refused at a fork is never told of; that the last one is taken is.
+        add(format!("nthr:log={}", count - 1));
         add(format!("nthr:deny={count}"));
         add(format!("maxproc:deny={count}"));
     }
@@ -48,17 +49,14 @@ pub(super) fn is_needed(limits: &Limits) -> bool {
 pub struct Reached {
     /// Processes were killed for want of memory.
     pub memory: bool,
-    /// How often a process or thread was refused.
-    pub processes: u64,
+    /// As many processes and threads were there as there may be.
+    pub processes: bool,
 }
 
 /// Looks for the rules of a jail in the messages of the kernel, as dmesg(8) shows them.
 pub fn reached(messages: &str, name: &str) -> Reached {
-    let count = |resource: &str| {
-        let rule = format!("rctl: rule \"{}:{resource}:log=", subject(name));
-        u64::try_from(messages.matches(&rule).count()).unwrap_or(u64::MAX)
-    };
-    Reached { memory: count("memoryuse") > 0, processes: count("nthr") }
+    let is_told = |resource: &str| messages.contains(&format!("rctl: rule \"{}:{resource}:log=", subject(name)));
+    Reached { memory: is_told("memoryuse"), processes: is_told("nthr") }
 }
 
 #[cfg(test)]
@@ -82,7 +80,7 @@ mod tests {
             [
                 "jail:builder-0a1b2c:memoryuse:log=2147483648",
                 "jail:builder-0a1b2c:memoryuse:sigkill=2147483648",
-                "jail:builder-0a1b2c:nthr:log=513",
+                "jail:builder-0a1b2c:nthr:log=512",
                 "jail:builder-0a1b2c:nthr:deny=513",
                 "jail:builder-0a1b2c:maxproc:deny=513",
                 "jail:builder-0a1b2c:pcpu:deny=150",
@@ -96,8 +94,8 @@ mod tests {
         let messages = "rctl: rule \"jail:builder-1:memoryuse:log=2147483648\" matched by pid 4711 (cc1), uid 1000, \
              jail builder-1\nrctl: rule \"jail:builder-12:nthr:log=65\" matched by pid 1 (sh), uid 1000, jail \
              builder-12\nrctl: rule \"jail:builder-12:nthr:log=65\" matched by pid 1 (sh), uid 1000, jail builder-12\n";
-        assert_eq!(reached(messages, "builder-1"), Reached { memory: true, processes: 0 });
-        assert_eq!(reached(messages, "builder-12"), Reached { memory: false, processes: 2 });
+        assert_eq!(reached(messages, "builder-1"), Reached { memory: true, processes: false });
+        assert_eq!(reached(messages, "builder-12"), Reached { memory: false, processes: true });
         assert_eq!(reached(messages, "builder-2"), Reached::default());
     }
 }

@@ -88,7 +88,7 @@ fn a_jail_allows_nothing_and_ends_with_its_last_process() {
     let words = command(&enclosure);
     assert_eq!(
         words.join(" "),
-        "/usr/sbin/jail -q -c name=builder-0a1b2c path=/var/db/builder-worker/jails/builder-0a1b2c/root \
+        "/usr/bin/env TERM=dumb /usr/sbin/jail -q -c name=builder-0a1b2c path=/var/db/builder-worker/jails/builder-0a1b2c/root \
          host.hostname=builder ip4=disable ip6=disable children.max=0 enforce_statfs=2 devfs_ruleset=4 sysvmsg=new \
          sysvsem=new sysvshm=new allow.nochflags allow.nomlock allow.nomount allow.noquotas allow.noraw_sockets \
          allow.noread_msgbuf allow.noreserved_ports allow.noset_hostname allow.nosocket_af exec.clean \
