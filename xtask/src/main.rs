@@ -43,6 +43,10 @@ usage: cargo xtask COMMAND
                     the limits of jobs on a machine with control groups of version 2 only: Debian, emulated by qemu,
                     with server and worker as units; --debug takes the programs as they are developed; needs root
   e2e debian        the packages on a whole Debian system, booted with systemd in a container; needs root
+  e2e reproduce [--debug]
+                    Debian's hello, built twice by the shipped template: in two sandboxes, in folders with different
+                    names, ten months apart by the clock of the jobs; the packages have to be the same, and the
+                    repository to say so; needs root, and Debian's archive once
   e2e tarball       the tarball on a Linux that is older than this one; needs root
   faults [--rounds N] [--seed S] [--seconds MAX]
                     break the release programs while they work, and count what they lose; the table comes last

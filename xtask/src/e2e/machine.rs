@@ -113,7 +113,7 @@ fn nspawn(root: &Path, log: &Path) -> Result<Child> {
 }
 
 /// Looks again and again until there is something.
-fn wait<T>(what: &str, mut look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+pub(super) fn wait<T>(what: &str, mut look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
     let start = Instant::now();
     loop {
         if let Some(found) = look()? {
@@ -122,7 +122,7 @@ fn wait<T>(what: &str, mut look: impl FnMut() -> Result<Option<T>>) -> Result<T>
         if start.elapsed() > WAIT_MAX {
             bail!("waited {} seconds until {what}", WAIT_MAX.as_secs());
         }
-        // tidy: a system that boots tells nobody outside of it; it can only be asked again
+        // tidy: systems and programs of their own tell nobody outside of them; they can only be asked again
         std::thread::sleep(LOOK_EVERY);
     }
 }

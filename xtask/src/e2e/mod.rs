@@ -5,6 +5,7 @@ mod bubblewrap;
 mod cgroup2;
 mod debian;
 mod machine;
+mod reproduce;
 mod tarball;
 
 use crate::command::{cargo, program, run};
@@ -16,8 +17,13 @@ use std::path::{Path, PathBuf};
 type Run = fn(&[&str]) -> Result<bool>;
 
 /// What there is, by the name that the command line has for it.
-const SYSTEMS: [(&str, Run); 4] =
-    [("bubblewrap", bubblewrap::run), ("cgroup2", cgroup2::run), ("debian", debian::run), ("tarball", tarball::run)];
+const SYSTEMS: [(&str, Run); 5] = [
+    ("bubblewrap", bubblewrap::run),
+    ("cgroup2", cgroup2::run),
+    ("debian", debian::run),
+    ("reproduce", reproduce::run),
+    ("tarball", tarball::run),
+];
 
 /// Runs the system that is named; nothing if there is none of that name.
 pub(crate) fn e2e(arguments: &[&str]) -> Option<Result<bool>> {
@@ -46,4 +52,14 @@ fn programs(names: &[&str], into: &Path, arguments: &[&str]) -> Result<()> {
         run(program("strip", &["-o"]).arg(into.join(name)).arg(built))?;
     }
     Ok(())
+}
+
+/// Says what is done now.
+fn step(what: &str) {
+    println!("\n== {what}");
+}
+
+/// Shows what was seen, as it was printed.
+fn seen(text: &str) {
+    text.trim_end().lines().for_each(|line| println!("   {line}"));
 }

@@ -5,6 +5,7 @@ mod farm;
 mod original;
 
 use super::machine::{Machine, empty};
+use super::{seen, step};
 use crate::command::{program, run as run_command};
 use crate::dist::{self, target_folder};
 use anyhow::{Context, Result, ensure};
@@ -119,16 +120,6 @@ fn base(folder: &Path) -> Result<PathBuf> {
         std::fs::write(&done, INCLUDED).context("note that the base system is whole")?;
     }
     Ok(system)
-}
-
-/// Says what is done now.
-fn step(what: &str) {
-    println!("\n== {what}");
-}
-
-/// Shows what was seen, as it was printed.
-fn seen(text: &str) {
-    text.trim_end().lines().for_each(|line| println!("   {line}"));
 }
 
 /// Installs the packages in a folder of the system, as somebody does who has them as files.
