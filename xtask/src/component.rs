@@ -230,10 +230,16 @@ fn install(packages: &[&str]) -> Result<()> {
         command.env("DEBIAN_FRONTEND", "noninteractive");
         succeeds(&mut command)
     };
-    let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
-    arguments.extend(packages);
-    if !apt(&["update"])? || !apt(&arguments)? {
-        eprintln!("xtask: apt-get could not install {}", packages.join(" "));
+    // What is on this machine stays: some packages would take others away.
+    let install =
+        |packages: &[&str]| apt(&[&["install", "--yes", "--no-install-recommends", "--no-remove"], packages].concat());
+    if apt(&["update"])? && install(packages)? {
+        return Ok(());
+    }
+    for package in packages {
+        if !install(&[package])? {
+            eprintln!("xtask: apt-get could not install {package}");
+        }
     }
     Ok(())
 }

@@ -1,9 +1,9 @@
-//! FreeBSD from Linux: the compiler of Debian that comes with the sources of Rust's library, so that the library can be
+//! FreeBSD from Linux: a compiler of Debian's that comes with the sources of Rust's library, so that the library can be
 //! made for another system, and how cargo is told to use it.
 //!
 //! Nothing here runs what it makes. What is packed, and how, is the business of `dist`.
 
-use crate::command::{cargo, program, root, succeeds, works};
+use crate::command::{cargo, output, program, root, succeeds};
 use crate::packages::Packages;
 use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
@@ -22,8 +22,15 @@ const SOURCES: &str = "/usr/lib/rustlib/src/rust/library/Cargo.lock";
 const LINUX_ONLY: &str = "builder-faults";
 
 pub(crate) fn has_compiler() -> bool {
-    // The workspace's own compiler need not be Debian's: any other at this path has its library's sources elsewhere.
-    works(program("dpkg-query", &["--show", COMPILER_PACKAGE])) && works(program(COMPILER, &["--version"]))
+    let version = output(&mut program(COMPILER, &["--version"])).unwrap_or_default();
+    is_new_enough(&String::from_utf8_lossy(&version), env!("CARGO_PKG_RUST_VERSION"))
+}
+
+/// Whether `rustc 1.96.0 (…)` is at least what the workspace asks for.
+fn is_new_enough(said: &str, wanted: &str) -> bool {
+    let numbers = |text: &str| text.split('.').map_while(|part| part.parse().ok()).collect::<Vec<u32>>();
+    let said = said.strip_prefix("rustc ").and_then(|rest| rest.split_whitespace().next());
+    said.is_some_and(|said| numbers(said) >= numbers(wanted))
 }
 
 pub(crate) fn has_sources() -> bool {
@@ -77,6 +84,13 @@ fn configure<'a>(command: &'a mut Command, target: &Path, c_compiler: &Path) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_old_compiler_will_not_do() {
+        assert!(is_new_enough("rustc 1.96.0 (ac68faa20 2026-05-25) (built from a source tarball)", "1.89"));
+        assert!(is_new_enough("rustc 1.89.0 (x)", "1.89") && is_new_enough("rustc 2.0.0", "1.89"));
+        assert!(!is_new_enough("rustc 1.63.0 (x)", "1.89") && !is_new_enough("", "1.89"));
+    }
 
     #[test]
     fn cargo_is_told_of_the_other_system_and_kept_apart() {
