@@ -7,8 +7,10 @@ use builder_model::Outcome;
 use common::{Finished, Server, Worker, dies, eventually};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::fs::Permissions;
 use std::net::TcpListener;
 use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
 
@@ -43,7 +45,8 @@ impl Host {
     /// The next job runs, and the worker leaves no process, mount, control group or folder.
     fn ends_well(self) {
         let next = self.server.run("echo fine; touch artifact");
-        assert_eq!((next.outcome, next.files), (Outcome::Exited(0), vec![("artifact".to_owned(), vec![])]));
+        assert_eq!(next.outcome, Outcome::Exited(0), "{}", next.text());
+        assert!(next.paths().contains(&"artifact"), "{}", next.text());
         let _waiting = self.server.waiting();
         eventually("nobody is left but the supervisor on standby", || descendants(self.worker.id()).len() <= 1);
         let mounts = std::fs::read_to_string(format!("/proc/{}/mountinfo", self.worker.id())).unwrap();
@@ -356,4 +359,39 @@ fn a_job_that_fills_the_disk_in_bubblewrap_is_ended() {
     let finished = host.survives(fill);
     let is_filled = console(&finished).contains("FILLED");
     assert_eq!((is_filled, finished.outcome), (false, Outcome::aborted("disk limit 32 MiB reached")));
+}
+
+#[test]
+fn root_in_bubblewrap_with_a_layer_is_nobody_on_the_host() {
+    let folder = tempfile::tempdir().unwrap();
+    let (root, shown) = (folder.path().join("small"), folder.path().join("shown"));
+    common::root::make(&root);
+    std::fs::create_dir(root.join("shown")).unwrap();
+    std::fs::create_dir(&shown).unwrap();
+    std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+    // Of root on the host, and for nobody else.
+    std::fs::write(shown.join("secret"), "TOP-SECRET").unwrap();
+    std::fs::set_permissions(shown.join("secret"), Permissions::from_mode(0o600)).unwrap();
+    std::fs::write(shown.join("open"), "open\n").unwrap();
+    let policy = format!(
+        "root = '{}'\nuser = 'root'\nroot-writable = true\nnetwork = true\nread-only = ['{}']\n",
+        root.display(),
+        shown.display()
+    );
+    let script = format!(
+        "id -u; cat {shown}/open {shown}/secret; touch {shown}/x; chown 0:0 {shown}/open; \
+         for file in kernel/hostname kernel/core_pattern vm/swappiness user/max_user_namespaces; do \
+         (cat /proc/sys/$file >/tmp/same; cat /tmp/same >/proc/sys/$file) 2>/dev/null && echo WROTE $file; done; \
+         [ -w /proc/sysrq-trigger ] && echo WROTE sysrq; mkdir -p /made/by/root; stat -c %u /made; \
+         ls /dev; echo still here",
+        shown = shown.display()
+    );
+    let finished = Host::start(&policy, &[]).survives(&script);
+    let text = console(&finished);
+    assert!(text.starts_with("0\nopen\n") && text.ends_with("\nstill here\n"), "{text}");
+    assert!(text.contains("secret: Permission denied") && !text.contains("TOP-SECRET"), "{text}");
+    assert!(!text.contains("WROTE"), "{text}");
+    assert!(["sda", "vda", "mem", "kmsg"].iter().all(|device| !text.contains(&format!("\n{device}\n"))), "{text}");
+    assert_eq!(std::fs::read_dir(&shown).unwrap().count(), 2);
+    assert!(!root.join("made").exists());
 }
