@@ -7,6 +7,7 @@ mod events;
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
 
 /// Longest readme that is shown, in bytes; of a longer one, the start is.
 pub const README_BYTES_MAX: usize = 512 << 10;
@@ -46,7 +47,14 @@ fn start_of(markdown: &str) -> &str {
     start.rfind('\n').map_or(start, |end| &start[..end])
 }
 
+/// What is let through; made once, as it is larger than most readmes.
+static CLEANER: LazyLock<ammonia::Builder<'static>> = LazyLock::new(cleaner);
+
 fn clean(html: &str) -> String {
+    CLEANER.clean(html).to_string()
+}
+
+fn cleaner() -> ammonia::Builder<'static> {
     let tags = [
         "a",
         "blockquote",
@@ -91,16 +99,16 @@ fn clean(html: &str) -> String {
         ("div", HashSet::from(["footnote-definition"])),
         ("sup", HashSet::from(["footnote-reference", "footnote-definition-label"])),
     ]);
-    ammonia::Builder::default()
+    let mut cleaner = ammonia::Builder::default();
+    cleaner
         .tags(HashSet::from(tags))
         .tag_attributes(attributes)
         .generic_attributes(HashSet::new())
         .allowed_classes(classes)
         .url_schemes(HashSet::from(events::SCHEMES))
         .url_relative(ammonia::UrlRelative::Custom(Box::new(only_fragments)))
-        .link_rel(Some("nofollow noopener"))
-        .clean(html)
-        .to_string()
+        .link_rel(Some("nofollow noopener"));
+    cleaner
 }
 
 fn only_fragments(url: &str) -> Option<Cow<'_, str>> {

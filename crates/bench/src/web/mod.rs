@@ -104,7 +104,7 @@ impl Target {
 
     fn front_pages(&self) -> Vec<String> {
         let part = |start: u64| [format!("/?start={start}"), format!("/all-builds?start={start}")];
-        let parts = (100..self.plan.jobs).step_by(100).flat_map(part);
+        let parts = (40..self.plan.jobs).step_by(40).flat_map(part);
         ["/".to_owned(), "/all-builds".to_owned()].into_iter().chain(parts).collect()
     }
 
