@@ -373,6 +373,9 @@ impl Table {
         if kind == Kind::Jail && self.host_user.is_some() {
             return not_given("host-user", "a number is the same inside and outside of a jail; leave it out");
         }
+        if kind == Kind::Nspawn && self.root.is_none() {
+            return Err(PolicyError::value("root", "systemd-nspawn needs one: a folder, or the name of one"));
+        }
         if kind == Kind::Jail && self.root.is_none() {
             let why = "a jail needs one: a ZFS snapshot such as \"zroot/poudriere/jails/14@clean\", or a folder";
             return Err(PolicyError::value("root", why));

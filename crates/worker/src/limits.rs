@@ -110,7 +110,8 @@ pub(crate) fn reached_in_jail(policy: &Policy, name: &OsStr) -> Vec<Hit> {
 fn processes_beside(kind: Kind) -> u64 {
     match kind {
         Kind::None | Kind::Container | Kind::Jail => 1,
-        Kind::Bubblewrap | Kind::Nspawn => 3,
+        Kind::Bubblewrap => 3,
+        Kind::Nspawn => 4,
     }
 }
 

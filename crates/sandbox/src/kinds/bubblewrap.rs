@@ -124,7 +124,7 @@ pub(crate) fn wants_range(policy: &Policy) -> bool {
 }
 
 /// The library that loads programs.
-fn loader(host: &Host) -> Option<&Path> {
+pub(super) fn loader(host: &Host) -> Option<&Path> {
     let is_loader = |path: &&PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"ld-"));
     host.own.libraries.iter().find(is_loader).map(PathBuf::as_path)
 }

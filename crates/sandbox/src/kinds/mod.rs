@@ -4,6 +4,7 @@ mod bubblewrap;
 mod container;
 mod jail;
 mod none;
+mod nspawn;
 
 use crate::check::{Finding, check};
 use crate::host::Host;
@@ -20,7 +21,7 @@ pub use jail::{JailFacts, Reached, reached};
 pub(crate) use jail::{Snapshot, root as jail_root};
 
 /// Programs that any of them starts.
-pub(crate) const PROGRAMS: [&str; 3] = ["bwrap", "jail", "unshare"];
+pub(crate) const PROGRAMS: [&str; 4] = ["bwrap", "jail", "unshare", "systemd-nspawn"];
 
 /// How a job is run under this policy on this host.
 ///
@@ -37,8 +38,7 @@ pub fn plan(policy: &Policy, host: &Host, place: &Place) -> Result<Plan, Vec<Fin
         Kind::Bubblewrap => Ok(bubblewrap::plan(policy, host, place)),
         Kind::Jail => Ok(jail::plan(policy, host, place)),
         Kind::Container => container::plan(policy, host, place).ok_or(findings),
-        // Its needs are never fulfilled.
-        Kind::Nspawn => Err(findings),
+        Kind::Nspawn => nspawn::plan(policy, host, place).ok_or(findings),
     }
 }
 
@@ -70,10 +70,7 @@ pub(crate) fn needs(policy: &Policy, host: &Host) -> Vec<Finding> {
         Kind::Bubblewrap => bubblewrap::needs(policy, host),
         Kind::Jail => jail::needs(policy, host),
         Kind::Container => container::needs(policy, host),
-        Kind::Nspawn => {
-            let subject = format!("sandbox {}", policy.kind);
-            vec![Finding::missing(subject, "this worker cannot make one", "choose `sandbox = \"bubblewrap\"`")]
-        }
+        Kind::Nspawn => nspawn::needs(policy, host),
     }
 }
 

@@ -38,6 +38,8 @@ pub(crate) struct Group {
     unified: Option<PathBuf>,
     /// Its folders in trees of version 1.
     legacy: Vec<PathBuf>,
+    /// Where systemd-nspawn may have made one of the same name.
+    of_systemd: Option<PathBuf>,
     memory: Option<Memory>,
     processes: Option<Processes>,
 }
@@ -72,7 +74,8 @@ impl Group {
             return wanted.first().map_or(Ok(None), |limit| Err(no_groups(limit)));
         };
         let name = owner.name(NEXT.fetch_add(1, Ordering::Relaxed));
-        let mut group = Self { unified: None, legacy: Vec::new(), memory: None, processes: None };
+        let mut group = Self { unified: None, legacy: Vec::new(), of_systemd: None, memory: None, processes: None };
+        group.of_systemd = trees.of_systemd.as_ref().map(|own| own.join(&name));
         group.open_unified(&trees, &name, &wanted)?;
         for &(limit, controller, value) in &wanted.values {
             group.set(&trees, &name, limit, controller, value)?;
@@ -208,7 +211,7 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        for folder in self.unified.iter().chain(&self.legacy) {
+        for folder in self.unified.iter().chain(&self.legacy).chain(&self.of_systemd) {
             if let Err(error) = remove(folder) {
                 tracing::warn!("cannot remove the control group {}: {error}", folder.display());
             }
@@ -413,7 +416,7 @@ fn kill_each(folder: &Path) {
 
 /// Ends and removes the groups of workers that were killed together with their supervisors.
 pub(crate) fn remove_left_behind(trees: &Trees) {
-    let own = trees.unified.iter().map(PathBuf::as_path);
+    let own = trees.unified.iter().chain(&trees.of_systemd).map(PathBuf::as_path);
     let own = own.chain(Controller::ALL.into_iter().filter_map(|controller| trees.legacy(controller)));
     for parent in own.map(|own| if own.ends_with(LEAF) { own.parent().unwrap_or(own) } else { own }) {
         let Ok(entries) = fs::read_dir(parent) else { continue };

@@ -6,6 +6,9 @@ use std::fs;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
+/// What systemd calls its own tree.
+const SYSTEMD: &str = "name=systemd";
+
 /// A part of the kernel that limits what a group uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Controller {
@@ -38,6 +41,9 @@ pub(crate) struct Trees {
     pub(super) unified: Option<PathBuf>,
     /// The folders of our own groups in trees of version 1.
     legacy: Vec<(Controller, PathBuf)>,
+    /// The folder of our own group in the tree of version 1 that systemd has for itself: it limits nothing, but
+    /// systemd-nspawn makes groups there, and leaves them.
+    pub(super) of_systemd: Option<PathBuf>,
 }
 
 impl Trees {
@@ -56,11 +62,15 @@ impl Trees {
                     let own = groups.lines().find_map(|line| line.strip_prefix("0::"));
                     host.unified = own.and_then(|own| mount.folder_of(own));
                 }
+                "cgroup" if mount.options.split(',').any(|option| option == SYSTEMD) => {
+                    let own = groups.lines().find_map(|line| own_legacy(line, SYSTEMD));
+                    host.of_systemd = own.and_then(|own| mount.folder_of(own));
+                }
                 "cgroup" => {
                     for controller in Controller::ALL {
                         let is_here = mount.options.split(',').any(|option| option == controller.name());
                         if is_here && host.legacy(controller).is_none() {
-                            let own = groups.lines().find_map(|line| own_legacy(line, controller));
+                            let own = groups.lines().find_map(|line| own_legacy(line, controller.name()));
                             let folder = own.and_then(|own| mount.folder_of(own));
                             host.legacy.extend(folder.map(|folder| (controller, folder)));
                         }
@@ -84,10 +94,10 @@ impl Trees {
 }
 
 /// A line `NUMBER:CONTROLLERS:PATH` of `/proc/self/cgroup`, if it is about this controller.
-fn own_legacy(line: &str, controller: Controller) -> Option<&str> {
+fn own_legacy<'a>(line: &'a str, controller: &str) -> Option<&'a str> {
     let (_, rest) = line.split_once(':')?;
     let (controllers, path) = rest.split_once(':')?;
-    controllers.split(',').any(|name| name == controller.name()).then_some(path)
+    controllers.split(',').any(|name| name == controller).then_some(path)
 }
 
 /// A line of `/proc/self/mountinfo`, see proc_pid_mountinfo(5).
