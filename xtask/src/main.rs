@@ -42,7 +42,8 @@ usage: cargo xtask COMMAND
   e2e cgroup2 [--debug]
                     the limits of jobs on a machine with control groups of version 2 only: Debian, emulated by qemu,
                     with server and worker as units; --debug takes the programs as they are developed; needs root
-  e2e debian        the packages on a whole Debian system, booted with systemd in a container; needs root
+  e2e debian|ubuntu [--packages FOLDER]
+                    the packages on a whole system, booted with systemd in a container; needs root
   e2e reproduce [--debug]
                     Debian's hello, built twice by the shipped template: in two sandboxes, in folders with different
                     names, ten months apart by the clock of the jobs; the packages have to be the same, and the

@@ -17,12 +17,13 @@ use std::path::{Path, PathBuf};
 type Run = fn(&[&str]) -> Result<bool>;
 
 /// What there is, by the name that the command line has for it.
-const SYSTEMS: [(&str, Run); 5] = [
+const SYSTEMS: &[(&str, Run)] = &[
     ("bubblewrap", bubblewrap::run),
     ("cgroup2", cgroup2::run),
     ("debian", debian::run),
     ("reproduce", reproduce::run),
     ("tarball", tarball::run),
+    ("ubuntu", debian::run_on_ubuntu),
 ];
 
 /// Runs the system that is named; nothing if there is none of that name.

@@ -9,10 +9,11 @@ use std::collections::BTreeSet;
 const SLOW: &str = "echo in the middle; until [ -e /srv/go ]; do sleep 0.2; done; mkdir bin; echo slow > bin/slow.txt";
 const HELLO: &str = "echo hello from $(cat /etc/debian_version); mkdir bin; echo made by a job > bin/hello.txt";
 /// Paths that installing anything at all leaves behind, and what no package is asked to mind.
-const NOT_OURS: [&str; 9] = [
+const NOT_OURS: [&str; 10] = [
     "/var/lib/dpkg/",
     "/var/lib/apt/",
     "/var/cache/",
+    "/var/backups/",
     "/var/log/",
     "/var/lib/systemd/",
     "/var/tmp/systemd-private-",
@@ -24,7 +25,7 @@ const NOT_OURS: [&str; 9] = [
 const DATA: [&str; 2] = ["/var/lib/builder/", "/var/lib/builder-web/"];
 
 pub(super) fn story(ground: &Ground) -> Result<()> {
-    step("a Debian 12 is booted with systemd, in a container without a network");
+    step(&format!("{} is booted with systemd, in a container without a network", ground.distribution.name));
     let system = ground.system("farm")?;
     ground.tell(&system, "farm", |machine| {
         seen(&machine.run("cat /etc/debian_version; systemctl is-system-running --wait || true")?);

@@ -18,8 +18,42 @@ const INCLUDED: &str = "systemd,systemd-sysv,dbus,curl,ca-certificates,init-syst
 /// Behind the version of the tree: what a system is upgraded to on trial.
 const NEWER: &str = "+newer";
 
+/// What is tried.
+struct Distribution {
+    /// As people call it.
+    name: &'static str,
+    /// The folder of its own.
+    folder: &'static str,
+    suite: &'static str,
+    /// Where it is from, and debootstrap's script for it, where that is not Debian.
+    other: Option<[&'static str; 2]>,
+    /// The keys by which its archive is known.
+    keyring: &'static str,
+    /// What debootstrap does not see that it is needed, as it heeds no package that provides another.
+    besides: &'static str,
+}
+
+const DEBIAN: Distribution = Distribution {
+    name: "Debian 12",
+    folder: "debian-12",
+    suite: "bookworm",
+    other: None,
+    keyring: "/usr/share/keyrings/debian-archive-keyring.gpg",
+    besides: "libreadline8",
+};
+/// The script is the one of all newer ones, which an older debootstrap does not know by their names.
+const UBUNTU: Distribution = Distribution {
+    name: "Ubuntu 24.04",
+    folder: "ubuntu-24.04",
+    suite: "noble",
+    other: Some(["http://archive.ubuntu.com/ubuntu", "gutsy"]),
+    keyring: "/usr/share/keyrings/ubuntu-archive-keyring.gpg",
+    besides: "libreadline8t64",
+};
+
 /// Where everything of a run lies.
 struct Ground {
+    distribution: &'static Distribution,
     /// A system that nobody has touched.
     base: PathBuf,
     /// The packages of this tree, and the same of a newer version.
@@ -31,50 +65,54 @@ struct Ground {
     systems: PathBuf,
 }
 
-/// Runs both stories. With `--packages FOLDER` the packages there are tried, not those of this tree.
+/// Runs both stories on Debian. With `--packages FOLDER` the packages there are tried, not those of this tree.
 pub(super) fn run(arguments: &[&str]) -> Result<bool> {
+    run_on(&DEBIAN, arguments)
+}
+
+/// The same on Ubuntu, with the packages that were made here.
+pub(super) fn run_on_ubuntu(arguments: &[&str]) -> Result<bool> {
+    run_on(&UBUNTU, arguments)
+}
+
+fn run_on(distribution: &'static Distribution, arguments: &[&str]) -> Result<bool> {
     let given = match arguments {
         [] => None,
         ["--packages", folder] => Some(PathBuf::from(folder)),
-        _ => anyhow::bail!("usage: cargo xtask e2e debian [--packages FOLDER]"),
+        _ => anyhow::bail!("usage: cargo xtask e2e debian|ubuntu [--packages FOLDER]"),
     };
-    let ground = Ground::prepare(given)?;
+    let ground = Ground::prepare(distribution, given)?;
     let start = Instant::now();
     let result = farm::story(&ground).and_then(|()| original::story(&ground));
+    let (name, seconds) = (distribution.name, start.elapsed().as_secs_f64());
     match &result {
-        Ok(()) => println!("\ne2e debian: all of it was as it should be, {:.0} s", start.elapsed().as_secs_f64()),
-        Err(_) => println!("\ne2e debian: FAILED; consoles and journals are in {}", ground.logs.display()),
+        Ok(()) => println!("\ne2e: {name}: all of it was as it should be, {seconds:.0} s"),
+        Err(_) => println!("\ne2e: {name}: FAILED; consoles and journals are in {}", ground.logs.display()),
     }
     empty(&ground.systems)?;
     result.map(|()| true)
 }
 
 impl Ground {
-    fn prepare(given: Option<PathBuf>) -> Result<Self> {
-        let folder = target_folder()?.join("e2e/debian-12");
-        let (packages, newer) = (folder.join("packages"), folder.join("newer"));
-        let version = env!("CARGO_PKG_VERSION");
-        match given {
-            Some(given) => {
-                let names = ["newer", ""].map(|below| given.join(below));
-                return Self::with(&folder, names[1].clone(), names[0].clone());
-            }
+    fn prepare(distribution: &'static Distribution, given: Option<PathBuf>) -> Result<Self> {
+        let folder = target_folder()?.join("e2e").join(distribution.folder);
+        let (packages, newer) = match given {
+            Some(given) => (given.clone(), given.join("newer")),
             None => {
-                for (folder, version) in [(&packages, version.to_owned()), (&newer, format!("{version}{NEWER}"))] {
-                    empty(folder)?;
-                    dist::debian_packages(&version, folder)?;
+                let version = env!("CARGO_PKG_VERSION");
+                let made = [("packages", version.to_owned()), ("newer", format!("{version}{NEWER}"))];
+                for (name, version) in &made {
+                    empty(&folder.join(name))?;
+                    dist::debian_packages(version, &folder.join(name))?;
                 }
+                (folder.join("packages"), folder.join("newer"))
             }
-        }
-        Self::with(&folder, packages, newer)
-    }
-
-    fn with(folder: &Path, packages: PathBuf, newer: PathBuf) -> Result<Self> {
-        let ground =
-            Self { base: base(folder)?, packages, newer, logs: folder.join("logs"), systems: folder.join("systems") };
-        empty(&ground.logs)?;
-        empty(&ground.systems)?;
-        Ok(ground)
+        };
+        let base = distribution.base(&folder)?;
+        let (logs, systems) = (folder.join("logs"), folder.join("systems"));
+        empty(&logs)?;
+        empty(&systems)?;
+        Ok(Self { distribution, base, packages, newer, logs, systems })
     }
 
     /// A fresh copy of the base system.
@@ -110,16 +148,29 @@ impl Ground {
     }
 }
 
-/// The untouched system; made by debootstrap once, then kept in the target folder.
-fn base(folder: &Path) -> Result<PathBuf> {
-    let (done, system) = (folder.join("made"), folder.join("base"));
-    if !std::fs::read_to_string(&done).is_ok_and(|included| included == INCLUDED) {
-        empty(&system)?;
-        let mut debootstrap = program("debootstrap", &["--variant=minbase", "--include", INCLUDED, "bookworm"]);
-        run_command(debootstrap.arg(&system)).context("needs root and debootstrap")?;
-        std::fs::write(&done, INCLUDED).context("note that the base system is whole")?;
+impl Distribution {
+    /// The untouched system; made by debootstrap once, then kept in the target folder.
+    fn base(&self, folder: &Path) -> Result<PathBuf> {
+        let (done, system) = (folder.join("made"), folder.join("base"));
+        let included = format!("{INCLUDED},{}", self.besides);
+        if !std::fs::read_to_string(&done).is_ok_and(|made| made == included) {
+            empty(&system)?;
+            let mut debootstrap = program("debootstrap", &["--variant=minbase", "--include", &included]);
+            if Path::new(self.keyring).exists() {
+                debootstrap.arg(format!("--keyring={}", self.keyring));
+            } else {
+                println!(
+                    "e2e: without {} nobody knows whether this is {}: fit for a trial only",
+                    self.keyring, self.name
+                );
+                debootstrap.arg("--no-check-gpg");
+            }
+            debootstrap.arg(self.suite).arg(&system).args(self.other.iter().flatten());
+            run_command(&mut debootstrap).context("needs root and debootstrap")?;
+            std::fs::write(&done, &included).context("note that the base system is whole")?;
+        }
+        Ok(system)
     }
-    Ok(system)
 }
 
 /// Installs the packages in a folder of the system, as somebody does who has them as files.

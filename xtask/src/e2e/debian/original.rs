@@ -21,7 +21,8 @@ const POSTINST: &str = "#!/bin/sh\nset -e\ngetent group builder >/dev/null || gr
                         chown -R builder:builder /var/lib/builder\n";
 
 pub(super) fn story(ground: &Ground) -> Result<()> {
-    step("another Debian 12 has the original: its package, its unit, its folders with a state and a record");
+    let name = ground.distribution.name;
+    step(&format!("another {name} has the original: its package, its unit, its folders with a state and a record"));
     let system = ground.system("original")?;
     let record = lay_out(&system)?;
     ground.tell(&system, "original", |machine| {
