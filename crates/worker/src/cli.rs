@@ -40,8 +40,8 @@ Examples:
 A platform that is called like a command is named after two dashes:
 builder-worker -- check.
 
-A job runs in a folder of its own, builder-XXXXXX. A worker that is killed (SIGKILL)
-leaves the folder behind, though no process of the job; remove it by hand.
+A job runs in a folder of its own, builder-XXXXXX. What a worker leaves that is
+killed (SIGKILL), the next one in the same --workdir removes.
 
 Exit status:
   0    the job is done, whatever its own exit status, or the worker was asked

@@ -4,23 +4,28 @@
 //! its place. So the folder is held open from the start, and emptied through that.
 
 use crate::error::Error;
+use crate::owner::Owner;
 use builder_sandbox::HostUser;
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat, renameat};
 use nix::sys::stat::{FchmodatFlags, Mode, fchmod, fchmodat, fstat, lstat, mkdirat};
-use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fchownat, unlinkat};
+use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fchownat, geteuid, unlinkat};
 use std::collections::hash_map::RandomState;
 use std::ffi::{CStr, CString};
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::hash::{BuildHasher, Hasher};
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// The name of the script in the folder.
 pub(crate) const SCRIPT: &str = "script.sh";
+/// What the names of folders begin with.
+const PREFIX: &str = "builder-";
+/// How a folder is opened: never by a link.
+const FOLDER: OFlag = OFlag::O_DIRECTORY.union(OFlag::O_NOFOLLOW).union(OFlag::O_RDONLY).union(OFlag::O_CLOEXEC);
 /// How often another name is tried when one is taken.
 const NAMES_MAX: usize = 1000;
 /// How much must fit into a folder before a job is asked for, in bytes: most scripts are shorter.
@@ -35,19 +40,32 @@ const BATCH: usize = 1024;
 pub(crate) struct Folder {
     path: PathBuf,
     held: OwnedFd,
+    /// A file beside it that says whose it is, so that it can be told when its worker was killed.
+    mark: Option<PathBuf>,
 }
 
 impl Folder {
     /// Makes a folder `builder-XXXXXX` that only we may enter.
     pub(crate) fn create(workdir: &Path) -> Result<Self, Error> {
+        let mut folder = Self::create_unmarked(workdir)?;
+        let mark = Owner::this().and_then(|owner| Some(workdir.join(owner.name(hex_of(&folder.path)?))));
+        if let Some(path) = mark {
+            match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
+                Ok(_) => folder.mark = Some(path),
+                Err(source) => return Err(Error::Folder { act: "mark the folder by", path, source }),
+            }
+        }
+        Ok(folder)
+    }
+
+    fn create_unmarked(workdir: &Path) -> Result<Self, Error> {
         let failed = |path: &Path, source| Error::Folder { act: "make the folder", path: path.to_owned(), source };
         for _ in 0..NAMES_MAX {
-            let path = workdir.join(format!("builder-{:06x}", random() & 0x00ff_ffff));
+            let path = workdir.join(format!("{PREFIX}{:06x}", random() & 0x00ff_ffff));
             match DirBuilder::new().mode(0o700).create(&path) {
                 Ok(()) => {
-                    let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_RDONLY | OFlag::O_CLOEXEC;
-                    let held = open(&path, flags, Mode::empty()).map_err(|errno| failed(&path, errno.into()))?;
-                    return Ok(Self { path, held });
+                    let held = open(&path, FOLDER, Mode::empty()).map_err(|errno| failed(&path, errno.into()))?;
+                    return Ok(Self { path, held, mark: None });
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(failed(&path, error)),
@@ -58,7 +76,7 @@ impl Folder {
 
     /// Makes sure that folders can be made here and written to, and leaves nothing behind.
     pub(crate) fn probe(workdir: &Path) -> Result<(), Error> {
-        let folder = Self::create(workdir)?;
+        let folder = Self::create_unmarked(workdir)?;
         // Bytes without a pattern, because a file system may store others in no room at all.
         let bytes: Vec<u8> = (0..PROBE_BYTES / 8).flat_map(|_| random().to_ne_bytes()).collect();
         let path = folder.path.join(PROBE);
@@ -126,8 +144,43 @@ impl Folder {
     fn remove(&self) -> io::Result<()> {
         fchmod(&self.held, Mode::S_IRWXU)?;
         empty(&self.held)?;
-        if self.is_in_place() { std::fs::remove_dir(&self.path) } else { Ok(()) }
+        if self.is_in_place() {
+            std::fs::remove_dir(&self.path)?;
+        }
+        // Last, so that a folder that stays is found again.
+        self.mark.as_ref().map_or(Ok(()), std::fs::remove_file)
     }
+}
+
+/// Removes the folders that killed workers left here. What cannot be removed is said, and tried again another time.
+pub(crate) fn remove_left(workdir: &Path) {
+    let Ok(entries) = std::fs::read_dir(workdir) else { return };
+    for mark in entries.flatten() {
+        let name = mark.file_name();
+        let Some(name) = name.to_str().filter(|name| Owner::of(name).is_some_and(|owner| owner.is_gone())) else {
+            continue;
+        };
+        // Others may write here, too: only what we have marked ourselves says anything.
+        let is_ours = |metadata: Metadata| metadata.is_file() && metadata.uid() == geteuid().as_raw();
+        let hex = name.rsplit('-').next().filter(|_| mark.metadata().is_ok_and(is_ours));
+        let Some(path) = hex.map(|hex| workdir.join(format!("{PREFIX}{hex}"))) else { continue };
+        match open(&path, FOLDER, Mode::empty()) {
+            Ok(held) => {
+                tracing::warn!("removing the folder that a killed worker left: {}", path.display());
+                drop(Folder { path, held, mark: Some(mark.path()) });
+            }
+            // Another worker was quicker, or it was killed between the two.
+            Err(Errno::ENOENT) => match std::fs::remove_file(mark.path()) {
+                Ok(()) | Err(_) => {}
+            },
+            Err(errno) => tracing::warn!("cannot remove {}, which a killed worker left: {errno}", path.display()),
+        }
+    }
+}
+
+/// What tells a folder from others, in its name.
+fn hex_of(path: &Path) -> Option<&str> {
+    path.file_name()?.to_str()?.strip_prefix(PREFIX)
 }
 
 impl Drop for Folder {
@@ -192,8 +245,7 @@ fn move_up(folder: &OwnedFd, name: &CStr, root: &OwnedFd, moved: &mut u64) -> ni
 
 fn open_folder(parent: &OwnedFd, name: &CStr) -> nix::Result<OwnedFd> {
     fchmodat(parent, name, Mode::S_IRWXU, FchmodatFlags::FollowSymlink)?;
-    let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_RDONLY | OFlag::O_CLOEXEC;
-    openat(parent, name, flags, Mode::empty())
+    openat(parent, name, FOLDER, Mode::empty())
 }
 
 /// Removes what is no folder; gives whether it is gone.
@@ -260,6 +312,29 @@ mod tests {
         let workdir = tempfile::tempdir().unwrap();
         Folder::probe(workdir.path()).unwrap();
         assert_eq!(std::fs::read_dir(workdir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_a_killed_worker_left_is_removed_and_nothing_else() {
+        let workdir = tempfile::tempdir().unwrap();
+        let at = |name: &str| workdir.path().join(name);
+        let living = Folder::create(workdir.path()).unwrap();
+        std::fs::create_dir_all(at("builder-00000a/sub")).unwrap();
+        std::fs::create_dir_all(at("builder-00000b")).unwrap();
+        // A process of our namespace with a number that none has.
+        let this = Owner::this().unwrap().name("00000a");
+        let dead = this.replace(&format!("-{}-", std::process::id()), "-4194999-");
+        std::fs::write(at(&dead), "").unwrap();
+        remove_left(workdir.path());
+        assert!(!at("builder-00000a").exists() && !at(&dead).exists());
+        assert!(at("builder-00000b").exists() && living.path().exists());
+        // A mark that is none: a folder of that name.
+        std::fs::create_dir(at(&dead.replace("00000a", "00000b"))).unwrap();
+        remove_left(workdir.path());
+        assert!(at("builder-00000b").exists());
+        drop(living);
+        assert_eq!(std::fs::read_dir(workdir.path()).unwrap().count(), 2);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::connection::Connection;
 use crate::containers;
 use crate::error::Error;
-use crate::folder::{Folder, random};
+use crate::folder::{self, Folder, random};
 use crate::job;
 use crate::processes::Orphans;
 use crate::signals::Stop;
@@ -81,6 +81,9 @@ pub enum Ended {
 /// Without a loop, whatever keeps the job from being handed in. With one, errors are logged, and all begins anew
 /// after a pause.
 pub fn run(settings: &Settings, stop: &Stop) -> Result<Ended, Error> {
+    if settings.slot == 0 {
+        folder::remove_left(&settings.workdir);
+    }
     let mut pauses = Pauses::default();
     loop {
         let begun = Instant::now();
