@@ -44,6 +44,9 @@ usage: cargo xtask COMMAND
                     with server and worker as units; --debug takes the programs as they are developed; needs root
   e2e debian|ubuntu [--packages FOLDER]
                     the packages on a whole system, booted with systemd in a container; needs root
+  e2e docker [--debug]
+                    workers in containers of docker, and jobs in containers of theirs, on a daemon started for this;
+                    needs root
   e2e reproduce [--debug]
                     Debian's hello, built twice by the shipped template: in two sandboxes, in folders with different
                     names, ten months apart by the clock of the jobs; the packages have to be the same, and the

@@ -4,6 +4,7 @@
 mod bubblewrap;
 mod cgroup2;
 mod debian;
+mod docker;
 mod machine;
 mod reproduce;
 mod tarball;
@@ -21,6 +22,7 @@ const SYSTEMS: &[(&str, Run)] = &[
     ("bubblewrap", bubblewrap::run),
     ("cgroup2", cgroup2::run),
     ("debian", debian::run),
+    ("docker", docker::run),
     ("reproduce", reproduce::run),
     ("tarball", tarball::run),
     ("ubuntu", debian::run_on_ubuntu),
@@ -43,11 +45,11 @@ fn folder(name: &str) -> Result<PathBuf> {
 /// Builds these programs and puts them into a folder: as they are released, or quicker with `--debug`.
 fn programs(names: &[&str], into: &Path, arguments: &[&str]) -> Result<()> {
     let profile = if arguments.contains(&"--debug") { "debug" } else { "release" };
-    let mut build = cargo(&["build", "--locked", "--bins"]);
+    let mut build = cargo(&["build", "--locked"]);
     if profile == "release" {
         build.arg("--release");
     }
-    run(build.args(names.iter().flat_map(|name| ["-p", name])))?;
+    run(build.args(names.iter().flat_map(|name| ["--bin", name])))?;
     for name in names {
         let built = target_folder()?.join(profile).join(name);
         run(program("strip", &["-o"]).arg(into.join(name)).arg(built))?;
