@@ -181,3 +181,28 @@ impl Write for Pieces {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt as _;
+
+    #[test]
+    fn pieces_grow_for_a_peer_that_waits_and_shrink_for_one_that_does_not() {
+        let after = |length, is_awaited| (0..10).fold(length, |length, _| next_length(length, is_awaited));
+        assert_eq!(after(READ_BYTES_MIN, true), READ_BYTES_MAX);
+        assert_eq!(after(READ_BYTES_MAX, false), READ_BYTES_MIN);
+    }
+
+    #[tokio::test]
+    async fn a_file_comes_whole_and_one_that_was_cut_off_ends_in_an_error() {
+        let content: Vec<u8> = (0..u32::try_from(READ_BYTES_MAX).unwrap() * 2).flat_map(u32::to_le_bytes).collect();
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(&content).unwrap();
+        let body = |bytes: usize| of_file(File::open(file.path()).unwrap(), bytes as u64);
+        assert_eq!(http_body::Body::size_hint(&body(content.len())).exact(), Some(content.len() as u64));
+        let sent = body(content.len()).collect().await.unwrap().to_bytes();
+        assert!(sent == content);
+        assert!(body(content.len() + 1).collect().await.is_err());
+    }
+}
