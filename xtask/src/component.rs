@@ -121,7 +121,12 @@ const COMPONENTS: &[Component] = &[
     // Exports of switches come from it.
     Component { name: "opam", found: || in_path("opam"), source: Source::Debian("opam"), tests: &["opam_itself"] },
     // Programs that people and scripts use a repository with.
-    Component { name: "curl", found: || in_path("curl"), source: Source::Debian("curl"), tests: &["curl"] },
+    Component {
+        name: "curl",
+        found: || in_path("curl"),
+        source: Source::Debian("curl"),
+        tests: &["curl", "cargo_project"],
+    },
     Component { name: "wget", found: || in_path("wget"), source: Source::Debian("wget"), tests: &["wget"] },
     // Jobs that do all they can to get out of it.
     Component {

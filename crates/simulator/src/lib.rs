@@ -11,6 +11,7 @@ mod disk;
 mod ledger;
 mod peer;
 mod random;
+mod templates;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

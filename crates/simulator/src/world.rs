@@ -5,10 +5,10 @@ use crate::disk::{PowerCut, SaveFault, SimulatedDisk};
 use crate::ledger::Ledger;
 use crate::peer::{Answer, Peer};
 use crate::random::Random;
+use crate::templates::{self, Turn};
 use builder_model::state::FinishedBuild;
 use builder_model::{
-    BuildId, Job, JobName, Outcome, PackageName, ParameterJob, Period, Platform, ScriptJob, TemplateId, TemplateName,
-    TemplatedJob, Timestamp, Values, outcome,
+    BuildId, Job, JobName, Outcome, PackageName, Period, Platform, ScriptJob, TemplatedJob, Timestamp, outcome,
 };
 use builder_sched::{Event, LostWhy, Reply, Settings, WorkerId};
 use builder_server::clock::{Clock, ManualClock};
@@ -17,26 +17,18 @@ use builder_server::engine::{Assignment, Core, FailedUpload, NextTry, Parts, Que
 use builder_server::metrics::Metrics;
 use builder_store::database::Outbox;
 use builder_store::small::SmallRecord;
-use builder_store::templates;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 const JOBS: [&str; 8] = ["a", "b", "c", "d", "t", "u", "v", "w"];
-const NAMED: [&str; 2] = ["n", "o"];
 const PLATFORMS: [&str; 3] = ["p", "q", "r"];
 /// Most connections of workers at a time.
 const PEERS_MAX: usize = 8;
 /// How many rounds a run may take to drain.
 const DRAIN_ROUNDS_MAX: usize = 2_000;
-
-/// A template that takes the value which jobs have for it, one that does not, and what is none.
-const FITTING: &str = "#: [[parameter]]\n#: name = \"a\"\n#: description = \"d\"\nbuild $a\n";
-const UNFITTING: &str = "#: [[parameter]]\n#: name = \"b\"\n#: description = \"d\"\nbuild $b\n";
-const UNREADABLE: &str = "#: [[\n";
 
 pub(crate) struct World {
     random: Random,
@@ -209,7 +201,7 @@ impl World {
                     "t" | "u" => {
                         Job::Templated(TemplatedJob { name: job, package: PackageName::parse(b"pkg").unwrap() })
                     }
-                    "v" | "w" => self.parameter_job(job, platform),
+                    "v" | "w" => templates::parameter_job(&mut self.random, job, platform),
                     _ => Job::Script(ScriptJob { name: job, platform, script: b"true".as_slice().into() }),
                 };
                 Event::Schedule { job: whole, period }
@@ -225,14 +217,6 @@ impl World {
         };
         let answer = self.ask(event.clone());
         self.commands.push((event, answer));
-    }
-
-    /// A job of one of the named templates, for a platform or for all that have it.
-    fn parameter_job(&mut self, name: JobName, platform: Platform) -> Job {
-        let template = TemplateName::parse(self.random.pick(&NAMED).as_bytes()).unwrap();
-        let platform = self.random.once_in(2).then_some(platform);
-        let values = Values::parse([(b"a".as_slice(), b"x".as_slice())]).unwrap();
-        Job::Parameter(ParameterJob { name, template, platform, values })
     }
 
     fn worker_connects(&mut self) {
@@ -352,23 +336,11 @@ impl World {
         }
     }
 
-    /// A template comes, goes, or is one from then on that does not take what jobs give it.
     fn templates_change(&mut self) {
         let platform = self.platform();
-        let (id, texts) = if self.random.once_in(2) {
-            (TemplateId::Package, ["build %%OPAM_PACKAGE%%", "make %%OPAM_PACKAGE%%", "%%PLATFORM%%"])
-        } else {
-            let name = TemplateName::parse(self.random.pick(&NAMED).as_bytes()).unwrap();
-            (TemplateId::Named(name), [FITTING, UNFITTING, UNREADABLE])
-        };
-        let path = templates::path(self.config.path(), &id, &platform);
-        if path.exists() && self.random.once_in(2) {
-            self.fault(format!("the template {id:?} of {platform} goes"));
-            std::fs::remove_file(path).unwrap();
-        } else {
-            let text = *self.random.pick(&texts);
-            self.say(format!("{platform} gets a template {id:?}: {text:?}"));
-            write_template(&path, text);
+        match templates::change(&mut self.random, self.config.path(), &platform) {
+            Turn::Gone(id) => self.fault(format!("the template {id:?} of {platform} goes")),
+            Turn::Written(id, text) => self.say(format!("{platform} has a template {id:?}: {text:?}")),
         }
     }
 
@@ -573,10 +545,7 @@ impl World {
     fn drain(&mut self) {
         for platform in PLATFORMS {
             let platform = Platform::parse(platform.as_bytes()).unwrap();
-            let named = NAMED.map(|name| TemplateId::Named(TemplateName::parse(name.as_bytes()).unwrap()));
-            for id in [TemplateId::Package].into_iter().chain(named) {
-                write_template(&templates::path(self.config.path(), &id, &platform), FITTING);
-            }
+            templates::complete(self.config.path(), &platform);
         }
         for _ in 0..DRAIN_ROUNDS_MAX {
             self.time.advance(Duration::from_millis(2_000));
@@ -625,11 +594,6 @@ impl World {
             }
         }
     }
-}
-
-fn write_template(path: &Path, text: &str) {
-    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    std::fs::write(path, text).unwrap();
 }
 
 /// The state in one order, so that two of them can be compared.
