@@ -187,7 +187,7 @@ impl<'a> Supervised<'a> {
             let reader = thread("console").spawn_scoped(scope, || console.pump(pipe, &finished));
             let looker = thread("limits").spawn_scoped(scope, || limits.tell(&finished, exceed));
             let watched = match (&reader, &looker) {
-                (Ok(_), Ok(_)) => self.watch(connection, stop, &exceeded),
+                (Ok(_), Ok(_)) => self.watch(connection, stop, &exceeded, group.as_ref()),
                 (Err(_), _) | (_, Err(_)) => Ok(Ending::ByItself),
             };
             // Whatever happened: first everything is dead, then the console is read to its end.
@@ -205,7 +205,13 @@ impl<'a> Supervised<'a> {
     }
 
     /// Waits for the supervisor to end, and sees to it when something else comes first.
-    fn watch(&mut self, connection: &Connection<'_>, stop: &Stop, exceeded: &UnixStream) -> Result<Ending, Error> {
+    fn watch(
+        &mut self,
+        connection: &Connection<'_>,
+        stop: &Stop,
+        exceeded: &UnixStream,
+        group: Option<&Group>,
+    ) -> Result<Ending, Error> {
         let mut ending = Ending::ByItself;
         let mut until = self.settings.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
@@ -230,6 +236,9 @@ impl<'a> Supervised<'a> {
             } else if !ready {
                 Ending::Timeout
             } else if is_exceeded {
+                if let Some(group) = group {
+                    group.kill_all_but(self.supervisor.child.id());
+                }
                 Ending::Limit
             } else if let Some(error) = broken.then(|| connection.broken()).flatten() {
                 Ending::Lost(error)
@@ -323,7 +332,8 @@ fn notes(watched: &Watched, settings: &Settings) -> Vec<String> {
     }
     match &watched.report {
         Ok(report) => {
-            if let Some(failure) = &report.failure {
+            let is_killed = watched.hits.iter().any(Hit::ends_job);
+            if let Some(failure) = report.failure.as_ref().filter(|_| !is_killed) {
                 notes.push(format!("cannot run {}: {failure}", crate::folder::SCRIPT));
             }
             if report.left > 0 {

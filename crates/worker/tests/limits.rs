@@ -10,6 +10,8 @@ use common::{Finished, Server};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+/// How long who ignores TERM would have.
+const GRACE: Duration = Duration::from_secs(30);
 const MEBIBYTE: u64 = 1 << 20;
 
 /// Runs a script under limits. Nothing of it is left, neither folders nor control groups.
@@ -40,7 +42,7 @@ fn settings(server: &Server, workdir: PathBuf, policy: Policy) -> Settings {
         remote: server.address().to_string().parse().unwrap(),
         policy,
         workdir,
-        grace: Duration::from_secs(1),
+        grace: GRACE,
         supervisor_program: Some(PathBuf::from(env!("CARGO_BIN_EXE_builder-worker"))),
         ..Settings::for_platform("test-1".parse().unwrap())
     }
@@ -162,6 +164,20 @@ fn a_job_that_fills_the_disk_is_ended() {
     let finished = run(limits, script);
     assert_eq!((finished.outcome, finished.files), (Outcome::aborted("disk limit 16 MiB reached"), vec![]));
     assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_job_over_its_limit_has_no_grace_in_its_cgroup() {
+    let limits = Limits { disk_bytes: Some(16 * MEBIBYTE), ..Limits::default() };
+    let script = "trap '' TERM; while :; do i=$((i + 1)); head -c 1M /dev/zero > file$i; done";
+    for kind in [Kind::None, Kind::Bubblewrap] {
+        let begun = Instant::now();
+        let finished = run_in(Policy { kind, has_network: false, limits, ..Policy::default() }, script);
+        assert_eq!(finished.outcome, Outcome::aborted("disk limit 16 MiB reached"), "{kind}");
+        assert!(!finished.text().contains("cannot"), "{kind}: {}", finished.text());
+        // The grace of these tests for whoever ignores TERM is longer than all of this.
+        assert!(begun.elapsed() < GRACE, "{kind}: {:?}", begun.elapsed());
+    }
 }
 
 #[test]

@@ -174,11 +174,10 @@ kill -KILL "$worker" $supervisors
 await "its container ends, because its input does" sh -c "[ \"\$(docker inspect -f '{{.State.Status}}' $orphan)\" = exited ]" &&
     ok "its container ended by itself, because the input that the supervisor held did"
 client unschedule orphan >/dev/null 2>&1
-# Its folder stays: nobody is left to remove it, and the help of the worker says so.
-rm -rf "$TMPDIR"/builder-??????
 builder-worker debian-12 --remote $remote --loop --config "$folder/policy.toml" --timeout 15s >"$folder/next.log" 2>&1 &
 worker=$!
 await "the next worker removes it" sh -c "! docker inspect $orphan" && ok "the next worker removed it: $(grep -o 'removed the container.*' "$folder/next.log" | cut -c 1-100)"
+await "it removes the folder, too" sh -c "! ls -d $TMPDIR/builder-??????" && ok "and its folder"
 
 say "all in one container"
 docker run --detach --name farm --network none builder-all-in-one:debian-12 >/dev/null

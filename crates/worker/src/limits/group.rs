@@ -28,6 +28,8 @@ const QUOTA_MICROSECONDS_MIN: u64 = 1000;
 const NEAR_LIMIT: u64 = 16;
 /// Where a worker goes that has to leave its own group: in version 2 a group that hands limits down has no processes.
 const LEAF: &str = "builder-workers";
+/// How often the processes of a group are listed and killed: what was born in between is in the next list.
+const KILL_ROUNDS: usize = 3;
 /// Tells the groups of this process apart.
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
@@ -124,6 +126,22 @@ impl Group {
             .flatten()
             .flat_map(|text| text.lines().filter_map(|line| line.parse().ok()).collect::<Vec<_>>())
             .collect()
+    }
+
+    /// Kills what is in it but for one process, whose business it is to tidy up: whoever went over a limit gets no grace, in
+    /// which to go further.
+    pub(crate) fn kill_all_but(&self, spared: u32) {
+        for folder in self.folders() {
+            // Nobody is born any more. Not every group has this file.
+            match fs::write(folder.join("pids.max"), "0") {
+                Ok(()) | Err(_) => {}
+            }
+        }
+        for _ in 0..KILL_ROUNDS {
+            for process in self.processes().into_iter().filter(|&process| process != spared) {
+                kill_one(process);
+            }
+        }
     }
 
     /// A folder in the tree of version 2, if it is of use: because it ends all processes at once, or holds a limit.
@@ -405,12 +423,16 @@ fn below(folder: &Path) -> Vec<PathBuf> {
 fn kill_each(folder: &Path) {
     for group in below(folder) {
         let processes = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
-        for process in processes.lines().filter_map(|line| line.parse().ok()).filter(|&process| process > 0) {
-            match kill(Pid::from_raw(process), Signal::SIGKILL) {
-                // Whether it is gone is seen at the next look.
-                Ok(()) | Err(_) => {}
-            }
-        }
+        processes.lines().filter_map(|line| line.parse().ok()).for_each(kill_one);
+    }
+}
+
+fn kill_one(process: u32) {
+    // Who is in another namespace of process ids has the number 0 here, which would be all of us.
+    let Some(process) = i32::try_from(process).ok().filter(|&process| process > 0) else { return };
+    match kill(Pid::from_raw(process), Signal::SIGKILL) {
+        // Whether it is gone is seen at the next look.
+        Ok(()) | Err(_) => {}
     }
 }
 
