@@ -1,7 +1,7 @@
 # A whole farm in one container: server, repository and workers in one process, to try builder, or for one machine that
-# trusts its jobs. From the folder of an unpacked tarball of builder:
+# trusts its jobs. From the folder of an unpacked tarball of builder, or one that has those programs in `bin`:
 #
-#   docker build -f share/doc/builder/containers/all-in-one.Dockerfile -t builder .
+#   docker build -f share/builder-worker/containers/all-in-one.Dockerfile -t builder .
 #   docker run --detach --name builder --volume builder:/var/lib/builder \
 #       --publish 127.0.0.1:1234:1234 --publish 127.0.0.1:3000:3000 builder
 #

@@ -1,8 +1,10 @@
-# A worker in a container: one job, then it ends, and its supervisor starts a fresh one. From the folder of an unpacked
-# tarball of builder:
+# A worker in a container: one job, then it ends, and its supervisor starts a fresh one.
 #
-#   docker build -f share/doc/builder/containers/worker.Dockerfile -t builder-worker:debian-12 .
+#   install -D -t image/bin /usr/bin/builder-worker
+#   docker build -f worker.Dockerfile -t builder-worker:debian-12 image
 #   docker run --rm builder-worker:debian-12 debian-12 --remote 172.17.0.1:1234
+#
+# The program of the tarball runs in any image, that of a package in one of the same distribution or a newer one.
 #
 # What jobs need beside a bare system is for an image of yours that begins with this one: FROM builder-worker:debian-12.
 ARG BASE=debian:bookworm-slim

@@ -8,12 +8,13 @@ use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 
 /// What else is for Linux only, below `packaging`, and where it goes.
-const OTHERS: [(&str, &str); 6] = [
+const OTHERS: [(&str, &str); 7] = [
     ("sysusers.d", "lib/sysusers.d"),
     ("tmpfiles.d", "lib/tmpfiles.d"),
     ("etc/builder-server.toml", "share/builder-server/builder-server.toml.sample"),
     ("etc/builder-worker.toml", "share/builder-worker/builder-worker.toml.sample"),
     ("etc/builder-worker", "share/builder-worker/builder-worker.sample"),
+    ("containers", "share/builder-worker/containers"),
     ("monitoring", "share/doc/builder/monitoring"),
 ];
 
