@@ -3,6 +3,7 @@
 
 use super::{JAILS_FOLDER, snapshot};
 use crate::host::answer;
+use crate::host::in_path;
 use crate::policy::Policy;
 use crate::root::{Digest, Root, RootError};
 use std::path::Path;
@@ -23,6 +24,10 @@ pub struct JailFacts {
 impl JailFacts {
     /// Asks the system.
     pub(crate) fn gather(policy: &Policy) -> Self {
+        if in_path("jail").is_none() {
+            // Another system, on which nothing is to be made.
+            return Self::default();
+        }
         let says = |program: &str, arguments: &[&str]| answer(program, arguments).is_ok_and(|said| !said.is_empty());
         let clones = snapshot(policy).map(|snapshot| snapshot.clones_dataset());
         Self {
