@@ -110,3 +110,29 @@ fn version_14_is_read_too() {
     assert_eq!(values, expected);
     assert!(answers.iter().zip(&input).all(|(answer, input)| answer["reencoded"] == input.as_str()));
 }
+
+#[test]
+fn what_version_14_says_about_templates_is_read_too() {
+    let job = "0c016a0c016e300830060c01610c0178a0030c0170";
+    let input = [
+        format!("bc1d301ba10205003015{job}"),
+        "b7143012a410300ea0030c016ea1030c0170a2020500".to_owned(),
+        "b7163014a51230100c016e0c0170300830060c01610c0178".to_owned(),
+        "bd143012a010300e300c0c016e0c0170a1040c026e6f".to_owned(),
+        "bd073005a1030c0173".to_owned(),
+    ];
+    let answers = decode("cmd", &input.join("\n"));
+    let values: Vec<String> = answers.iter().map(|answer| answer["value"].to_string()).collect();
+    let told = r#"[{"parameter":"61","value":"78"}]"#;
+    let expected = [
+        format!(
+            r#"{{"cmd":"Schedule_template","job":{{"name":"6a","platform":"70","template":"6e","values":{told}}},"period":"daily"}}"#
+        ),
+        r#"{"cmd":"Ask_templates","name":"6e","platform":"70","text":true}"#.to_owned(),
+        format!(r#"{{"cmd":"Ask_render","platform":"70","template":"6e","values":{told}}}"#),
+        r#"{"cmd":"Templates_reply","templates":[{"error":"6e6f","name":"6e","platform":"70"}]}"#.to_owned(),
+        r#"{"cmd":"Script_reply","script":"73"}"#.to_owned(),
+    ];
+    assert_eq!(values, expected);
+    assert!(answers.iter().zip(&input).all(|(answer, input)| answer["reencoded"] == input.as_str()));
+}
