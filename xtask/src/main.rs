@@ -41,7 +41,7 @@ usage: cargo xtask COMMAND
                     --debug takes the programs as they are developed; needs root, and a mirror of Debian
   e2e cgroup2 [--debug]
                     the limits of jobs on a machine with control groups of version 2 only: Debian, emulated by qemu,
-                    with server and worker as units; --debug takes the programs as they are developed; needs root
+                    with server and worker as units, without a sandbox, in bubblewrap and in nspawn; needs root
   e2e debian|ubuntu [--packages FOLDER]
                     the packages on a whole system, booted with systemd in a container; needs root
   e2e docker [--debug]

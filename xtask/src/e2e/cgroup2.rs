@@ -10,8 +10,8 @@ use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What the machine has beside the smallest Debian: an init, a kernel for emulated machines, and a sandbox.
-const INCLUDED: &str = "systemd,systemd-sysv,dbus,linux-image-cloud-amd64,bubblewrap";
+/// What the machine has beside the smallest Debian: an init, a kernel for emulated machines, and sandboxes.
+const INCLUDED: &str = "systemd,systemd-sysv,dbus,linux-image-cloud-amd64,bubblewrap,systemd-container";
 /// The kernel and what it begins with, below the folder of the system.
 const KERNEL: &str = "vmlinuz";
 const INITRD: &str = "initrd.img";
@@ -20,7 +20,7 @@ const SYSTEM_MEBIBYTES: &str = "1500";
 const PROGRAMS_MEBIBYTES: &str = "200";
 /// The programs that the story uses.
 const PROGRAMS: [&str; 3] = ["builder-server", "builder-worker", "builder-client"];
-/// How long the machine may take from its start to its end, in seconds: it takes two minutes here.
+/// How long the machine may take from its start to its end, in seconds: it takes a few minutes.
 const SECONDS_MAX: &str = "1200";
 /// Tells the story as soon as the machine is up, on a serial line of its own, and then ends the machine.
 const UNIT: &str = "\
@@ -46,6 +46,11 @@ processes = 64
 processors = 1
 disk = \"32M\"
 open-files = 256
+[platform.bubblewrap]
+sandbox = \"bubblewrap\"
+[platform.nspawn]
+sandbox = \"nspawn\"
+root = \"/rootfs\"
 ";
 
 /// Boots the machine and hears the story; whether all of it went well.

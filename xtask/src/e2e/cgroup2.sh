@@ -23,15 +23,15 @@ check() {
 }
 groups_of_jobs() { find /sys/fs/cgroup -type d -name 'builder-[0-9]*-[0-9]*-[0-9]*-[0-9]*'; }
 
+platform=debian-12
 # job NAME SCRIPT OUTCOME [LINE]: runs a script as a job, and holds its outcome, and a line of its console, against what is
 # expected.
 job() {
     name=$1
     printf '%s\n' "$2" >"/tmp/$name.sh"
     expected=$3
-    builder-client schedule "$name" debian-12 "/tmp/$name.sh" --period never >/tmp/output 2>&1 ||
+    builder-client schedule "$name" "$platform" "/tmp/$name.sh" --period never >/tmp/output 2>&1 ||
         bad "cannot schedule $name: $(cat /tmp/output)"
-    builder-client execute "$name" >/tmp/output 2>&1
     # Each worker does one job, and systemd takes a moment to start the next one.
     tries=0
     build=
@@ -48,9 +48,16 @@ job() {
         tail -n 20 "/tmp/$name.console" | sed 's/^/        | /'
     fi
     left=$(groups_of_jobs | wc -l)
-    # The worker is back and has a group ready for the job that comes next.
-    [ "$left" -le 1 ] || bad "$left control groups of jobs are left"
-    if cat /proc/[0-9]*/comm 2>/dev/null | grep -qx sleep; then bad "processes of job $name are left"; fi
+    # Workers are back and have a group ready for the job that comes next.
+    [ "$left" -le 3 ] || bad "$left control groups of jobs are left"
+    # shellcheck disable=SC2013 # names of folders in /proc have no blanks
+    for process in $(grep -lx sleep /proc/[0-9]*/comm 2>/dev/null); do
+        process=${process%/comm}
+        # One that is dead and not yet buried is nobody.
+        if grep -q '^State:[[:space:]]*[^ZX[:space:]]' "$process/status" 2>/dev/null; then
+            bad "a process of job $name is left: $(grep -h '^State\|^PPid\|^NSpid' "$process/status" | tr -s '\n\t' '  ') $(cat "$process/cgroup")"
+        fi
+    done
 }
 
 say "the machine: Linux $(uname -r), $(systemctl --version | head -n 1 | cut -d' ' -f1,2), $(nproc) processors"
@@ -88,13 +95,30 @@ job one-file 'head -c 1G /dev/zero > file' 'execution aborted: disk limit 32 MiB
 job after-all-that 'cat /proc/self/cgroup; exit 0' 'exited 0'
 check "the worker was never restarted by a failure" \
     sh -c '! journalctl -u builder-worker@debian-12 -o cat | grep -q "Failed with result"'
+
+say "the same limits in bubblewrap, by the same unit, and in systemd-nspawn, by a worker that is root"
+mkdir -p /rootfs
+mount --bind / /rootfs
+check "a worker for bubblewrap starts" systemctl start builder-worker@bubblewrap.service
+check "a worker for nspawn starts" systemd-run --quiet --unit=worker-nspawn --property=Delegate=yes \
+    builder-worker nspawn --loop
+for platform in bubblewrap nspawn; do
+    job $platform-fine 'id; cat /proc/self/cgroup; echo made > made.txt; exit 0' 'exited 0' "sandbox $platform"
+    job $platform-memory 'tail /dev/zero; sleep 1000' 'execution aborted: memory limit 96 MiB reached'
+    job $platform-processes 'while :; do sleep 1000 & done' \
+        'execution aborted: process limit 64 reached, then exited 2' 'process limit 64 reached: '
+    job $platform-disk 'while :; do i=$((i+1)); head -c 1M /dev/zero > file$i; done' \
+        'execution aborted: disk limit 32 MiB reached'
+done
+journalctl -o cat -u builder-worker@bubblewrap -u worker-nspawn | grep -m 3 -A 3 -i "cannot\|error" | sed 's/^/        | /'
+
 say "what the kernel said"
 dmesg | grep -E 'oom-kill:|Memory cgroup out of memory' | sed 's/^/        | /' | cut -c 1-200 | tail -n 4
 check "the kernel killed in the group of the job, not in the system" \
     sh -c 'dmesg | grep -q "constraint=CONSTRAINT_MEMCG" && ! dmesg | grep -q "constraint=CONSTRAINT_NONE"'
 
 say "and at the end"
-systemctl stop 'builder-worker@*' builder-server
+systemctl stop 'builder-worker@*' worker-nspawn builder-server
 check "no control group of a job is left" sh -c "[ -z \"$(groups_of_jobs)\" ]"
 check "no folder of a job is left" sh -c '! ls -d /tmp/systemd-private-*builder-worker*/tmp/builder-* 2>/dev/null'
 if [ "$failed" -gt 0 ]; then

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 /// The programs that the story uses, and that the images hold.
 const PROGRAMS: [&str; 6] =
     ["builder", "builder-server", "builder-worker", "builder-client", "builder-inspect", "builder-db"];
-/// How long the story may take, in seconds: it takes two minutes here.
+/// How long the story may take, in seconds: it takes a few minutes.
 const SECONDS_MAX: &str = "1200";
 
 /// Tells the story; whether all of it went well.
