@@ -45,8 +45,8 @@ usage: cargo xtask COMMAND
   e2e debian|ubuntu [--packages FOLDER]
                     the packages on a whole system, booted with systemd in a container; needs root
   e2e docker [--debug]
-                    workers in containers of docker, and jobs in containers of theirs, on a daemon started for this;
-                    needs root
+                    workers in containers of docker, on a daemon started for this, and jobs in containers of docker and
+                    podman; needs root
   e2e reproduce [--debug]
                     Debian's hello, built twice by the shipped template: in two sandboxes, in folders with different
                     names, ten months apart by the clock of the jobs; the packages have to be the same, and the

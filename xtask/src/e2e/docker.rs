@@ -1,5 +1,5 @@
 //! Docker: worker containers as the original runs them, and the worker's own containers, on a daemon that is started for
-//! this. What happens is told by `docker.sh`; here everything is made ready for it, and taken away after it.
+//! this, and by podman. What happens is told by `docker.sh`; here everything is made ready for it, and taken away after it.
 //!
 //! The story runs in namespaces of its own: with the last process of it, network, mounts and all processes are gone.
 
@@ -22,6 +22,8 @@ pub(super) fn run(arguments: &[&str]) -> Result<bool> {
         ("debootstrap", "debootstrap"),
         ("dockerd", "docker.io"),
         ("docker", "docker.io"),
+        ("podman", "podman"),
+        ("runc", "runc"),
         ("ip", "iproute2"),
         ("unshare", "util-linux"),
     ])?;
@@ -49,7 +51,9 @@ pub(super) fn run(arguments: &[&str]) -> Result<bool> {
     for group in groups {
         eprintln!("xtask: a control group is left: {}", group.display());
     }
-    fs::remove_dir_all(folder.join("d/data")).context("remove what docker keeps")?;
+    for kept in ["d/data", "podman/storage"].map(|name| folder.join(name)).iter().filter(|path| path.exists()) {
+        fs::remove_dir_all(kept).with_context(|| format!("remove {}", kept.display()))?;
+    }
     eprintln!(
         "\nxtask: the story did not end well; logs of the server, the workers and docker lie in {}",
         folder.display()

@@ -177,6 +177,38 @@ worker=$!
 await "the next worker removes it" sh -c "! docker inspect $orphan" && ok "the next worker removed it: $(grep -o 'removed the container.*' "$folder/next.log" | cut -c 1-100)"
 await "it removes the folder, too" sh -c "! ls -d $TMPDIR/builder-??????" && ok "and its folder"
 
+kill "$worker"
+wait "$worker" 2>/dev/null
+
+say "the same by podman, which needs no daemon, in a root file system instead of an image"
+mkdir -p "$folder/podman"
+cat >"$folder/podman/containers.conf" <<END
+[engine]
+runtime = "runc"
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+END
+cat >"$folder/podman/storage.conf" <<END
+[storage]
+driver = "overlay"
+graphroot = "$folder/podman/storage"
+runroot = "$folder/podman/run"
+END
+export CONTAINERS_CONF="$folder/podman/containers.conf" CONTAINERS_STORAGE_CONF="$folder/podman/storage.conf"
+sed -e 's/docker/podman/' -e "s|^image.*|root = \"$rootfs\"|" "$folder/policy.toml" >"$folder/podman.toml"
+builder-worker check --config "$folder/podman.toml" 2>&1 | quote
+builder-worker podman --remote $remote --loop --config "$folder/podman.toml" --timeout 15s --grace 1s \
+    >"$folder/podman.log" 2>&1 &
+worker=$!
+job podman-inside podman 'id -u; touch /usr/x; ls /sys/class/net; echo x > made' 'exited 0' 'Read-only file system'
+job podman-memory podman 'tail /dev/zero; sleep 1000' 'execution aborted: memory limit 96 MiB reached'
+job podman-processes podman 'while :; do sleep 1000 & done' \
+    'execution aborted: process limit 32 reached, then exited 2' 'process limit 32 reached: '
+job podman-disk podman 'while :; do i=$((i+1)); head -c 1M /dev/zero > file$i; done' \
+    'execution aborted: disk limit 32 MiB reached'
+job podman-stubborn podman 'trap "" TERM; while :; do sleep 1; done' 'execution aborted: timeout'
+await "no container of podman is left" sh -c '[ -z "$(podman ps --all --quiet)" ]' && ok "no container of podman is left"
+
 say "all in one container"
 docker run --detach --name farm --network none builder-all-in-one:debian-12 >/dev/null
 await "it answers" docker exec farm builder-client info
