@@ -36,6 +36,8 @@ chmod 644 hello_*";
 /// The day on which each build begins by its own clock, and the folder outside of its sandbox. The year is the same: the
 /// configure.ac of hello writes the year of the build into the program, and Debian's packages have it made anew.
 const RUNS: [(&str, &str); 2] = [("2031-02-03", "one"), ("2031-11-28", "another-folder-with-a-longer-name")];
+/// A build that comes out differently: in another year. Without it, nobody would know whether a difference is seen.
+const OTHER: (&str, &str) = ("2033-05-05", "another-year");
 /// The programs that are built.
 const PROGRAMS: [&str; 5] = ["builder-server", "builder-worker", "builder-client", "builder-web", "builder"];
 /// The user that the server uploads as.
@@ -131,11 +133,12 @@ impl Ground {
             }
             self.work(&remote, day, place)?;
         }
-        wait("the repository has both builds", || {
-            let waiting = self.client(&remote, &["uploads", "--format", "json"])?;
-            Ok(waiting.contains("\"uploads\":[]").then_some(()))
-        })?;
-        self.compare(&remote, &site)
+        self.compare(&remote, &site)?;
+        let (day, place) = OTHER;
+        step(&format!("for comparison, a build in another year, which hello tells: the day is {day}"));
+        self.client(&remote, &["execute", "hello"])?;
+        self.work(&remote, day, place)?;
+        self.differs(&remote, &site)
     }
 
     /// An empty repository with a user; gives its address.
@@ -244,11 +247,36 @@ impl Ground {
         Ok(format!("/{}", inside.display()))
     }
 
+    /// The builds that the repository has by now, the newest first.
+    fn uploaded(&self, remote: &str) -> Result<Vec<String>> {
+        wait("the repository has the builds", || {
+            let waiting = self.client(remote, &["uploads", "--format", "json"])?;
+            Ok(waiting.contains("\"uploads\":[]").then_some(()))
+        })?;
+        let said = self.client(remote, &["builds", "--job", "hello"])?;
+        let uuids = said.split_whitespace().filter(|word| word.len() == 36 && word.matches('-').count() == 4);
+        Ok(uuids.map(str::to_owned).collect())
+    }
+
+    /// The build in another year is not the same.
+    fn differs(&self, remote: &str, site: &str) -> Result<()> {
+        let uuids = self.uploaded(remote)?;
+        let newest = uuids.first().context("there is no build")?;
+        let address = format!("{site}/job/hello/build/{newest}/");
+        let page = get(&address)?;
+        let expected = "Same input, different output";
+        ensure!(
+            page.contains(expected) && !page.contains("Reproduced by"),
+            "the page does not say {expected:?}: {address}"
+        );
+        seen(&format!("{address}\n  the page says: {expected}"));
+        Ok(())
+    }
+
     fn compare(&self, remote: &str, site: &str) -> Result<()> {
         step("what came out, as the repository has it");
-        let said = self.client(remote, &["builds", "--job", "hello"])?;
-        let uuids: Vec<&str> = said.split_whitespace().filter(|word| word.len() == 36 && word.contains('-')).collect();
-        ensure!(uuids.len() == RUNS.len(), "there are other builds than expected:\n{said}");
+        let uuids = self.uploaded(remote)?;
+        ensure!(uuids.len() == RUNS.len(), "there are other builds than expected: {uuids:?}");
         let mut told: Vec<(String, String)> = Vec::new();
         for uuid in uuids.iter().rev() {
             let address = format!("{site}/job/hello/build/{uuid}/");
