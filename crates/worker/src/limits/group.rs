@@ -7,6 +7,7 @@
 use super::trees::{Controller, Trees};
 use super::{Hit, Limit};
 use crate::owner::Owner;
+use builder_sandbox::size::size_text;
 use builder_sandbox::{Finding, Limits, Processors};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -26,6 +27,8 @@ const PERIOD_MICROSECONDS: u64 = 100_000;
 const QUOTA_MICROSECONDS_MIN: u64 = 1000;
 /// Memory is used up when at most one part in this many is left: the kernel hands it out in pieces.
 const NEAR_LIMIT: u64 = 16;
+/// With less memory than this, in bytes, the supervisors of a job would be killed before it begins.
+const MEMORY_BYTES_MIN: u64 = 16 << 20;
 /// Where a worker goes that has to leave its own group: in version 2 a group that hands limits down has no processes.
 const LEAF: &str = "builder-workers";
 /// How often the processes of a group are listed and killed: what was born in between is in the next list.
@@ -72,6 +75,11 @@ impl Group {
         let trees = Trees::examine();
         remove_left_behind(&trees);
         let wanted = Wanted::of(limits, beside);
+        if let Some(bytes) = limits.memory_bytes.filter(|&bytes| bytes < MEMORY_BYTES_MIN) {
+            let detail = format!("{} is less than a supervisor and a shell need", size_text(bytes));
+            let mend = format!("limits.memory = \"{}M\" or more in the policy", MEMORY_BYTES_MIN >> 20);
+            return Err(Limit::Memory.missing(detail, mend));
+        }
         let Some(owner) = Owner::this() else {
             return wanted.first().map_or(Ok(None), |limit| Err(no_groups(limit)));
         };
@@ -220,7 +228,13 @@ impl Group {
     /// A folder in a tree of version 1; several controllers may share one.
     fn open_legacy(&mut self, limit: Limit, folder: &Path) -> Result<PathBuf, Finding> {
         if !self.legacy.iter().any(|known| known == folder) {
-            fs::create_dir(folder).map_err(|error| refused(limit, "make the control group", folder, &error))?;
+            fs::create_dir(folder).map_err(|error| {
+                let finding = refused(limit, "make the control group", folder, &error);
+                // Nobody hands groups of version 1 down to other users.
+                let mend = "run the worker as root, or boot Linux with systemd.unified_cgroup_hierarchy=1";
+                let is_denied = error.kind() == io::ErrorKind::PermissionDenied;
+                if is_denied { limit.missing(finding.detail, mend) } else { finding }
+            })?;
             self.legacy.push(folder.to_owned());
         }
         Ok(folder.to_owned())
@@ -506,6 +520,14 @@ mod tests {
         fs::create_dir(&stale).unwrap();
         remove_left_behind(&Trees::examine());
         assert!(!stale.exists() && group.folders().all(Path::exists));
+    }
+
+    #[test]
+    fn too_little_memory_to_begin_with_is_said() {
+        let limits = Limits { memory_bytes: Some(100 << 10), ..Limits::default() };
+        let finding = Group::create(&limits, 1).unwrap_err();
+        assert_eq!(finding.detail, "100 KiB is less than a supervisor and a shell need");
+        assert_eq!(finding.mend.as_deref(), Some("limits.memory = \"16M\" or more in the policy"));
     }
 
     #[test]
