@@ -66,3 +66,20 @@ fn step(what: &str) {
 fn seen(text: &str) {
     text.trim_end().lines().for_each(|line| println!("   {line}"));
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::command::root;
+    use std::process::Command;
+
+    #[test]
+    fn stories_are_clean_for_shellcheck() {
+        let scripts = std::fs::read_dir(root().join("xtask/src/e2e")).unwrap().map(|entry| entry.unwrap().path());
+        let scripts: Vec<_> = scripts.filter(|path| path.extension().is_some_and(|name| name == "sh")).collect();
+        assert!(scripts.len() >= 2, "{scripts:?}");
+        // SC2016: scripts of jobs stand in single quotes, so that nothing in them is expanded here.
+        let output = Command::new("shellcheck").args(["--shell", "sh", "--exclude", "SC2016"]).args(&scripts).output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    }
+}
