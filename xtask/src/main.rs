@@ -51,7 +51,8 @@ usage: cargo xtask COMMAND
                     Debian's hello, built twice by the shipped template: in two sandboxes, in folders with different
                     names, ten months apart by the clock of the jobs; the packages have to be the same, and the
                     repository to say so; needs root, and Debian's archive once
-  e2e tarball       the tarball on a Linux that is older than this one; needs root
+  e2e tarball [--tarball FILE]
+                    the tarball on another Linux, the smallest Debian 13; needs root
   faults [--rounds N] [--seed S] [--seconds MAX]
                     break the release programs while they work, and count what they lose; the table comes last
   fuzz [--seconds N] [TARGET]

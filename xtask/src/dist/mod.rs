@@ -67,7 +67,7 @@ struct Wish {
 enum Format {
     /// Debian and Ubuntu.
     Debian,
-    /// Any Linux.
+    /// Any Linux whose C library is not older.
     Tarball,
     /// FreeBSD, built here all the same.
     FreeBsd,
@@ -142,14 +142,14 @@ impl Format {
                 let runnable = programs::build_runnable(target)?;
                 freebsd::make(&Release::new(target, epoch, Linking::FreeBsd)?, &runnable)
             }
-            Self::Tarball => Ok(vec![tarball::make(&Release::new(target, epoch, Linking::Static)?)?]),
+            Self::Tarball => Ok(vec![tarball::make(&Release::new(target, epoch, Linking::Dynamic)?)?]),
         }
     }
 }
 
 /// The tarball.
 pub(crate) fn tarball() -> Result<PathBuf> {
-    tarball::make(&Release::new(&target_folder()?, &epoch()?, Linking::Static)?)
+    tarball::make(&Release::new(&target_folder()?, &epoch()?, Linking::Dynamic)?)
 }
 
 /// The packages of Debian of another version, in a folder of their own: what a system is upgraded to on trial.

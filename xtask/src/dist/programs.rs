@@ -1,6 +1,6 @@
 //! The programs as they are shipped: built so that no path of this machine stands in them.
 
-use crate::command::{cargo, output, root, run};
+use crate::command::{cargo, root, run};
 use crate::freebsd;
 use anyhow::{Context, Result};
 use std::ffi::OsString;
@@ -13,10 +13,9 @@ pub(super) const PROGRAMS: [&str; 7] =
 /// How the programs find the C library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Linking {
-    /// That of the system, by the loader: a package, which says which version it needs.
+    /// That of this system, by the loader. It is not put into the programs: then they abort where the system looks up names
+    /// by libraries that were made for another one.
     Dynamic,
-    /// Inside of the programs, which then run on any Linux.
-    Static,
     /// That of FreeBSD, for programs that do not run here.
     FreeBsd,
 }
@@ -43,13 +42,6 @@ pub(super) fn build(target: &Path, linking: Linking) -> Result<PathBuf> {
     });
     let folder = match linking {
         Linking::Dynamic => target.join("release"),
-        Linking::Static => {
-            // A target of its own, even if it is this machine's: what is built for the build, such as macros, stays dynamic.
-            let host = host()?;
-            rust_flags.push("\u{1f}-Ctarget-feature=+crt-static");
-            command.args(["--target", &host]);
-            target.join(&host).join("release")
-        }
         Linking::FreeBsd => freebsd::build_with(&mut command, target)?.join("release"),
     };
     run(command.env("CARGO_ENCODED_RUSTFLAGS", rust_flags).env("CFLAGS", c_flags))?;
@@ -64,15 +56,6 @@ pub(super) fn build_runnable(target: &Path) -> Result<PathBuf> {
     });
     run(&mut command)?;
     Ok(target.join("debug"))
-}
-
-/// The name that the compiler has for this machine.
-fn host() -> Result<String> {
-    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let version = output(std::process::Command::new(rustc).arg("-vV"))?;
-    let version = String::from_utf8_lossy(&version).into_owned();
-    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
-    Ok(host.context("rustc -vV names no host")?.to_owned())
 }
 
 fn renamed(flag: &str, from: &Path, to: &str) -> OsString {

@@ -1,5 +1,5 @@
-//! The tarball on a Linux that is older than the one where it was made: the smallest Debian 11, where every program starts
-//! and host names are found.
+//! The tarball on another Linux than the one where it was made: the smallest Debian 13, where every program starts, host
+//! names are found, and a job is built.
 
 use super::machine::empty;
 use crate::command::{output, program, run as run_command};
@@ -18,9 +18,9 @@ pub(super) fn run(arguments: &[&str]) -> Result<bool> {
         ["--tarball", file] => std::path::absolute(file).context("find the tarball")?,
         _ => anyhow::bail!("usage: cargo xtask e2e tarball [--tarball FILE]"),
     };
-    let system = target_folder()?.join("e2e/debian-11");
+    let system = target_folder()?.join("e2e/debian-13");
     empty(&system)?;
-    let mut debootstrap = program("debootstrap", &["--variant=minbase", "--include", INCLUDED, "bullseye"]);
+    let mut debootstrap = program("debootstrap", &["--variant=minbase", "--include", INCLUDED, "trixie"]);
     run_command(debootstrap.arg(&system)).context("needs root and debootstrap")?;
     let result = try_in(&system, &tarball);
     std::fs::remove_dir_all(&system).with_context(|| format!("remove {}", system.display()))?;
@@ -36,8 +36,8 @@ fn try_in(system: &Path, tarball: &Path) -> Result<()> {
     let programs = inside(system, "ls /usr/local/bin")?;
     for name in programs.split_whitespace() {
         let said = inside(system, &format!("{name} --version"))?;
-        let linked = inside(system, &format!("ldd /usr/local/bin/{name} 2>&1 || true"))?;
-        println!("   {} ({})", said.trim(), linked.trim());
+        let linked = inside(system, &format!("ldd /usr/local/bin/{name} | grep -o '^[^ ]*' | xargs"))?;
+        println!("   {}: {}", said.trim(), linked.trim());
         ensure!(said.contains(env!("CARGO_PKG_VERSION")), "{name} says {said:?}");
     }
     // Nobody listens there: what matters is that the name is one.
