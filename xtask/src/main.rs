@@ -32,7 +32,7 @@ usage: cargo xtask COMMAND
   freebsd           check the types of every program for FreeBSD, a part of ci
   dist [--only deb|tarball] [--twice]
                     release programs, man pages, completions and units in dist/: packages for Debian and Ubuntu, and a
-                    tarball for any Linux; with --twice, once more from a copy of the sources in another folder, and
+                    tarball for other Linux; with --twice, once more from a copy of the sources in another folder, and
                     it is a failure if a byte differs
   dist --target freebsd [--twice]
                     packages of FreeBSD 14, with programs that are built here: docs/operations.md

@@ -1,4 +1,4 @@
-//! The tarball: everything below one prefix, for any Linux.
+//! The tarball: everything below one prefix, for Linux of any kind whose C library is not older than that of this system.
 
 use super::Release;
 use super::files::copy;

@@ -7,9 +7,9 @@ use crate::dist::{self, target_folder};
 use anyhow::{Context, Result, ensure};
 use std::path::Path;
 
-/// Beside the smallest system: what many have that looks names up for themselves, as libraries of their own C library.
-const INCLUDED: &str = "libnss-myhostname,libnss-mymachines,libnss-resolve";
-const NAMES: &str = "passwd: files systemd\ngroup: files systemd\nhosts: files mymachines resolve myhostname dns\n";
+/// Beside the smallest system: what many have, which looks names up by a library of that system's own.
+const INCLUDED: &str = "libnss-myhostname";
+const NAMES: &str = "passwd: files\ngroup: files\nhosts: files myhostname dns\n";
 
 /// Makes the tarball and tries it. With `--tarball FILE` that one is tried.
 pub(super) fn run(arguments: &[&str]) -> Result<bool> {
