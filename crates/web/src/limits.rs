@@ -93,8 +93,8 @@ pub const HOOK_RUNS_FORGOTTEN_AT_ONCE_MAX: i64 = 1_000;
 pub const MAKING_AT_ONCE_MAX: usize = 16;
 /// Faults that `builder-db check` shows; further ones are counted.
 pub const FINDINGS_MAX: usize = 10_000;
-/// Jobs on one part of the front page: with two platforms each it stays below 50 kB.
-pub const FRONT_JOBS: u32 = 40;
+/// Jobs on one part of the front page: with three platforms each it stays below 50 kB.
+pub const FRONT_JOBS: u32 = 30;
 /// Jobs that one part of the front page may be asked for.
 pub const FRONT_JOBS_MAX: u32 = 1000;
 /// Failed builds on one part of their list.
