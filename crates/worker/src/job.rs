@@ -237,7 +237,7 @@ impl<'a> Supervised<'a> {
                 Ending::Timeout
             } else if is_exceeded {
                 if let Some(group) = group {
-                    group.kill_all_but(self.supervisor.child.id());
+                    group.kill_all_but(self.supervisor.child.id(), limits::kill_rounds(&self.settings.policy));
                 }
                 Ending::Limit
             } else if let Some(error) = broken.then(|| connection.broken()).flatten() {

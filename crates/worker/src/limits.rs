@@ -105,6 +105,13 @@ pub(crate) fn reached_in_jail(policy: &Policy, name: &OsStr) -> Vec<Hit> {
     memory.into_iter().chain(processes).collect()
 }
 
+/// How often the processes of a group are listed and killed when its job is over a limit: what was born in between is in
+/// the next list. Of a container there is only the engine's client; what the supervisor starts when that has ended takes
+/// the container away, and is not to be killed.
+pub(crate) fn kill_rounds(policy: &Policy) -> usize {
+    if is_held_elsewhere(policy) { 1 } else { 3 }
+}
+
 /// How many processes there are in the group of a job that are not its own: the supervisor, what makes the sandbox, and
 /// the supervisor inside.
 fn processes_beside(kind: Kind) -> u64 {

@@ -42,7 +42,8 @@ pub(super) fn run(arguments: &[&str]) -> Result<bool> {
     let mut command = program("timeout", &["--kill-after", "10", SECONDS_MAX]);
     command.args(namespaces).arg(&story).arg(&folder).arg(&base).env("TMPDIR", work(&folder)?).current_dir(root());
     let ended = watch(&mut command, |line| last = line.trim().to_owned())?;
-    let groups = left_groups();
+    let groups = left_groups("docker");
+    tidy_up_after_podman();
     if ended && last == "story: 0 failed" && groups.is_empty() {
         empty(&folder)?;
         println!("\ndocker: all as it should be");
@@ -81,20 +82,31 @@ fn base() -> Result<PathBuf> {
     Ok(base)
 }
 
-/// Control groups of docker's containers, in trees of either version; the empty ones at the top are docker's own, and are
-/// removed.
-fn left_groups() -> Vec<PathBuf> {
+/// Control groups of containers of this engine, in trees of either version; the empty ones at the top are the engine's own,
+/// and are removed.
+fn left_groups(engine: &str) -> Vec<PathBuf> {
     let trees = fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten().map(|entry| entry.path());
-    let tops = trees.filter(|path| path.is_dir()).map(|path| path.join("docker"));
-    let tops = tops.chain([PathBuf::from("/sys/fs/cgroup/docker")]);
+    let tops = trees.filter(|path| path.is_dir()).map(|path| path.join(engine));
+    let tops = tops.chain([Path::new("/sys/fs/cgroup").join(engine)]);
     let mut left = Vec::new();
     for top in tops.filter(|path| path.is_dir()) {
         let inner = fs::read_dir(&top).into_iter().flatten().flatten().map(|entry| entry.path());
         left.extend(inner.filter(|path| path.is_dir()));
         match fs::remove_dir(&top) {
-            // Somebody else's docker may use it.
+            // Somebody else's containers may use it.
             Ok(()) | Err(_) => {}
         }
     }
     left
+}
+
+/// Podman leaves the groups of containers that had to be killed, in trees of version 1; they are empty.
+fn tidy_up_after_podman() {
+    const PARENT: &str = "libpod_parent";
+    let left = left_groups(PARENT);
+    let removed = left.iter().filter(|group| fs::remove_dir(group).is_ok()).count();
+    if removed > 0 {
+        println!("podman left {removed} empty control groups, which are removed now");
+        left_groups(PARENT);
+    }
 }

@@ -31,8 +31,6 @@ const NEAR_LIMIT: u64 = 16;
 const MEMORY_BYTES_MIN: u64 = 16 << 20;
 /// Where a worker goes that has to leave its own group: in version 2 a group that hands limits down has no processes.
 const LEAF: &str = "builder-workers";
-/// How often the processes of a group are listed and killed: what was born in between is in the next list.
-const KILL_ROUNDS: usize = 3;
 /// Tells the groups of this process apart.
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
@@ -138,14 +136,14 @@ impl Group {
 
     /// Kills what is in it but for one process, whose business it is to tidy up: whoever went over a limit gets no grace, in
     /// which to go further.
-    pub(crate) fn kill_all_but(&self, spared: u32) {
+    pub(crate) fn kill_all_but(&self, spared: u32, rounds: usize) {
         for folder in self.folders() {
             // Nobody is born any more. Not every group has this file.
             match fs::write(folder.join("pids.max"), "0") {
                 Ok(()) | Err(_) => {}
             }
         }
-        for _ in 0..KILL_ROUNDS {
+        for _ in 0..rounds {
             for process in self.processes().into_iter().filter(|&process| process != spared) {
                 kill_one(process);
             }

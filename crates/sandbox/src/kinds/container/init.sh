@@ -11,33 +11,38 @@ trap 'kill -TERM -1' TERM
 script=$1
 counts=$2
 
+# Whoever watches is there before the job, which may leave no room for another process.
+#
+# The end of the supervisor.
+{
+    trap '' TERM
+    while read -r _; do :; done
+    kill -KILL -1
+} <&3 >/dev/null 4>&- &
+
+# The kernel kills one process when memory runs out, and the others would go on without it.
+{
+    trap '' TERM
+    while sleep 1; do
+        for file in $memory_events; do
+            [ -r "$file" ] || continue
+            while read -r key count; do
+                if [ "$key" = oom_kill ] && [ "$count" != 0 ]; then kill -KILL -1; fi
+            done <"$file"
+        done
+    done
+} 3<&- >/dev/null 4>&- &
+exec 3<&-
+
 # What names its interpreter or is a program is executed; anything else is a script for the shell.
 IFS= read -r first <"$script"
 case $first in
     '#!'* | ?ELF*) set -- "$script" ;;
     *) set -- /bin/sh "$script" ;;
 esac
-"$@" </dev/null 2>&4 3<&- 4>&- &
+"$@" </dev/null 2>&4 4>&- &
 main=$!
 exec 4>&-
-
-# The end of the supervisor.
-{
-    trap '' TERM
-    while read -r _; do :; done
-    kill -KILL -1
-} <&3 >/dev/null 2>&1 &
-
-# The kernel kills one process when memory runs out, and the others would go on without it.
-while sleep 1; do
-    for file in $memory_events; do
-        [ -r "$file" ] || continue
-        while read -r key count; do
-            if [ "$key" = oom_kill ] && [ "$count" != 0 ]; then kill -KILL -1; fi
-        done <"$file"
-    done
-done 3<&- >/dev/null 2>&1 &
-exec 3<&-
 
 # A signal for us ends the wait, and the script goes on.
 wait "$main"
