@@ -7,7 +7,8 @@ use builder_model::Outcome;
 use builder_sandbox::{Kind, Limits, Policy, Processors};
 use builder_worker::{Settings, Stop};
 use common::{Finished, Server};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// How long who ignores TERM would have.
@@ -23,15 +24,22 @@ fn run(limits: Limits, script: &str) -> Finished {
 #[track_caller]
 #[expect(clippy::unwrap_used, reason = "all of this is test")]
 fn run_in(policy: Policy, script: &str) -> Finished {
-    let (server, workdir, stop) = (Server::start(), tempfile::tempdir().unwrap(), Stop::new().unwrap());
-    let settings = settings(&server, workdir.path().to_owned(), policy);
+    let workdir = tempfile::tempdir().unwrap();
+    run_at(workdir.path(), policy, script)
+}
+
+#[track_caller]
+#[expect(clippy::unwrap_used, reason = "all of this is test")]
+fn run_at(workdir: &Path, policy: Policy, script: &str) -> Finished {
+    let (server, stop) = (Server::start(), Stop::new().unwrap());
+    let settings = settings(&server, workdir.to_owned(), policy);
     let finished = std::thread::scope(|scope| {
         let worker = scope.spawn(|| builder_worker::run(&settings, &stop));
         let finished = server.run(script);
         worker.join().unwrap().unwrap();
         finished
     });
-    assert_eq!(std::fs::read_dir(workdir.path()).unwrap().count(), 0);
+    assert_eq!(std::fs::read_dir(workdir).unwrap().count(), 0);
     assert_eq!(groups(), Vec::<PathBuf>::new());
     finished
 }
@@ -45,6 +53,27 @@ fn settings(server: &Server, workdir: PathBuf, policy: Policy) -> Settings {
         grace: GRACE,
         supervisor_program: Some(PathBuf::from(env!("CARGO_BIN_EXE_builder-worker"))),
         ..Settings::for_platform("test-1".parse().unwrap())
+    }
+}
+
+/// A small disk, as long as this value lives.
+struct Mounted<'a>(&'a Path);
+
+impl<'a> Mounted<'a> {
+    #[expect(clippy::unwrap_used, reason = "all of this is test")]
+    fn tmpfs(folder: &'a Path, options: &str) -> Self {
+        let status = Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(folder).status().unwrap();
+        assert!(status.success(), "{status}");
+        Self(folder)
+    }
+}
+
+impl Drop for Mounted<'_> {
+    fn drop(&mut self) {
+        match Command::new("umount").arg(self.0).status() {
+            // The folder cannot be removed then, which its owner tells.
+            Ok(_) | Err(_) => {}
+        }
     }
 }
 
@@ -164,6 +193,25 @@ fn a_job_that_fills_the_disk_is_ended() {
     let finished = run(limits, script);
     assert_eq!((finished.outcome, finished.files), (Outcome::aborted("disk limit 16 MiB reached"), vec![]));
     assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn files_that_a_job_has_removed_and_holds_open_count_in_its_cgroup() {
+    let limits = Limits { disk_bytes: Some(16 * MEBIBYTE), ..Limits::default() };
+    let script = "exec 3>a 4>b; rm a b; head -c 10M /dev/zero >&3; head -c 10M /dev/zero >&4; echo written; sleep 1000";
+    let finished = run(limits, script);
+    assert_eq!(finished.outcome, Outcome::aborted("disk limit 16 MiB reached"), "{}", finished.text());
+}
+
+#[test]
+fn a_job_on_a_tmpfs_that_is_nearly_full_is_ended_before_it_fills_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mounted = Mounted::tmpfs(folder.path(), "size=96M");
+    let limits = Limits { disk_bytes: Some(1 << 30), ..Limits::default() };
+    let policy = Policy { limits, ..Policy::default() };
+    let finished = run_at(folder.path(), policy, "head -c 50M /dev/zero > file; sleep 1000");
+    drop(mounted);
+    assert_eq!(finished.outcome, Outcome::aborted("the worker's disk is full"));
 }
 
 #[test]
