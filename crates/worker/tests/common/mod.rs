@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 pub const BUILD: BuildId = BuildId::from_bytes([7; 16]);
 /// Nothing in these tests takes that long.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Waits for something that has no other way to be waited for.
 #[track_caller]
