@@ -450,16 +450,7 @@ mod tests {
     }
 
     fn recipe() -> Recipe {
-        Recipe {
-            distribution: Distribution::Debian,
-            suite: "bookworm".to_owned(),
-            snapshot: None,
-            mirror: None,
-            architecture: None,
-            packages: Vec::new(),
-            keyring: None,
-            tool: Tool::Debootstrap,
-        }
+        Recipe::new(Distribution::Debian, "bookworm", Tool::Debootstrap)
     }
 
     fn filled(text: &'static str) -> impl FnOnce(&Recipe, &Path, &Path) -> Result<(), Error> {

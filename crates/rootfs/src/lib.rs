@@ -14,7 +14,7 @@ pub mod zfs;
 pub use digest::digest;
 pub use error::Error;
 pub use folder::{Changed, Described, Folder, Held, Removed};
-pub use make::{make, may_make};
+pub use make::{in_path, make, may_make};
 pub use recipe::{Distribution, Recipe, Snapshot, Tool};
 
 /// Where root file systems lie unless told otherwise.

@@ -166,6 +166,20 @@ pub struct Recipe {
 }
 
 impl Recipe {
+    /// The smallest set that works of a suite, as it is today, for this machine.
+    pub fn new(distribution: Distribution, suite: &str, tool: Tool) -> Self {
+        Self {
+            distribution,
+            suite: suite.to_owned(),
+            snapshot: None,
+            mirror: None,
+            architecture: None,
+            packages: Vec::new(),
+            keyring: None,
+            tool,
+        }
+    }
+
     /// Refuses what would reach a command line as something else than it is.
     ///
     /// # Errors
@@ -255,16 +269,8 @@ mod tests {
     use super::*;
 
     fn recipe() -> Recipe {
-        Recipe {
-            distribution: Distribution::Debian,
-            suite: "bookworm".to_owned(),
-            snapshot: None,
-            mirror: None,
-            architecture: None,
-            packages: vec!["build-essential".to_owned(), "git".to_owned()],
-            keyring: None,
-            tool: Tool::Debootstrap,
-        }
+        let packages = vec!["build-essential".to_owned(), "git".to_owned()];
+        Recipe { packages, ..Recipe::new(Distribution::Debian, "bookworm", Tool::Debootstrap) }
     }
 
     #[test]

@@ -122,16 +122,7 @@ mod tests {
             fs::write(root.join(path), "x").unwrap();
         }
         fs::write(root.join("etc/shadow"), "root:*:20417:0:99999:7:::\nodd\n").unwrap();
-        let recipe = Recipe {
-            distribution: Distribution::Debian,
-            suite: "bookworm".to_owned(),
-            snapshot: None,
-            mirror: None,
-            architecture: None,
-            packages: Vec::new(),
-            keyring: None,
-            tool: Tool::Debootstrap,
-        };
+        let recipe = Recipe::new(Distribution::Debian, "bookworm", Tool::Debootstrap);
         strip(root, &recipe).unwrap();
         strip(root, &recipe).unwrap();
         for gone in ["var/log/bootstrap.log", "var/log/apt/history.log", "etc/passwd-"] {

@@ -3,6 +3,7 @@
 use crate::kinds;
 use crate::policy::{Kind, Policy};
 use crate::root::{Root, RootError};
+use builder_rootfs::in_path;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
@@ -134,12 +135,6 @@ impl Accounts {
 
 fn link(path: &Path) -> Option<(PathBuf, PathBuf)> {
     Some((path.to_owned(), fs::read_link(path).ok()?))
-}
-
-/// Where a program lies.
-pub fn in_path(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|place| place.is_file())
 }
 
 fn host_user(name: &str) -> Result<crate::HostUser, String> {

@@ -5,6 +5,8 @@ use crate::kinds::Snapshot;
 use crate::limits::{Limits, LimitsTable};
 use crate::size::parse_size;
 use crate::{BUILD_FOLDER, HOST_NAME};
+/// Where root file systems lie that a policy only names.
+pub use builder_rootfs::FOLDER_DEFAULT as ROOTS_FOLDER;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,12 +16,6 @@ use std::str::FromStr;
 
 /// The name of the file in the configuration folder.
 pub const FILE: &str = "builder-worker.toml";
-/// Where root file systems lie that a policy only names.
-#[cfg(not(target_os = "freebsd"))]
-pub const ROOTS_FOLDER: &str = "/var/lib/builder-worker/rootfs";
-/// Where root file systems lie that a policy only names.
-#[cfg(target_os = "freebsd")]
-pub const ROOTS_FOLDER: &str = "/var/db/builder-worker/rootfs";
 /// How much `/tmp` and `/var/tmp` may hold each where the policy does not say, in bytes.
 pub const TMP_BYTES_DEFAULT: u64 = 2 << 30;
 /// Longest host name, in bytes.

@@ -209,6 +209,7 @@ fn entries(path: &Path) -> Result<Vec<Entry>, RootError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use builder_rootfs::{Distribution, Recipe, Tool};
 
     #[test]
     fn a_digest_lies_beside_its_root() {
@@ -235,16 +236,7 @@ mod tests {
         let temporary = tempfile::tempdir().unwrap();
         let folder = Folder::new(temporary.path());
         let name: RootfsName = "bookworm".parse().unwrap();
-        let recipe = builder_rootfs::Recipe {
-            distribution: builder_rootfs::Distribution::Debian,
-            suite: "bookworm".to_owned(),
-            snapshot: None,
-            mirror: None,
-            architecture: None,
-            packages: Vec::new(),
-            keyring: None,
-            tool: builder_rootfs::Tool::Debootstrap,
-        };
+        let recipe = Recipe::new(Distribution::Debian, "bookworm", Tool::Debootstrap);
         let made = folder.create(&name, &recipe, |_, root, _| {
             std::fs::create_dir(root.join("usr")).unwrap();
             Ok(())

@@ -1,8 +1,9 @@
 //! Which engine for containers there is, and what it can hold a job to: asked of the engine itself, and judged beside.
 
 use super::Engine;
-use crate::host::{answer, in_path};
+use crate::host::answer;
 use crate::policy::Policy;
+use builder_rootfs::in_path;
 use std::ffi::OsString;
 use std::path::PathBuf;
 

@@ -3,9 +3,9 @@
 
 use super::{JAILS_FOLDER, snapshot};
 use crate::host::answer;
-use crate::host::in_path;
 use crate::policy::Policy;
 use crate::root::{Digest, Root, RootError};
+use builder_rootfs::in_path;
 use std::path::Path;
 
 /// The facts.
