@@ -159,6 +159,15 @@ fn the_repository_has_folders_of_its_own(shell: &'static [&'static str]) {
     for folder in ["var/db/builder-web", "usr/local/etc/builder-web"] {
         fs::create_dir_all(host.path(folder)).unwrap();
     }
+    // daemon(8) would start again for ever what cannot go well.
+    let empty = host.run("rc.d/builder_web", settings, &["start"]);
+    assert!(
+        !empty.status.success() && said(&empty).contains("su -m builder -c 'builder-db migrate"),
+        "{}",
+        said(&empty)
+    );
+    assert_eq!(host.calls(), "");
+    fs::write(host.path("var/db/builder-web/builder.sqlite3"), "").unwrap();
     let started = host.run("rc.d/builder_web", settings, &["start"]);
     assert!(started.status.success(), "{shell:?}: {}", said(&started));
     assert_eq!(

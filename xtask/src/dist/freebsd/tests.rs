@@ -151,21 +151,36 @@ fn what_is_in_no_package_for_freebsd_by_zstd_is_a_mistake() {
     assert!(source.packages().is_err());
 }
 
+/// Programs in `bin` that write down how they were called, and then do what is said here.
+fn stubs(folder: &Path, answers: &[(&str, &str)]) -> PathBuf {
+    let bin = folder.join("bin");
+    for (name, answer) in answers {
+        let text = format!("#!/bin/sh\necho {name} \"$@\" >> {}\n{answer}\n", folder.join("log").display());
+        write(&bin.join(name), text.as_bytes()).unwrap();
+        fs::set_permissions(bin.join(name), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    bin
+}
+
+/// What was called since it was asked last.
+fn calls(folder: &Path) -> String {
+    let log = folder.join("log");
+    let calls = fs::read_to_string(&log).unwrap_or_default();
+    fs::write(&log, "").unwrap();
+    calls.replace(&folder.display().to_string(), "")
+}
+
 /// Installs, changes, upgrades and removes by the scripts of a package, below another root.
 fn a_package_comes_and_goes(shell: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let packages = made(&folder.path().join("made"));
     let server = packages.iter().find(|path| path.to_string_lossy().contains("builder-server-")).unwrap();
     let manifest = manifest_of(&unpacked(server), folder.path());
-    let (host, log) = (folder.path().join("host"), folder.path().join("log"));
-    let bin = folder.path().join("bin");
-    for (name, answer) in
-        [("pw", "case $3 in groupshow|usershow) exit 67; esac"), ("chown", ""), ("service", ""), ("install", INSTALL)]
-    {
-        let text = format!("#!/bin/sh\necho {name} \"$@\" >> {}\n{answer}\n", log.display());
-        write(&bin.join(name), text.as_bytes()).unwrap();
-        fs::set_permissions(bin.join(name), fs::Permissions::from_mode(0o755)).unwrap();
-    }
+    let host = folder.path().join("host");
+    let bin = stubs(
+        folder.path(),
+        &[("pw", "case $3 in groupshow|usershow) exit 67; esac"), ("chown", ""), ("service", ""), ("install", INSTALL)],
+    );
     let run = |script: &str| {
         let mut command = Command::new(shell[0]);
         // As pkg does it.
@@ -174,9 +189,7 @@ fn a_package_comes_and_goes(shell: &[&str]) {
         command.env("PATH", format!("{}:/usr/bin:/bin", bin.display())).env("PKG_ROOTDIR", &host);
         let output = command.output().unwrap();
         assert!(output.status.success(), "{shell:?} {script}: {}", String::from_utf8_lossy(&output.stderr));
-        let calls = fs::read_to_string(&log).unwrap_or_default();
-        fs::write(&log, "").unwrap();
-        calls.replace(&folder.path().display().to_string(), "")
+        calls(folder.path())
     };
     let sample = host.join("usr/local/etc/builder/builder-server.toml.sample");
     let settings = sample.with_extension("");
@@ -215,29 +228,84 @@ fn a_package_comes_and_goes(shell: &[&str]) {
         command.args(&shell[1..]).arg("-c").arg(decoded(&manifest["scripts"]["pre-deinstall"]));
         command.env("PATH", format!("{}:/usr/bin:/bin", bin.display())).env("PKG_ROOTDIR", "/");
         assert!(command.envs(upgrade.iter().copied()).status().unwrap().success());
-        let calls = fs::read_to_string(&log).unwrap_or_default();
-        fs::write(&log, "").unwrap();
-        calls
+        calls(folder.path())
     };
     assert_eq!(ends(&[]), "service builder onestop\n");
     assert_eq!(ends(&[("PKG_UPGRADE", "true")]), "");
 }
 
-const INSTALL: &str = "shift 7; mkdir -p \"$1\"";
+/// What the service finds in its data folder when the package has come: nothing, what an original left, its own of before,
+/// and below another root, where nobody can run its programs.
+fn a_data_folder_is_made_ready(shell: &[&str]) {
+    let folder = tempfile::tempdir().unwrap();
+    let packages = made(&folder.path().join("made"));
+    let bin = stubs(folder.path(), &[("chown", ""), ("find", ""), ("su", ""), ("install", INSTALL)]);
+    let installed = |name: &str, environment: &[(&str, &str)]| {
+        let package = packages.iter().find(|path| path.to_string_lossy().contains(&format!("{name}-1.2.3"))).unwrap();
+        let manifest = manifest_of(&unpacked(package), folder.path());
+        // Where no other root is named, the folder of this test stands for it.
+        let mut text = decoded(&manifest["scripts"]["post-install"]);
+        for behind in ["/", "$sample", "${sample"] {
+            let root = format!("${{host:-{}}}{behind}", folder.path().display());
+            text = text.replace(&format!("$host{behind}"), &root);
+        }
+        let mut command = Command::new(shell[0]);
+        command.args(&shell[1..]).arg("-c").arg(text).envs(environment.iter().copied());
+        command.env("PATH", format!("{}:/usr/bin:/bin", bin.display()));
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{shell:?} {name}: {}", String::from_utf8_lossy(&output.stderr));
+        calls(folder.path())
+    };
+    let data = |name: &str| folder.path().join("var/db").join(name);
+    let (server, web) = (data("builder"), data("builder-web"));
+    for sample in ["builder/builder-server.toml.sample", "builder-web/builder-web.toml.sample"] {
+        write(&folder.path().join("usr/local/etc").join(sample), b"").unwrap();
+    }
+
+    let find = |name: &str| {
+        format!("find /var/db/{name} ( ! -user builder -o ! -group builder ) -exec chown -h builder:builder {{}} +\n")
+    };
+    let migrate = "su -m builder -c /usr/local/bin/builder-db migrate --datadir '/var/db/builder-web'\n";
+    let new = installed("builder-web", &[]);
+    assert!(new.contains("install -d -o builder -g builder -m 0755 /var/db/builder-web\n"), "{new}");
+    assert!(new.ends_with(migrate) && !new.contains("find"), "{new}");
+    assert!(!installed("builder-server", &[("PKG_ROOTDIR", "/")]).contains("find"));
+
+    // Of the original, or of ours that was removed meanwhile.
+    fs::write(web.join("builder.sqlite3"), "").unwrap();
+    fs::write(server.join("state"), "").unwrap();
+    let taken_over = installed("builder-web", &[("PKG_ROOTDIR", "/")]);
+    assert!(taken_over.starts_with(&find("builder-web")) && !taken_over.contains("su -m"), "{taken_over}");
+    assert!(installed("builder-server", &[]).starts_with(&find("builder")));
+    for name in ["builder-web", "builder-server"] {
+        let upgraded = installed(name, &[("PKG_UPGRADE", "true")]);
+        assert!(!upgraded.contains("find") && !upgraded.contains("su -m"), "{upgraded}");
+    }
+
+    let other = folder.path().join("other").display().to_string();
+    fs::create_dir_all(format!("{other}/var/db/builder-web")).unwrap();
+    let elsewhere = installed("builder-web", &[("PKG_ROOTDIR", &other)]);
+    assert!(!elsewhere.contains("find") && !elsewhere.contains("su -m"), "{elsewhere}");
+}
+
+const INSTALL: &str = "for last; do :; done\nmkdir -p \"$last\"";
 
 #[test]
 fn packages_for_freebsd_made_by_zstd_come_and_go_under_dash() {
     a_package_comes_and_goes(&["dash"]);
+    a_data_folder_is_made_ready(&["dash"]);
 }
 
 #[test]
 fn packages_for_freebsd_made_by_zstd_come_and_go_under_bash_as_posix() {
     a_package_comes_and_goes(&["bash", "--posix"]);
+    a_data_folder_is_made_ready(&["bash", "--posix"]);
 }
 
 #[test]
 fn packages_for_freebsd_made_by_zstd_come_and_go_under_mksh() {
     a_package_comes_and_goes(&["mksh"]);
+    a_data_folder_is_made_ready(&["mksh"]);
 }
 
 #[test]
