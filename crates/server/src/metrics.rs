@@ -22,6 +22,9 @@ const HEALTH_LIMIT: Duration = Duration::from_secs(5);
 /// Bounds of the histograms, in seconds.
 const SECONDS: [f64; 12] = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 
+/// What a build may end as. Each is counted from 0 on: Prometheus sees no increase where a number begins at 1.
+const OUTCOMES: [&str; 5] = ["success", "exited", "signalled", "stopped", "aborted"];
+
 type PerPlatform = Family<Vec<(String, String)>, Gauge>;
 
 /// All numbers of a server.
@@ -74,8 +77,15 @@ impl Default for Metrics {
         registry.register("failed_uploads", "Uploads that failed and are tried again", metrics.failed_uploads.clone());
         registry.register_with_unit("received", "From clients and workers", Unit::Bytes, metrics.bytes_in.clone());
         registry.register("connections", "Open connections of clients and workers", metrics.connections.clone());
+        for label in OUTCOMES {
+            drop(metrics.finished.get_or_create(&ended_as(label)));
+        }
         Self { registry, ..metrics }
     }
+}
+
+fn ended_as(label: &str) -> Vec<(String, String)> {
+    vec![("outcome".to_owned(), label.to_owned())]
 }
 
 fn platform(name: &impl ToString) -> Vec<(String, String)> {
@@ -111,7 +121,7 @@ impl Metrics {
 
     pub(crate) fn finished(&self, outcome: &Outcome) {
         let label = if outcome.is_success() { "success" } else { outcome.kind() };
-        self.finished.get_or_create(&vec![("outcome".to_owned(), label.to_owned())]).inc();
+        self.finished.get_or_create(&ended_as(label)).inc();
     }
 
     fn uploads_waiting(&self, count: u64) {

@@ -47,6 +47,20 @@ pub(crate) enum RouteClass {
 }
 
 impl RouteClass {
+    const ALL: [Self; 11] = [
+        Self::List,
+        Self::Build,
+        Self::Compare,
+        Self::Search,
+        Self::File,
+        Self::Redirect,
+        Self::Upload,
+        Self::Api,
+        Self::Feed,
+        Self::Operation,
+        Self::Other,
+    ];
+
     /// The class of a route, by its pattern.
     pub(crate) fn of(pattern: Option<&str>) -> Self {
         let Some(pattern) = pattern else { return Self::Other };
@@ -174,11 +188,22 @@ impl Default for Metrics {
         registry.register_with_unit("artifact", help, bytes.clone(), metrics.artifact_bytes.clone());
         registry.register_with_unit("free", "Room on the disk of the data folder", bytes, metrics.free_bytes.clone());
         registry.register("hook_runs", "Hooks and webhooks that are not done, by state", metrics.hook_runs.clone());
+        metrics.begin_at_zero();
         Self { registry, ..metrics }
     }
 }
 
 impl Metrics {
+    /// Counts from 0 on what alerts wait for: Prometheus sees no increase where a number begins at 1.
+    fn begin_at_zero(&self) {
+        for result in UPLOAD_RESULTS {
+            drop(self.uploads.get_or_create(&Ended { result }));
+        }
+        for route in RouteClass::ALL {
+            drop(self.requests.get_or_create(&Answered { route, status: 500 }));
+        }
+    }
+
     /// A request was answered.
     pub(crate) fn answered(&self, route: RouteClass, status: http::StatusCode, duration: Duration) {
         self.requests.get_or_create(&Answered { route, status: status.as_u16() }).inc();
@@ -242,6 +267,10 @@ fn gauge(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
+/// All that [`upload_result`] says.
+const UPLOAD_RESULTS: [&str; 9] =
+    ["stored", "again", "refused", "conflict", "too-large", "busy", "full", "bad", "broken"];
+
 fn upload_result(status: http::StatusCode) -> &'static str {
     match status.as_u16() {
         201 => "stored",
@@ -270,5 +299,20 @@ mod tests {
         assert_eq!(class("/api/v1/builds/{uuid}"), "api");
         assert_eq!(class("/job/{job}/feed.atom"), "feed");
         assert_eq!(RouteClass::of(None).word(), "other");
+    }
+
+    #[test]
+    fn what_alerts_wait_for_is_counted_from_zero_on() {
+        let mut text = String::new();
+        encode(&mut text, &Metrics::default().registry).unwrap();
+        for route in RouteClass::ALL {
+            let line = format!("builder_web_requests_total{{route=\"{}\",status=\"500\"}} 0\n", route.word());
+            assert!(text.contains(&line), "{line} is not in\n{text}");
+        }
+        for status in 200..600 {
+            let result = upload_result(http::StatusCode::from_u16(status).unwrap());
+            let line = format!("builder_web_uploads_total{{result=\"{result}\"}} 0\n");
+            assert!(text.contains(&line), "{line} is not in\n{text}");
+        }
     }
 }
