@@ -1,7 +1,8 @@
-//! The files for Prometheus and Grafana in `packaging/monitoring`: every metric that they ask for is one of ours.
+//! The files for Prometheus and Grafana in `packaging/monitoring`: every metric that they ask for is one of ours, and
+//! alerts are told when they should be. That a real farm has the numbers is for a test of `crates/builder`.
 
 use crate::command::root;
-use std::path::Path;
+use std::process::Command;
 
 /// Where metrics are registered, and the prefix of their names.
 const SOURCES: [(&str, &str); 2] =
@@ -62,9 +63,25 @@ fn the_dashboard_is_json_whose_panels_all_ask_something() {
     }
 }
 
+fn promtool(arguments: &[&str]) {
+    let output = Command::new("promtool").args(arguments).current_dir(root()).output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
+}
+
 #[test]
 fn promtool_finds_nothing_in_the_rules() {
-    let rules = Path::new("packaging/monitoring/builder.rules.yml");
-    let output = crate::command::program("promtool", &["check", "rules"]).arg(rules).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    promtool(&["check", "rules", "packaging/monitoring/builder.rules.yml"]);
+}
+
+#[test]
+fn promtool_sees_every_alert_told_when_it_should_be() {
+    let stories = "xtask/src/monitoring.alerts.yml";
+    let read = |path: &str| std::fs::read_to_string(root().join(path)).unwrap();
+    let (rules, told) = (read("packaging/monitoring/builder.rules.yml"), read(stories));
+    for alert in rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")) {
+        assert!(told.contains(&format!("- alertname: {alert}\n")), "{stories} has no trouble for {alert}");
+        assert!(told.contains(&format!("{{alertname: {alert}, ")), "{stories} has no peace for {alert}");
+    }
+    promtool(&["test", "rules", stories]);
 }
