@@ -113,10 +113,10 @@ const COMPONENTS: &[Component] = &[
         tests: &["dpkg_deb"],
     },
     Component {
-        name: "promtool",
-        found: || in_path("promtool"),
+        name: "Prometheus",
+        found: || in_path("promtool") && in_path("prometheus"),
         source: Source::Debian("prometheus"),
-        tests: &["promtool"],
+        tests: &["promtool", "prometheus"],
     },
     // Exports of switches come from it.
     Component { name: "opam", found: || in_path("opam"), source: Source::Debian("opam"), tests: &["opam_itself"] },

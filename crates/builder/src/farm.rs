@@ -45,6 +45,9 @@ impl Farm {
             None => None,
         };
         let (listeners, metrics) = (listen_at(parts.listen, Ipv6::Only)?, listen_at(parts.metrics, Ipv6::Only)?);
+        for listener in &metrics {
+            tracing::info!("metrics at http://{}/metrics", listener.local_addr()?);
+        }
         let server = runtime.block_on(Server::start(parts.settings, listeners, metrics))?;
         let stop = Stop::new()?;
         let remote: Remote = local(server.addresses())?.to_string().parse()?;
