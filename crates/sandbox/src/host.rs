@@ -137,7 +137,16 @@ fn link(path: &Path) -> Option<(PathBuf, PathBuf)> {
     Some((path.to_owned(), fs::read_link(path).ok()?))
 }
 
+/// A user of the host, by number or name: whose numbers are root's is root, whatever it is called.
 fn host_user(name: &str) -> Result<crate::HostUser, String> {
+    let user = user_of_host(name)?;
+    if user.uid == 0 || user.gid == 0 {
+        return Err(format!("{name} is root of the host, or in the group of root, and no job is to be that"));
+    }
+    Ok(user)
+}
+
+fn user_of_host(name: &str) -> Result<crate::HostUser, String> {
     if let Ok(uid) = name.parse() {
         return Ok(crate::HostUser { uid, gid: uid });
     }
@@ -217,7 +226,15 @@ mod tests {
     #[test]
     fn a_user_of_the_host_is_a_number_or_a_name() {
         assert_eq!(host_user("1234"), Ok(crate::HostUser { uid: 1234, gid: 1234 }));
-        assert_eq!(host_user("root"), Ok(crate::HostUser { uid: 0, gid: 0 }));
+        assert_eq!(host_user("daemon"), Ok(crate::HostUser { uid: 1, gid: 1 }));
         assert!(host_user("nobody-has-this-name").is_err());
+    }
+
+    #[test]
+    fn no_job_is_root_of_the_host() {
+        for name in ["root", "0", "+0", "00"] {
+            let why = host_user(name).unwrap_err();
+            assert!(why.contains("is root of the host"), "{name}: {why}");
+        }
     }
 }

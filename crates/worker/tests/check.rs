@@ -55,6 +55,24 @@ fn what_is_missing_is_said_with_what_to_do() {
 }
 
 #[test]
+fn no_job_may_run_as_root_of_the_host() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("policy.toml");
+    for kind in ["bubblewrap", "container", "nspawn"] {
+        let more = if kind == "bubblewrap" { "" } else { "root = '/'\n" };
+        for name in ["root", "0"] {
+            std::fs::write(&config, format!("sandbox = '{kind}'\n{more}host-user = '{name}'\n")).unwrap();
+            let output = worker(&["check", "--config", config.to_str().unwrap(), "--format", "json"]);
+            let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+            let found = json["findings"].as_array().unwrap().iter().find(|finding| finding["subject"] == "host-user");
+            let found = found.unwrap();
+            assert_eq!((output.status.code(), &found["state"]), (Some(1), &"missing".into()), "{kind}, {name}");
+            assert!(found["detail"].as_str().unwrap().contains("is root of the host"), "{found}");
+        }
+    }
+}
+
+#[test]
 fn a_policy_that_makes_no_sense_is_an_error_with_its_line() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("policy.toml");
