@@ -92,6 +92,7 @@ job fork-bomb 'bomb() { bomb | bomb & }; bomb; sleep 5; exit 1' \
     'execution aborted: process limit 64 reached' 'process limit 64 reached: '
 job disk 'i=0; while :; do head -c 1M /dev/zero > file$i; i=$((i+1)); done' 'execution aborted: disk limit 32 MiB reached'
 job one-file 'head -c 1G /dev/zero > file' 'execution aborted: disk limit 32 MiB reached'
+job setuid 'cp /bin/true program; chmod 6755 program; stat -c %a program' 'exited 0' '^6755'
 job after-all-that 'cat /proc/self/cgroup; exit 0' 'exited 0'
 check "the worker was never restarted by a failure" \
     sh -c '! journalctl -u builder-worker@debian-12 -o cat | grep -q "Failed with result"'
@@ -104,6 +105,7 @@ check "a worker for nspawn starts" systemd-run --quiet --unit=worker-nspawn --pr
     builder-worker nspawn --loop
 for platform in bubblewrap nspawn; do
     job $platform-fine 'id; cat /proc/self/cgroup; echo made > made.txt; exit 0' 'exited 0' "sandbox $platform"
+    job $platform-setuid 'cp /bin/true program; chmod 6755 program; stat -c %a program' 'exited 0' '^6755'
     job $platform-memory 'tail /dev/zero; sleep 1000' 'execution aborted: memory limit 96 MiB reached'
     job $platform-processes 'while :; do sleep 1000 & done' \
         'execution aborted: process limit 64 reached, then exited 2' 'process limit 64 reached: '
