@@ -84,7 +84,11 @@ pub fn check(policy: &Policy, host: &Host) -> Vec<Finding> {
         });
     }
     if let Some(Err(error)) = &host.host_user {
-        findings.push(Finding::missing("host-user", error.as_str(), "name a user of this host without rights, or leave it out"));
+        findings.push(Finding::missing(
+            "host-user",
+            error.as_str(),
+            "name a user of this host without rights, or leave it out",
+        ));
     }
     findings.extend(kinds::needs(policy, host));
     findings

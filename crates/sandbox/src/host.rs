@@ -113,11 +113,14 @@ impl Host {
         }
     }
 
-    /// Looks at the root file system again, as it is now, and holds it as long as this value lives: for a job that is
-    /// about to run. A worker that only waits holds none, so that it can be removed.
+    /// Looks at the root file system or the image again, as it is now, and holds the former as long as this value lives: for
+    /// a job that is about to run. A worker that only waits holds none, so that it can be removed.
     pub fn hold_root(&mut self, policy: &Policy) {
         self.root = read_root(policy);
         self.accounts = Accounts::of(self.root.as_ref());
+        if let Some(container) = &mut self.container {
+            container.look_at_image(policy);
+        }
     }
 }
 

@@ -21,7 +21,7 @@ pub mod size;
 pub use check::{Finding, State, check};
 pub use host::Host;
 pub use kinds::{COUNTS_FILE, ContainerFacts, Engine, EngineAnswer, EngineLimits, LABEL};
-pub use kinds::{JailFacts, Reached as ReachedInJail, description, plan, reached as reached_in_jail};
+pub use kinds::{JailFacts, Reached as ReachedInJail, description, plan, reached as reached_in_jail, root_digest};
 pub use limits::{Limits, Processors};
 pub use plan::{
     Argument, Complaints, Enclosure, Environment, HostUser, Inside, Place, Plan, Stage, StageBind, StageRoot, Step,

@@ -32,7 +32,7 @@ use std::time::{Duration, Instant};
 /// How much longer than it has been told to a supervisor may take to end a job, before it is killed itself.
 const SUPERVISOR_DELAY_MAX: Duration = KILL_TIME_MAX.saturating_add(Duration::from_secs(20));
 
-/// The artifact with the digest of the root file system, as the repository knows it.
+/// The artifact with the digest of the root file system or image, as the repository knows it.
 const ROOT_DIGEST: &str = "rootfs-digest";
 
 /// Runs the job, hands it in, and waits until the server has it. Nothing of it is left afterwards, whatever happened.
@@ -119,11 +119,10 @@ fn attempt(
     Ok(())
 }
 
-/// The artifact by which the repository knows the root file system that a build ran in.
+/// The artifact by which the repository knows the root file system or image that a build ran in.
 fn digest_of(host: &Host) -> Option<Found> {
-    let root = host.root.as_ref()?.as_ref().ok()?;
     let path = ArtifactPath::parse(ROOT_DIGEST.as_bytes()).ok()?;
-    Some(Found::added(path, format!("{}\n", root.digest.as_ref()?).into_bytes()))
+    Some(Found::added(path, format!("{}\n", builder_sandbox::root_digest(host)?).into_bytes()))
 }
 
 fn collected(folder: &Folder) -> Result<Collection, String> {

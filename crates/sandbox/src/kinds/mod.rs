@@ -10,6 +10,7 @@ use crate::check::{Finding, check};
 use crate::host::Host;
 use crate::plan::{Environment, Place, Plan};
 use crate::policy::{Kind, Policy};
+use crate::root::Digest;
 use crate::{ENVIRONMENT, User};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -54,13 +55,21 @@ pub fn description(policy: &Policy, host: &Host) -> Option<String> {
             format!("root file system {name}{digest}")
         }
         (_, Some(image)) => {
-            let id = host.container.as_ref().and_then(|facts| facts.image.as_ref()?.as_ref().ok());
+            let id = host.container.as_ref().and_then(ContainerFacts::image_identity);
             format!("image {image}{}", id.map_or(String::new(), |id| format!(" ({id})")))
         }
         (_, None) => "the host's programs".to_owned(),
     };
     let network = if policy.has_network { "on" } else { "off" };
     Some(format!("sandbox {}, {root}, network {network}", policy.kind))
+}
+
+/// The digest of what a job finds as `/`: the recorded one of its root file system, or the identity of its image.
+pub fn root_digest(host: &Host) -> Option<&str> {
+    match &host.root {
+        Some(root) => root.as_ref().ok()?.digest.as_ref().map(Digest::as_str),
+        None => host.container.as_ref()?.image_identity(),
+    }
 }
 
 /// What the kind of sandbox needs of the host, fulfilled or not.

@@ -30,6 +30,10 @@ const DOCKER_QUESTION: &str =
 const PODMAN_QUESTION: &str =
     "{{.Version.Version}} {{.Host.Security.Rootless}} {{.Host.CgroupsVersion}} {{.Host.CgroupControllers}}";
 
+/// What the identity of an image begins with, and how many digits follow.
+const IDENTITY_PREFIX: &str = "sha256:";
+const IDENTITY_DIGITS: usize = 64;
+
 /// The facts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContainerFacts {
@@ -44,7 +48,7 @@ pub struct ContainerFacts {
     /// What processes of the worker are held to, as the options of podman have it: it would ask for more, and where a worker
     /// may not have more it would fail.
     pub own_limits: Vec<String>,
-    /// The identity of the image of the policy, or why there is none.
+    /// The identity of the image of the policy, `sha256:` and its digits, or why there is none.
     pub image: Option<Result<String, String>>,
 }
 
@@ -92,8 +96,6 @@ impl ContainerFacts {
             Engine::Docker => answer(&name, &["info", "--format", DOCKER_QUESTION]).and_then(|said| docker(&said)),
             Engine::Podman => answer(&name, &["info", "--format", PODMAN_QUESTION]).and_then(|said| podman(&said)),
         };
-        let image = policy.image.as_deref().filter(|_| answered.is_ok());
-        let image = image.map(|image| answer(&name, &["image", "inspect", "--format", "{{.Id}}", image]));
         let passed = |name: &&str| Some((OsString::from(name), std::env::var_os(name)?));
         let environment = PASSED.iter().filter_map(passed).collect();
         let read = |path| std::fs::read_to_string(path).unwrap_or_default();
@@ -103,7 +105,35 @@ impl ContainerFacts {
             Engine::Docker => Vec::new(),
             Engine::Podman => own_limits.lines().filter_map(|line| option(line, pid_max)).collect(),
         };
-        Self { engine, environment, answer: answered, own_limits, image, program: program.clone() }
+        let mut facts =
+            Self { engine, environment, answer: answered, own_limits, image: None, program: program.clone() };
+        facts.look_at_image(policy);
+        facts
+    }
+
+    /// Asks which image has the name of the policy now.
+    pub(crate) fn look_at_image(&mut self, policy: &Policy) {
+        let name = self.program.to_string_lossy();
+        let image = policy.image.as_deref().filter(|_| self.answer.is_ok());
+        let said = image.map(|image| answer(&name, &["image", "inspect", "--format", "{{.Id}}", image]));
+        self.image = said.map(|said| said.and_then(|said| identity(&said)));
+    }
+
+    /// The identity of the image, if the policy names one and it is there.
+    pub(crate) fn image_identity(&self) -> Option<&str> {
+        self.image.as_ref()?.as_deref().ok()
+    }
+}
+
+/// The identity of an image as docker says it, and podman without the first word: the digest of its configuration, which
+/// has those of its layers.
+fn identity(said: &str) -> Result<String, String> {
+    let digits = said.strip_prefix(IDENTITY_PREFIX).unwrap_or(said);
+    let is_digest = digits.len() == IDENTITY_DIGITS && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_digest {
+        Ok(format!("{IDENTITY_PREFIX}{digits}"))
+    } else {
+        Err(format!("{said:?} is no identity of an image"))
     }
 }
 
@@ -153,6 +183,16 @@ mod tests {
             Max open files            1024                 20000                files\n\nMax open files 1";
         let options: Vec<_> = text.lines().filter_map(|line| option(line, 32_768)).collect();
         assert_eq!(options, ["nproc=32768:32768", "nofile=1024:20000"]);
+    }
+
+    #[test]
+    fn both_engines_know_an_image_by_the_same_identity() {
+        let digits = "0123456789abcdef".repeat(4);
+        let expected = Ok(format!("sha256:{digits}"));
+        assert_eq!((identity(&digits), identity(&format!("sha256:{digits}"))), (expected.clone(), expected));
+        for other in ["", "sha256:", "debian:12", &digits[1..], &format!("{digits}\n{digits}")] {
+            assert!(identity(other).is_err(), "{other}");
+        }
     }
 
     #[test]

@@ -180,7 +180,7 @@ pub(super) fn plan(policy: &Policy, host: &Host, place: &Place) -> Option<Plan> 
     client.limits(policy);
     client.places(policy, place);
     client.environment(policy, host);
-    client.inside(policy, host);
+    client.inside(host);
     let step = |words: &[&str]| Step { command: facts.command(words) };
     Some(Plan::Enclosed(Box::new(Enclosure {
         name: format!("container ({})", facts.engine),
@@ -312,9 +312,10 @@ impl Client<'_> {
         }
     }
 
-    fn inside(&mut self, policy: &Policy, host: &Host) {
+    fn inside(&mut self, host: &Host) {
         self.add(&["--entrypoint", "/bin/sh"]);
-        match (&policy.image, &host.root) {
+        match (self.facts.image_identity(), &host.root) {
+            // By its name it could be another one by now.
             (Some(image), _) => self.add(&[image]),
             (None, Some(Ok(root))) => {
                 // A layer over it takes what is written, and is thrown away.

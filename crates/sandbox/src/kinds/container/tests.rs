@@ -64,7 +64,7 @@ fn values<'a>(command: &'a [String], option: &str) -> Vec<&'a str> {
 fn an_engine_is_asked_for_all_that_the_policy_says() {
     let policy = policy();
     let command = command(&policy, &host(&policy, facts(Engine::Docker, false), 0));
-    let until_image = command.iter().position(|word| word == "debian:12").unwrap();
+    let until_image = command.iter().position(|word| word == "sha256:0a1b").unwrap();
     let options = command[..until_image].join(" ").replace(" --env", "");
     assert_eq!(
         options,
@@ -79,6 +79,17 @@ fn an_engine_is_asked_for_all_that_the_policy_says() {
          TZ=UTC USER=build LOGNAME=build --entrypoint /bin/sh"
     );
     assert_eq!(command[until_image + 1..], ["-c", INIT, "builder", "/build/script.sh", "/build/.builder-counts"]);
+}
+
+#[test]
+fn the_record_says_in_which_image_a_job_ran() {
+    let policy = policy();
+    let host = host(&policy, facts(Engine::Docker, false), 0);
+    assert_eq!(crate::root_digest(&host), Some("sha256:0a1b"));
+    assert_eq!(
+        crate::description(&policy, &host).as_deref(),
+        Some("sandbox container, image debian:12 (sha256:0a1b), network off")
+    );
 }
 
 #[test]
