@@ -224,13 +224,18 @@ fn a_worker_gets_a_jail_for_one_job(shell: &'static [&'static str]) {
     host.answer(
         "zfs",
         &format!(
-            "case $1 in\nlist) [ -d {jails}/a ] ;;\nclone) mkdir -p {jails}/a/etc ;;\ndestroy) rm -r {jails}/a ;;\nesac"
+            "case $1 in\nlist) [ -d {jails}/a ] ;;\nget) echo 8436572847108723394 ;;\n\
+             clone) mkdir -p {jails}/a/etc ;;\ndestroy) rm -r {jails}/a ;;\nesac"
         ),
     );
     host.answer("jls", "exit 1");
     host.answer(
         "jail",
-        &format!("[ $2 != -R ] || exit 0\nls {jails}/a/etc {jails}/a/usr/local/bin > {jails}/seen\nexit 3"),
+        &format!(
+            "[ $2 != -R ] || exit 0\ncd {jails}/a/usr/local && ls ../../etc > {jails}/seen\ncat bin/* >> {jails}/seen\n\
+             cmp {} libexec/builder-worker && [ -x bin/builder-worker ] && exit 3",
+            host.path("worker").display()
+        ),
     );
     let ran = host.run("builder-worker-jail", &settings, &["a"]);
     assert_eq!(ran.status.code(), Some(3), "{shell:?}: {}", said(&ran));
@@ -238,11 +243,16 @@ fn a_worker_gets_a_jail_for_one_job(shell: &'static [&'static str]) {
         host.calls(),
         "jls -j a jid\nmount -p\nzfs list -H -o name zroot/jails/a\n\
          zfs clone -o mountpoint=/jails/a -o atime=off zroot/poudriere/jails/14@clean zroot/jails/a\n\
+         zfs get -H -p -o value guid zroot/poudriere/jails/14@clean\n\
          jail -q -f /usr/local/etc/builder/jail.conf -c a\n\
          jls -j a jid\nmount -p\nzfs list -H -o name zroot/jails/a\nzfs destroy -f zroot/jails/a\n"
     );
     let seen = fs::read_to_string(host.path("jails/seen")).unwrap();
-    assert!(seen.contains("resolv.conf") && seen.contains("builder-worker"), "{seen}");
+    assert_eq!(
+        seen,
+        "resolv.conf\n#!/bin/sh\n\
+         exec /usr/local/libexec/builder-worker --rootfs-digest zfs-guid:8436572847108723394 \"$@\"\n"
+    );
 
     // What a worker left that was killed goes first; when that cannot be, there is no job.
     fs::create_dir_all(host.path("jails/a/etc")).unwrap();

@@ -59,6 +59,7 @@ impl Farm {
             workdir: parts.workdir.to_owned(),
             grace: GRACE_DEFAULT,
             policy: builder_worker::Policy::default(),
+            rootfs_digest: None,
             slot: 0,
             supervisor_program: None,
             orphans: Some(Orphans::adopt()?),

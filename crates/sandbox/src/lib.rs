@@ -27,7 +27,7 @@ pub use plan::{
     Argument, Complaints, Enclosure, Environment, HostUser, Inside, Place, Plan, Stage, StageBind, StageRoot, Step,
 };
 pub use policy::{Address, Kind, Policy, PolicyError, Table, User};
-pub use root::{Digest, Root, RootError};
+pub use root::{Digest, DigestError, Root, RootError};
 pub use size::{SizeError, parse_size};
 
 /// Where a build always lies, seen from inside.

@@ -8,6 +8,7 @@ use std::fmt;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 /// What the name of the file with the digest ends with: it lies beside the folder.
 pub const DIGEST_SUFFIX: &str = ".digest";
@@ -68,6 +69,19 @@ impl Digest {
         let line = str::from_utf8(text).ok()?.trim_end();
         let is_line = (1..=DIGEST_BYTES_MAX).contains(&line.len()) && line.bytes().all(|byte| byte.is_ascii_graphic());
         is_line.then(|| Self(line.to_owned()))
+    }
+}
+
+/// What is no digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a digest is 1 to {DIGEST_BYTES_MAX} visible ASCII characters, such as sha256:…")]
+pub struct DigestError;
+
+impl FromStr for Digest {
+    type Err = DigestError;
+
+    fn from_str(text: &str) -> Result<Self, DigestError> {
+        Self::parse(text.as_bytes()).filter(|digest| digest.0 == text).ok_or(DigestError)
     }
 }
 
@@ -228,7 +242,12 @@ mod tests {
         for bad in ["", "a b", "a\nb", "\u{e9}"] {
             std::fs::write(folder.path().join("bookworm.digest"), bad).unwrap();
             assert!(Root::read(&path).is_err(), "{bad:?}");
+            assert!(bad.parse::<Digest>().is_err(), "{bad:?}");
         }
+        assert_eq!("zfs-guid:1".parse::<Digest>().unwrap().as_str(), "zfs-guid:1");
+        assert!(
+            "sha256:abc\n".parse::<Digest>().is_err() && "x".repeat(DIGEST_BYTES_MAX + 1).parse::<Digest>().is_err()
+        );
     }
 
     #[test]

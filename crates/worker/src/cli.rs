@@ -7,7 +7,7 @@ use crate::worker::{GRACE_DEFAULT, Settings, run};
 use crate::{Policy, Remote, Stop, signals, supervisor, trial};
 use anyhow::Context;
 use builder_model::{Platform, parse_duration};
-use builder_sandbox::{Finding, Table, policy};
+use builder_sandbox::{Digest, Finding, Table, policy};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -83,6 +83,10 @@ struct Work {
     grace: Option<Duration>,
     #[command(flatten)]
     place: PlaceArguments,
+    /// What names the content of the root file system that this worker itself runs in, such as the id of its image:
+    /// recorded with the builds of jobs that see it, as `rootfs-digest`
+    #[arg(long, value_name = "DIGEST")]
+    rootfs_digest: Option<Digest>,
     /// How much to log: error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     log_level: tracing::level_filters::LevelFilter,
@@ -195,6 +199,7 @@ impl Work {
             workdir: self.place.workdir()?,
             grace: self.grace.unwrap_or(GRACE_DEFAULT),
             policy,
+            rootfs_digest: self.rootfs_digest.clone(),
             ..Settings::for_platform(platform)
         })
     }

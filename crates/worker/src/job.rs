@@ -71,7 +71,8 @@ fn attempt(
     console: &mut Console<'_>,
 ) -> Result<(), Error> {
     let prepared = Prepared::of(settings, host, &assignment.job.script)?;
-    if let Some(description) = builder_sandbox::description(&settings.policy, host) {
+    let own_digest = settings.rootfs_digest.as_ref();
+    if let Some(description) = builder_sandbox::description(&settings.policy, host, own_digest) {
         console.note(&description);
     }
     let (supervisor, pipe) = standby.begin(settings, &prepared.order)?;
@@ -101,7 +102,7 @@ fn attempt(
         match collected(&prepared.folder) {
             Ok(found) => {
                 collection = found;
-                digest_of(host).into_iter().for_each(|file| collection.add(file));
+                digest_of(settings, host).into_iter().for_each(|file| collection.add(file));
             }
             Err(reason) => {
                 console.note(&reason);
@@ -120,9 +121,10 @@ fn attempt(
 }
 
 /// The artifact by which the repository knows the root file system or image that a build ran in.
-fn digest_of(host: &Host) -> Option<Found> {
+fn digest_of(settings: &Settings, host: &Host) -> Option<Found> {
+    let digest = builder_sandbox::root_digest(host, settings.rootfs_digest.as_ref())?;
     let path = ArtifactPath::parse(ROOT_DIGEST.as_bytes()).ok()?;
-    Some(Found::added(path, format!("{}\n", builder_sandbox::root_digest(host)?).into_bytes()))
+    Some(Found::added(path, format!("{digest}\n").into_bytes()))
 }
 
 fn collected(folder: &Folder) -> Result<Collection, String> {

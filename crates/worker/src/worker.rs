@@ -9,7 +9,7 @@ use crate::processes::Orphans;
 use crate::signals::Stop;
 use crate::standby::{Standby, supervisor_program};
 use builder_model::{Platform, Remote};
-use builder_sandbox::{Finding, Host, Policy};
+use builder_sandbox::{Digest, Finding, Host, Policy};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -37,6 +37,8 @@ pub struct Settings {
     pub grace: Duration,
     /// What a job may see and use.
     pub policy: Policy,
+    /// The digest of the root file system that this process itself is in, for jobs that see it.
+    pub rootfs_digest: Option<Digest>,
     /// Which of the workers of this process it is, counted from 0: as root, each runs its jobs as a user of its own.
     pub slot: u32,
     /// The program that becomes the supervisor of a job; it calls [`crate::supervisor::run_if_asked`]. Without one,
@@ -57,6 +59,7 @@ impl Settings {
             workdir: std::env::temp_dir(),
             grace: GRACE_DEFAULT,
             policy: Policy::default(),
+            rootfs_digest: None,
             slot: 0,
             supervisor_program: None,
             orphans: None,

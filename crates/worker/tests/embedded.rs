@@ -30,6 +30,7 @@ fn settings(server: &Server, workdir: &Path) -> Settings {
         workdir: workdir.to_owned(),
         grace: Duration::from_secs(1),
         policy: Policy::default(),
+        rootfs_digest: None,
         slot: 0,
         supervisor_program: Some(PathBuf::from(env!("CARGO_BIN_EXE_builder-worker"))),
         orphans: None,

@@ -71,6 +71,11 @@ fn mistakes_on_the_command_line_are_errors_like_others() {
             &["--timeout", "5"][..],
             "builder-worker: invalid value '5' for '--timeout <DURATION>': expected a whole number",
         ),
+        (
+            &["--rootfs-digest", "a b"],
+            "builder-worker: invalid value 'a b' for '--rootfs-digest <DIGEST>': a digest is 1 to 256 visible ASCII \
+             characters, such as sha256:…",
+        ),
         (&["--no-such"], "builder-worker: unexpected argument '--no-such' found"),
         (&["--remote", "nowhere"], "builder-worker: the argument '--remote <HOST:PORT>' cannot be used multiple times"),
     ] {

@@ -29,6 +29,17 @@ fn a_job_is_received_run_and_handed_in() {
 }
 
 #[test]
+fn a_worker_that_was_told_what_it_runs_in_has_that_recorded() {
+    let server = Server::start();
+    let worker = Worker::start(&server, &["--rootfs-digest", "zfs-guid:8436572847108723394"]);
+    let finished = server.run("env | grep -i digest");
+    worker.ends_well();
+    assert_eq!(finished.text(), "builder-worker: root file system of this worker (zfs-guid:8436572847108723394)\n");
+    let recorded = ("rootfs-digest".to_owned(), b"zfs-guid:8436572847108723394\n".to_vec());
+    assert_eq!((finished.outcome.to_string(), finished.files), ("exited 1".to_owned(), vec![recorded]));
+}
+
+#[test]
 fn files_are_handed_in_whatever_the_status() {
     let finished = run("echo x > artifact; exit 7");
     assert_eq!((finished.outcome.to_string(), finished.paths()), ("exited 7".to_owned(), vec!["artifact"]));

@@ -89,8 +89,12 @@ fn root_and_policy(lines: &str) -> (tempfile::TempDir, String) {
 }
 
 fn run_with(config: &str, script: &str) -> Finished {
+    run_with_all(&["--config", config], script)
+}
+
+fn run_with_all(arguments: &[&str], script: &str) -> Finished {
     let server = Server::start();
-    let worker = Worker::start(&server, &["--config", config]);
+    let worker = Worker::start(&server, arguments);
     let finished = server.run(script);
     worker.ends_well();
     finished
@@ -111,6 +115,12 @@ fn a_root_file_system_in_bubblewrap_is_all_that_a_job_sees_and_is_named_in_its_r
     assert_eq!(finished.outcome, Outcome::Exited(0));
     let expected = [("artifact".to_owned(), vec![]), ("rootfs-digest".to_owned(), b"sha256:0123\n".to_vec())];
     assert_eq!(finished.files, expected);
+    // So it is if the worker was told what it runs in itself, which the job does not see; without a root, it does.
+    let finished = run_with_all(&["--config", &config, "--rootfs-digest", "sha256:own"], "");
+    assert_eq!(finished.files, [("rootfs-digest".to_owned(), b"sha256:0123\n".to_vec())]);
+    let finished = run_with_all(&["--sandbox", "bubblewrap", "--rootfs-digest", "sha256:own"], "");
+    assert_eq!(finished.text(), NOTE.replace("programs", "programs (sha256:own)"));
+    assert_eq!(finished.files, [("rootfs-digest".to_owned(), b"sha256:own\n".to_vec())]);
     // What a job says of itself stays.
     let finished = run_with(&config, "echo mine > rootfs-digest");
     assert_eq!(finished.files, [("rootfs-digest".to_owned(), b"mine\n".to_vec())]);

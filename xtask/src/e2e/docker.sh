@@ -91,10 +91,11 @@ builder-server --ip $bridge --port 1234 --dir "$folder/server/data" --config-dir
 server=$!
 await "the server answers on $remote" client info
 # What the unit packaging/containers/builder-worker-docker@.service does, by hand: always again.
+image=$(docker image inspect --format '{{.Id}}' builder-worker:debian-12)
 (
     while [ ! -e "$folder/stop" ]; do
         docker run --rm --name builder-worker-debian-12 --memory 1g --memory-swap 1g --pids-limit 512 \
-            --security-opt no-new-privileges builder-worker:debian-12 debian-12 --remote $remote
+            --security-opt no-new-privileges "$image" debian-12 --remote $remote --rootfs-digest "$image"
         sleep 0.2
     done
 ) >"$folder/worker.log" 2>&1 &
@@ -110,6 +111,7 @@ builder-inspect "$folder/server/data/second/$(uuid_of second)/full" --output "$f
 one=$(cat "$folder/one/host.txt")
 two=$(cat "$folder/two/host.txt")
 check "each job had a container of its own: $one, $two" [ "$one" != "$two" ]
+check "the record says of which image: $image" [ "$(cat "$folder/one/rootfs-digest")" = "$image" ]
 schedule stopped debian-12 'echo begun; if [ -e /nowhere ]; then exit 1; fi; sleep 3; echo ended'
 await "job stopped begins" grep -q "stopped on debian-12 begins" "$folder/server.log"
 check "docker stop ends a worker in mid-build" docker stop -t 30 builder-worker-debian-12

@@ -43,10 +43,10 @@ pub fn plan(policy: &Policy, host: &Host, place: &Place) -> Result<Plan, Vec<Fin
     }
 }
 
-/// What a job runs in, in words for its console; nothing to say of no sandbox.
-pub fn description(policy: &Policy, host: &Host) -> Option<String> {
+/// What a job runs in, in words for its console; nothing to say of no sandbox, unless the worker knows its `own` digest.
+pub fn description(policy: &Policy, host: &Host, own: Option<&Digest>) -> Option<String> {
     if policy.kind == Kind::None {
-        return None;
+        return own.map(|digest| format!("root file system of this worker ({digest})"));
     }
     let root = match (&host.root, &policy.image) {
         (Some(Ok(root)), _) => {
@@ -58,17 +58,19 @@ pub fn description(policy: &Policy, host: &Host) -> Option<String> {
             let id = host.container.as_ref().and_then(ContainerFacts::image_identity);
             format!("image {image}{}", id.map_or(String::new(), |id| format!(" ({id})")))
         }
-        (_, None) => "the host's programs".to_owned(),
+        (_, None) => format!("the host's programs{}", own.map_or(String::new(), |digest| format!(" ({digest})"))),
     };
     let network = if policy.has_network { "on" } else { "off" };
     Some(format!("sandbox {}, {root}, network {network}", policy.kind))
 }
 
-/// The digest of what a job finds as `/`: the recorded one of its root file system, or the identity of its image.
-pub fn root_digest(host: &Host) -> Option<&str> {
-    match &host.root {
-        Some(root) => root.as_ref().ok()?.digest.as_ref().map(Digest::as_str),
-        None => host.container.as_ref()?.image_identity(),
+/// The digest of what a job finds as `/`: the recorded one of its root file system, or the identity of its image. Where that
+/// is what the worker is in itself, it is the worker's `own`, which nobody but who made that can know.
+pub fn root_digest<'a>(host: &'a Host, own: Option<&'a Digest>) -> Option<&'a str> {
+    match (&host.root, &host.container) {
+        (Some(root), _) => root.as_ref().ok()?.digest.as_ref().map(Digest::as_str),
+        (None, Some(container)) => container.image_identity(),
+        (None, None) => own.map(Digest::as_str),
     }
 }
 

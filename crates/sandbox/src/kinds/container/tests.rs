@@ -85,9 +85,9 @@ fn an_engine_is_asked_for_all_that_the_policy_says() {
 fn the_record_says_in_which_image_a_job_ran() {
     let policy = policy();
     let host = host(&policy, facts(Engine::Docker, false), 0);
-    assert_eq!(crate::root_digest(&host), Some("sha256:0a1b"));
+    assert_eq!(crate::root_digest(&host, "sha256:own".parse().ok().as_ref()), Some("sha256:0a1b"));
     assert_eq!(
-        crate::description(&policy, &host).as_deref(),
+        crate::description(&policy, &host, None).as_deref(),
         Some("sandbox container, image debian:12 (sha256:0a1b), network off")
     );
 }
