@@ -45,7 +45,7 @@ impl Host {
             fs::create_dir_all(host.path(folder)).unwrap();
         }
         fs::write(host.path("etc/rc.subr"), RC_SUBR).unwrap();
-        for name in ["jail", "jls", "logger", "mount", "ps", "su", "umount", "zfs"] {
+        for name in ["jail", "jls", "logger", "mount", "pkill", "ps", "pwait", "su", "umount", "zfs"] {
             host.stub(&format!("bin/{name}"), name);
         }
         // As the real one does it: the number of the process that restarts, without a line's end.
@@ -82,6 +82,10 @@ impl Host {
 
     /// Runs a script of the packages, with the places of FreeBSD inside of this folder, and these lines as its settings.
     fn run(&self, script: &str, settings: &str, arguments: &[&str]) -> Output {
+        self.command(script, settings, arguments).output().unwrap()
+    }
+
+    fn command(&self, script: &str, settings: &str, arguments: &[&str]) -> Command {
         let mut text = fs::read_to_string(packaging(script)).unwrap();
         for place in ["/etc/rc.subr", "/usr/sbin/daemon", "/var/run", "/var/db", "/usr/local/etc"] {
             text = text.replace(place, &self.path(&place[1..]).display().to_string());
@@ -93,7 +97,7 @@ impl Host {
         let mut command = Command::new(self.shell[0]);
         command.args(&self.shell[1..]).arg(&script).args(arguments).env("RC_CONF", &conf).env("SETTINGS", &conf);
         command.env("LOG", self.path("log")).env("PATH", format!("{}:/usr/bin:/bin", self.path("bin").display()));
-        command.output().unwrap()
+        command
     }
 
     /// What was called since it was asked last.
@@ -276,6 +280,47 @@ fn a_worker_gets_a_jail_for_one_job(shell: &'static [&'static str]) {
     }
 }
 
+/// What happens when the service is stopped while a worker runs in its jail: what is called, until it has ended.
+fn a_worker_in_a_jail_is_asked_to_end(shell: &'static [&'static str]) {
+    let host = Host::new(shell);
+    fs::write(host.path("usr/local/etc/builder/jail.conf"), "").unwrap();
+    host.program("worker", "#!/bin/sh\n");
+    for pipe in ["begun", "asked"] {
+        assert!(Command::new("mkfifo").arg(host.path(pipe)).status().unwrap().success());
+    }
+    let (begun, asked) = (host.path("begun").display().to_string(), host.path("asked").display().to_string());
+    let jails = host.path("jails").display().to_string();
+    let settings =
+        format!("SNAPSHOT=zroot/poudriere/jails/14@clean FOLDER={jails} PROGRAM={}", host.path("worker").display());
+    host.answer("zfs", &format!("case $1 in\nlist) exit 1 ;;\nget) echo 8 ;;\nclone) mkdir -p {jails}/a/etc ;;\nesac"));
+    host.answer("jls", "echo 7");
+    // What jail(8) has started ends when it is asked, and jail(8) with it.
+    host.answer("jail", &format!("[ $2 != -R ] || exit 0\necho > {begun}\nread -r _ < {asked}"));
+    host.answer("pkill", &format!("echo > {asked}"));
+    host.answer("pwait", "tail --sleep-interval=0.05 --pid=\"$3\" -f /dev/null");
+    let stopped = |settings: &str| {
+        let mut script = host.command("builder-worker-jail", settings, &["a"]).spawn().unwrap();
+        fs::read(&begun).unwrap();
+        host.calls();
+        assert!(Command::new("kill").arg(script.id().to_string()).status().unwrap().success());
+        assert_eq!(script.wait().unwrap().code(), Some(143), "{shell:?}");
+        let calls = host.calls();
+        let number =
+            calls.split_once("pwait -t ").and_then(|(_, rest)| rest.split([' ', '\n']).nth(1)).unwrap_or_default();
+        calls.replace(&format!(" {number}\n"), " JAIL\n")
+    };
+    let asks = "jls -j a jid\npkill -TERM -o -x -j 7 builder-worker\n";
+    let takes_away = "jls -j a jid\njail -q -R a\nmount -p\nzfs list -H -o name zroot/jails/a\n";
+    assert_eq!(stopped(&settings), format!("{asks}pwait -t 30 JAIL\n{takes_away}"), "{shell:?}");
+
+    // One that does not listen ends with its jail when its time is over; one that is not there need not be waited for.
+    host.answer("pkill", "");
+    host.answer("pwait", "exit 124");
+    assert_eq!(stopped(&format!("{settings} PATIENCE=1")), format!("{asks}pwait -t 1 JAIL\n{takes_away}"), "{shell:?}");
+    host.answer("pkill", "exit 1");
+    assert_eq!(stopped(&settings), format!("{asks}{takes_away}"), "{shell:?}");
+}
+
 fn builds_are_removed_where_that_is_wanted(shell: &'static [&'static str]) {
     let host = Host::new(shell);
     let off = host.run("480.builder-web", "", &[]);
@@ -288,6 +333,7 @@ fn all(shell: &'static [&'static str]) {
     the_repository_has_folders_of_its_own(shell);
     each_worker_has_settings_of_its_own(shell);
     a_worker_gets_a_jail_for_one_job(shell);
+    a_worker_in_a_jail_is_asked_to_end(shell);
     builds_are_removed_where_that_is_wanted(shell);
 }
 
