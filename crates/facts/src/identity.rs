@@ -20,6 +20,9 @@ pub const DECLARED_INPUTS: [&str; 5] =
 
 const BUILDINFO_DOMAIN: &[u8] = b"builder input identity: buildinfo 1\0";
 const SCRIPT_DOMAIN: &[u8] = b"builder input identity: script 1\0";
+/// The script of a binary that somebody made by hand and uploaded alone, as the original has it; earlier ones of the
+/// original have none at all.
+pub const BY_HAND_SCRIPT: &[u8] = b"# This artifact was manually built\n";
 const OUTPUT_DOMAIN: &[u8] = b"builder output identity: artifacts 1\0";
 
 /// An artifact as an identity sees it.
@@ -34,8 +37,8 @@ pub struct ArtifactDigest<'a> {
 /// What is known about what went into a build.
 #[derive(Debug, Clone, Copy)]
 pub struct Inputs<'a> {
-    /// The SHA-256 of the script.
-    pub script_sha256: [u8; 32],
+    /// The SHA-256 of the script, unless it is lost.
+    pub script_sha256: Option<[u8; 32]>,
     /// Where it ran.
     pub platform: &'a Platform,
     /// All artifacts, in any order.
@@ -55,6 +58,15 @@ pub enum InputKind {
     Script,
     /// Script, platform, and at least one of [`DECLARED_INPUTS`].
     ScriptAndInputs,
+}
+
+/// Why nothing is known of what went into a build, so that it is not judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum NoInput {
+    /// It is a binary that somebody made by hand: its script says nothing of how.
+    ByHand,
+    /// Only the script would tell, and it is lost.
+    ScriptLost,
 }
 
 /// By what a build's output is judged.
@@ -114,6 +126,32 @@ impl InputKind {
     }
 }
 
+impl NoInput {
+    /// All reasons.
+    pub const ALL: [Self; 2] = [Self::ByHand, Self::ScriptLost];
+
+    /// The word for it in databases.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ByHand => "by-hand",
+            Self::ScriptLost => "script-lost",
+        }
+    }
+
+    /// The reason with that word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == word)
+    }
+
+    /// What a page says of the build.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::ByHand => "made by hand",
+            Self::ScriptLost => "its script is lost",
+        }
+    }
+}
+
 impl OutputKind {
     /// All kinds.
     pub const ALL: [Self; 2] = [Self::MainBinary, Self::Artifacts];
@@ -156,24 +194,36 @@ pub fn buildinfo_path<'a>(paths: impl IntoIterator<Item = &'a str>) -> Option<&'
 /// 3. [`InputKind::Script`] and [`InputKind::ScriptAndInputs`]: `builder input identity: script 1`, NUL, the digest of
 ///    the script in 32 bytes, the platform as `bytes`, the number of declared inputs, and for each in the order of
 ///    their names the name as `bytes` and the digest in 32 bytes.
-pub fn input_identity(inputs: &Inputs<'_>) -> InputIdentity {
+///
+/// All binaries that were made by hand have one script, which is not what made them: they have no input.
+pub fn input_identity(inputs: &Inputs<'_>) -> Result<InputIdentity, NoInput> {
     let mut declared: Vec<&ArtifactDigest<'_>> = inputs.artifacts.iter().filter(|it| is_declared(it.path)).collect();
     declared.sort_unstable_by_key(|artifact| artifact.path);
     declared.dedup_by_key(|artifact| artifact.path);
     let named = |name| declared.iter().find(|artifact| artifact.path == name).map(|artifact| artifact.sha256);
     if let [Some(switch), Some(environment), Some(packages)] = OPAM_INPUTS.map(named) {
         let hash = Sha256::new().chain_update(switch).chain_update(environment).chain_update(packages);
-        return InputIdentity { kind: InputKind::Opam, sha256: hash.finalize().into() };
+        return Ok(InputIdentity { kind: InputKind::Opam, sha256: hash.finalize().into() });
     }
     if let Some(buildinfo) = inputs.buildinfo {
-        return InputIdentity { kind: InputKind::Buildinfo, sha256: buildinfo_sha256(buildinfo) };
+        return Ok(InputIdentity { kind: InputKind::Buildinfo, sha256: buildinfo_sha256(buildinfo) });
+    }
+    let script_sha256 = inputs.script_sha256.ok_or(NoInput::ScriptLost)?;
+    if is_by_hand(&script_sha256, inputs.artifacts) {
+        return Err(NoInput::ByHand);
     }
     let mut hash = Sha256::new_with_prefix(SCRIPT_DOMAIN);
-    hash.update(inputs.script_sha256);
+    hash.update(script_sha256);
     update_bytes(&mut hash, inputs.platform.as_bytes());
     update_artifacts(&mut hash, &declared);
     let kind = if declared.is_empty() { InputKind::Script } else { InputKind::ScriptAndInputs };
-    InputIdentity { kind, sha256: hash.finalize().into() }
+    Ok(InputIdentity { kind, sha256: hash.finalize().into() })
+}
+
+/// Whether a script says that somebody made the artifacts by hand. One without a byte in it makes nothing.
+fn is_by_hand(script_sha256: &[u8; 32], artifacts: &[ArtifactDigest<'_>]) -> bool {
+    let is = |script: &[u8]| <[u8; 32]>::from(Sha256::digest(script)) == *script_sha256;
+    is(BY_HAND_SCRIPT) || !artifacts.is_empty() && is(b"")
 }
 
 /// What came out of a build: the digest of its main binary, where it has one. Else, for [`OutputKind::Artifacts`],
@@ -238,12 +288,18 @@ mod tests {
     }
 
     fn judge(artifacts: &[ArtifactDigest<'_>], buildinfo: Option<&str>) -> (InputKind, [u8; 32]) {
+        let identity = judge_script(Some([7; 32]), artifacts, buildinfo).unwrap();
+        (identity.kind, identity.sha256)
+    }
+
+    fn judge_script(
+        script_sha256: Option<[u8; 32]>,
+        artifacts: &[ArtifactDigest<'_>],
+        buildinfo: Option<&str>,
+    ) -> Result<InputIdentity, NoInput> {
         let platform = Platform::parse(b"debian-12").unwrap();
         let buildinfo = buildinfo.map(|text| Buildinfo::parse(text.as_bytes()).unwrap());
-        let script_sha256 = [7; 32];
-        let inputs = Inputs { script_sha256, platform: &platform, artifacts, buildinfo: buildinfo.as_ref() };
-        let identity = input_identity(&inputs);
-        (identity.kind, identity.sha256)
+        input_identity(&Inputs { script_sha256, platform: &platform, artifacts, buildinfo: buildinfo.as_ref() })
     }
 
     fn hash(parts: &[&[u8]]) -> [u8; 32] {
@@ -294,6 +350,19 @@ mod tests {
     }
 
     #[test]
+    fn what_was_made_by_hand_or_lost_its_script_has_no_input() {
+        let (by_hand, none) = (Some(hash(&[BY_HAND_SCRIPT])), Some(hash(&[])));
+        let binary = [artifact("bin/hello.bin", 1)];
+        assert_eq!(judge_script(by_hand, &binary, None), Err(NoInput::ByHand));
+        assert_eq!(judge_script(none, &binary, None), Err(NoInput::ByHand), "as the original once stored them");
+        assert!(judge_script(none, &[], None).is_ok(), "an empty script leaves nothing");
+        assert_eq!(judge_script(None, &binary, None), Err(NoInput::ScriptLost));
+        let three = OPAM_INPUTS.map(|name| artifact(name, 1));
+        assert_eq!(judge_script(by_hand, &three, None).map(|input| input.kind), Ok(InputKind::Opam));
+        assert_eq!(judge_script(None, &[], Some(BUILDINFO)).map(|input| input.kind), Ok(InputKind::Buildinfo));
+    }
+
+    #[test]
     fn the_output_is_the_main_binary_or_all_that_came_out() {
         let main = output_identity(Some([9; 32]), &[artifact("x", 1)]);
         assert_eq!(main, Some(OutputIdentity { kind: OutputKind::MainBinary, sha256: [9; 32] }));
@@ -321,6 +390,10 @@ mod tests {
         }
         for kind in OutputKind::ALL {
             assert_eq!(OutputKind::parse(kind.as_str()), Some(kind));
+        }
+        for reason in NoInput::ALL {
+            assert_eq!(NoInput::parse(reason.as_str()), Some(reason));
+            assert_eq!(InputKind::parse(reason.as_str()), None, "both stand in one column");
         }
         assert_eq!(InputKind::parse("Opam"), None);
     }

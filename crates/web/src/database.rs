@@ -20,7 +20,7 @@ use crate::error::WebError;
 use crate::limits::{DATABASE_WAIT, READERS_MAX};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
-use schema::{APPLICATION_ID, ORIGINAL, OWN, OWN_VERSION, SCHEMA_VERSION};
+use schema::{APPLICATION_ID, DERIVED_BEFORE_3, ORIGINAL, OWN, OWN_VERSION, SCHEMA_VERSION};
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, PoisonError};
 
@@ -197,9 +197,14 @@ fn add_own_tables(writer: &mut Connection, path: &Path) -> Result<(), WebError> 
     let prepare = || {
         if found != Some(OWN_VERSION) {
             transaction.execute_batch(OWN)?;
+            if found.is_some_and(|found| found < 3) {
+                transaction.execute(DERIVED_BEFORE_3, [])?;
+            }
             transaction.execute("DELETE FROM repository_version", [])?;
             transaction.execute("INSERT INTO repository_version VALUES (?1)", [OWN_VERSION])?;
         }
+        // The original removes builds without looking at our tables.
+        transaction.execute("DELETE FROM repository_stale WHERE build NOT IN (SELECT id FROM build)", [])?;
         texts::catch_up(&transaction)
     };
     prepare().map_err(failed)?;
@@ -236,7 +241,7 @@ mod tests {
             names(&database).into_iter().partition(|name| name.starts_with("repository_"));
         assert_eq!(original, ["access_list", "build", "build_artifact", "job", "job_tag", "tag", "user"]);
         // One of them, for texts, is made of five.
-        assert_eq!(own.len(), 8 + 6, "{own:?}");
+        assert_eq!(own.len(), 9 + 6, "{own:?}");
         assert!(matches!(Database::create(folder.path()), Err(WebError::DatabaseExists { .. })));
         drop(database);
         let opened = names(&Database::open(folder.path()).unwrap());
@@ -262,9 +267,9 @@ mod tests {
             |connection: &Connection| connection.query_row("SELECT name FROM job", [], |row| row.get::<_, String>(0));
         assert_eq!(database.read(jobs).unwrap(), "kept");
         drop(database);
-        connection.execute("UPDATE repository_version SET version = 3", []).unwrap();
+        connection.execute("UPDATE repository_version SET version = ?1", [OWN_VERSION + 1]).unwrap();
         let error = Database::open(folder.path()).unwrap_err();
-        assert!(matches!(error, WebError::OwnVersion { found: 3, .. }), "{error}");
+        assert!(matches!(error, WebError::OwnVersion { found, .. } if found == OWN_VERSION + 1), "{error}");
     }
 
     #[test]

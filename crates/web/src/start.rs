@@ -89,7 +89,8 @@ pub(crate) async fn stopped(mut stopping: watch::Receiver<bool>) {
     }
 }
 
-/// Derives what is not known yet of builds that are there: those that the original stored. Gives how many.
+/// Derives what is not known yet of builds that are there: those that the original stored, or an earlier version of this
+/// program. Gives how many.
 pub fn derive_facts(app: &App) -> Result<usize, WebError> {
     let mut count = 0;
     loop {

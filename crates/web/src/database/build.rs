@@ -3,7 +3,7 @@
 
 use crate::database::columns::{optional_text, outcome_from_columns, text, time_from_columns, uuid_from_column};
 use crate::digest::Digest;
-use builder_facts::identity::{InputKind, OutputKind};
+use builder_facts::identity::{InputKind, NoInput, OutputKind};
 use builder_model::{BuildId, Outcome, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -41,6 +41,8 @@ pub(crate) struct Build {
 pub(crate) struct Derived {
     /// What the input is identified by.
     pub(crate) input: Option<(InputKind, Digest)>,
+    /// Why it has none.
+    pub(crate) no_input: Option<NoInput>,
     /// What the output is identified by.
     pub(crate) output: Option<(OutputKind, Digest)>,
     /// Lines of the console.
@@ -163,10 +165,12 @@ pub(crate) fn from_row(row: &Row<'_>) -> rusqlite::Result<Build> {
 fn derived(row: &Row<'_>) -> rusqlite::Result<Derived> {
     let word = |index| Ok::<_, rusqlite::Error>(row.get_ref(index)?.as_str_or_null()?);
     let input = word(14)?.and_then(InputKind::parse).zip(row.get(15)?);
+    let no_input = word(14)?.and_then(NoInput::parse);
     let output = word(16)?.and_then(OutputKind::parse).zip(row.get(17)?);
     let notes = optional_text(row, 22)?.unwrap_or_default();
     Ok(Derived {
         input,
+        no_input,
         output,
         console_lines: row.get(18)?,
         console_bytes: row.get(19)?,

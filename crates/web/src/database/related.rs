@@ -27,6 +27,8 @@ pub(crate) struct Reproduction {
     pub(crate) other_outputs: Related,
     /// One build for each other input that gave the same output.
     pub(crate) other_inputs: Related,
+    /// Whether the build is still to be judged by the rules of today.
+    pub(crate) is_stale: bool,
 }
 
 /// Builds of the same job to compare with.
@@ -47,7 +49,12 @@ pub(crate) fn reproduction(connection: &Connection, build: &Build, shown: usize)
     let Some(Derived { input: Some((_, input)), output: Some((_, output)), .. }) = &build.derived else {
         return Ok(Reproduction::default());
     };
+    let stale = "SELECT 1 FROM repository_stale WHERE build = ?1";
+    if connection.prepare_cached(stale)?.exists([build.id])? {
+        return Ok(Reproduction { is_stale: true, ..Reproduction::default() });
+    }
     Ok(Reproduction {
+        is_stale: false,
         reproduced_by: reproduced_by(connection, build.id, input, output, shown)?,
         other_outputs: newest_of_each(connection, OTHER_OUTPUTS, input, output, shown)?,
         other_inputs: newest_of_each(connection, OTHER_INPUTS, output, input, shown)?,
@@ -61,9 +68,9 @@ fn reproduced_by(
     output: &Digest,
     shown: usize,
 ) -> rusqlite::Result<Related> {
-    let query = "SELECT build FROM repository_build JOIN build ON build.id = repository_build.build \
-                 WHERE input = ?1 AND output = ?2 AND repository_build.build <> ?3 AND result_code = 0 \
-                 ORDER BY repository_build.build DESC LIMIT ?4";
+    let query = "SELECT r.build FROM repository_build r JOIN build b ON b.id = r.build \
+                 WHERE r.input = ?1 AND r.output = ?2 AND r.build <> ?3 AND b.result_code = 0 \
+                 AND r.build NOT IN (SELECT build FROM repository_stale) ORDER BY r.build DESC LIMIT ?4";
     let mut statement = connection.prepare_cached(query)?;
     let rows = statement.query_map(params![input, output, build, RELATED_COUNTED_MAX], |row| row.get(0))?;
     some(connection, rows.collect::<rusqlite::Result<_>>()?, shown)
@@ -72,11 +79,13 @@ fn reproduced_by(
 // Both stop looking after so many builds: one job may have built thousands of outputs from one input.
 const OTHER_OUTPUTS: &str = "SELECT max(id) FROM (SELECT b.id, r.output AS other FROM repository_build r \
     JOIN build b ON b.id = r.build \
-    WHERE r.input = ?1 AND r.output IS NOT NULL AND r.output <> ?2 AND b.result_code = 0 LIMIT ?3) \
+    WHERE r.input = ?1 AND r.output IS NOT NULL AND r.output <> ?2 AND b.result_code = 0 \
+    AND r.build NOT IN (SELECT build FROM repository_stale) LIMIT ?3) \
     GROUP BY other ORDER BY 1 DESC";
 const OTHER_INPUTS: &str = "SELECT max(id) FROM (SELECT b.id, r.input AS other FROM repository_build r \
     JOIN build b ON b.id = r.build \
-    WHERE r.output = ?1 AND r.input IS NOT NULL AND r.input <> ?2 AND b.result_code = 0 LIMIT ?3) \
+    WHERE r.output = ?1 AND r.input IS NOT NULL AND r.input <> ?2 AND b.result_code = 0 \
+    AND r.build NOT IN (SELECT build FROM repository_stale) LIMIT ?3) \
     GROUP BY other ORDER BY 1 DESC";
 
 fn newest_of_each(

@@ -9,8 +9,8 @@ pub(crate) const APPLICATION_ID: i64 = 1_234_839_235;
 /// The version of the original's tables.
 pub(crate) const SCHEMA_VERSION: i64 = 18;
 /// The version of our own tables, in `repository_version`. 2 came with `repository_text`, and with indices that some
-/// folders of version 1 lack.
-pub(crate) const OWN_VERSION: i64 = 2;
+/// folders of version 1 lack; 3 with other rules for inputs and outputs, see [`DERIVED_BEFORE_3`].
+pub(crate) const OWN_VERSION: i64 = 3;
 
 /// The original's tables, in its order.
 pub(crate) const ORIGINAL: &str = "
@@ -97,7 +97,8 @@ CREATE TABLE IF NOT EXISTS repository_version (version INTEGER NOT NULL);
 --   outline_sha256, outline_bytes: what tells one upload from another, and the size in bytes of the record as it was
 --     received; NULL for builds that the original received, which have no outline
 --   received: milliseconds since 1970 when it was stored; NULL when it was derived from an old row
---   input_kind, input: by what the input is identified ('opam', 'buildinfo', 'script'), and its digest
+--   input_kind, input: by what the input is identified ('opam', 'buildinfo', 'script', 'script-and-inputs'), and its
+--     digest; or why it is not ('by-hand', 'script-lost'), and NULL
 --   output_kind, output: what the output is identified by ('main-binary', 'artifacts'), and its digest; NULL for a
 --     build that left nothing
 --   console_lines, console_index: how many lines, and where they lie in console.txt
@@ -120,6 +121,12 @@ CREATE TABLE IF NOT EXISTS repository_build (
 );
 CREATE INDEX IF NOT EXISTS repository_build_input ON repository_build(input, output) WHERE input IS NOT NULL;
 CREATE INDEX IF NOT EXISTS repository_build_output ON repository_build(output) WHERE output IS NOT NULL;
+
+-- Builds whose row in repository_build an earlier version derived by other rules: it is derived anew in the background,
+-- and nothing is said of their reproducibility until then.
+CREATE TABLE IF NOT EXISTS repository_stale (
+    build INTEGER PRIMARY KEY NOT NULL REFERENCES build(id) ON DELETE CASCADE
+);
 
 -- What a binary says of itself; the JSON of its Solo5 notes, NULL when it has none.
 CREATE TABLE IF NOT EXISTS repository_binary (
@@ -205,3 +212,11 @@ CREATE INDEX IF NOT EXISTS repository_platform ON build(platform, start_d DESC, 
 CREATE INDEX IF NOT EXISTS repository_job_platform ON build(job, platform, start_d DESC, start_ps DESC);
 CREATE INDEX IF NOT EXISTS repository_finish ON build(finish_d, finish_ps);
 ";
+
+/// Lists what was derived by the rules before version 3: all but builds that are judged by the three files of opam and
+/// by a main binary below `bin/`, for which nothing changed.
+pub(crate) const DERIVED_BEFORE_3: &str = "
+INSERT OR IGNORE INTO repository_stale(build)
+    SELECT r.build FROM repository_build r CROSS JOIN build b ON b.id = r.build
+    LEFT JOIN build_artifact a ON a.id = b.main_binary
+    WHERE r.input_kind IS NOT 'opam' OR a.filepath IS NULL OR a.filepath NOT GLOB 'bin/*'";

@@ -52,7 +52,8 @@ pub(super) fn output(connection: &Connection, build: i64) -> rusqlite::Result<Op
 
 /// The good build of the same job and platform that began before this one, the newest of them.
 pub(super) fn previous(connection: &Connection, build: i64) -> rusqlite::Result<Option<Previous>> {
-    let text = "SELECT p.uuid, r.build IS NOT NULL, r.output_kind, r.output
+    let text = "SELECT p.uuid, r.build IS NOT NULL AND r.build NOT IN (SELECT build FROM repository_stale),
+            r.output_kind, r.output
         FROM build b
         JOIN build p ON p.job = b.job AND p.platform = b.platform AND p.result_code = 0
             AND (p.start_d, p.start_ps, p.id) < (b.start_d, b.start_ps, b.id)

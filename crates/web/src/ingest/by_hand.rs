@@ -5,6 +5,7 @@ use super::receive::{Incoming, ReceiveError, receive as receive_record};
 use crate::app::App;
 use crate::error::Tried;
 use crate::name::Name;
+use builder_facts::identity::BY_HAND_SCRIPT;
 use builder_model::{BuildId, Outcome, Timestamp};
 use builder_wire::ScriptJob;
 use builder_wire::record::{FileHead, Frame, files_header};
@@ -13,8 +14,6 @@ use std::io::{Read, Seek, SeekFrom, Write};
 
 /// How much of the spool is read at once, in bytes.
 const READ_BYTES: usize = 256 << 10;
-/// The script of such a build, as the original has it.
-const SCRIPT: &[u8] = b"# This artifact was manually built\n";
 
 /// The file name of the binary: `binary_name`, or the job's with `.bin`. Normalised, it must be a plain file name.
 pub(crate) fn file_name(binary_name: Option<&str>, job: &Name) -> Result<String, ReceiveError> {
@@ -74,7 +73,8 @@ pub(crate) fn receive(
 fn record_head(job: &Name, platform: &Name, build: &BuildId, now: Timestamp, file: &str, bytes: u64) -> Vec<u8> {
     let artifact = FileHead::new(format!("bin/{file}").as_bytes(), bytes);
     let files = files_header(artifact.size());
-    let script = ScriptJob { name: job.as_str().as_bytes(), platform: platform.as_str().as_bytes(), script: SCRIPT };
+    let (name, platform) = (job.as_str().as_bytes(), platform.as_str().as_bytes());
+    let script = ScriptJob { name, platform, script: BY_HAND_SCRIPT };
     let files_bytes = files.len() as u64 + artifact.size();
     let frame = Frame::new(script, build, 0, (now, now), &Outcome::Exited(0), files_bytes);
     [frame.before_console, frame.after_console, files, artifact.header].concat()

@@ -6,7 +6,8 @@ use crate::digest::Digest;
 use crate::limits::{FACTS_BYTES_MAX, TEXT_BYTES_MAX};
 use builder_facts::buildinfo::Buildinfo;
 use builder_facts::identity::{
-    ArtifactDigest, InputIdentity, Inputs, OutputIdentity, buildinfo_path, input_identity, output_identity,
+    ArtifactDigest, InputIdentity, InputKind, Inputs, NoInput, OutputIdentity, buildinfo_path, input_identity,
+    output_identity,
 };
 use builder_facts::opam::Switch;
 use builder_facts::solo5::{self, Solo5Error};
@@ -31,7 +32,8 @@ pub(crate) struct Candidate<'a> {
 /// A build whose facts are wanted.
 pub(crate) struct Subject<'a> {
     pub(crate) platform: &'a str,
-    pub(crate) script: Digest,
+    /// None when it is lost.
+    pub(crate) script: Option<Digest>,
     pub(crate) artifacts: &'a [Candidate<'a>],
     /// Which of them is the main binary.
     pub(crate) main_binary: Option<usize>,
@@ -43,7 +45,7 @@ pub(crate) struct Subject<'a> {
 /// What a build tells.
 #[derive(Debug)]
 pub(crate) struct Facts {
-    pub(crate) input: InputIdentity,
+    pub(crate) input: Result<InputIdentity, NoInput>,
     pub(crate) output: Option<OutputIdentity>,
     pub(crate) job: Option<JobFacts>,
     binary: Option<Binary>,
@@ -98,7 +100,7 @@ pub(crate) fn derive(subject: &Subject<'_>) -> Facts {
     let buildinfo = subject.buildinfo(&mut notes);
     let platform = Platform::from_history(subject.platform.as_bytes());
     let input = input_identity(&Inputs {
-        script_sha256: subject.script.0,
+        script_sha256: subject.script.map(|script| script.0),
         platform: &platform,
         artifacts: &digests,
         buildinfo: buildinfo.as_ref(),
@@ -259,31 +261,36 @@ fn system_inventory(bytes: &[u8]) -> Vec<Package> {
 impl Facts {
     /// The original's `input_id`: NULL for builds without the three files.
     pub(crate) fn input_id(&self) -> Option<Digest> {
-        use builder_facts::identity::InputKind;
-        match self.input.kind {
-            InputKind::Opam => Some(Digest(self.input.sha256)),
+        let input = self.input.ok()?;
+        match input.kind {
+            InputKind::Opam => Some(Digest(input.sha256)),
             InputKind::Buildinfo | InputKind::Script | InputKind::ScriptAndInputs => None,
         }
     }
 
-    /// Puts them in our own tables; `record` and `received` are there for a build that we received.
+    /// Puts them in our own tables; `received` is there for a build that comes just now, and when it came. What is known
+    /// of how an earlier one came stays.
     pub(crate) fn insert(
         &self,
         transaction: &Transaction<'_>,
         build: i64,
         received: Option<(crate::outline::RecordIdentity, i64)>,
     ) -> rusqlite::Result<()> {
-        let text = "INSERT OR REPLACE INTO repository_build(build, outline_sha256, outline_bytes, received, input_kind,
-            input, output_kind, output, console_lines, console_bytes, console_index, artifact_count, artifact_bytes,
-            notes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
+        let text = "INSERT INTO repository_build(build, outline_sha256, outline_bytes, received, input_kind, input,
+            output_kind, output, console_lines, console_bytes, console_index, artifact_count, artifact_bytes, notes)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+            ON CONFLICT DO UPDATE SET input_kind = excluded.input_kind, input = excluded.input,
+            output_kind = excluded.output_kind, output = excluded.output, console_lines = excluded.console_lines,
+            console_bytes = excluded.console_bytes, console_index = excluded.console_index,
+            artifact_count = excluded.artifact_count, artifact_bytes = excluded.artifact_bytes, notes = excluded.notes";
         let notes = (!self.notes.is_empty()).then(|| self.notes.join("\n"));
         transaction.prepare_cached(text)?.execute(params![
             build,
             received.map(|(record, _)| record.outline),
             received.map(|(record, _)| record.bytes),
             received.map(|(_, at)| at),
-            self.input.kind.as_str(),
-            Digest(self.input.sha256),
+            self.input.map_or_else(NoInput::as_str, |input| input.kind.as_str()),
+            self.input.ok().map(|input| Digest(input.sha256)),
             self.output.as_ref().map(|output| output.kind.as_str()),
             self.output.as_ref().map(|output| Digest(output.sha256)),
             self.console_lines,

@@ -216,7 +216,7 @@ fn derive_facts(incoming: &Incoming, main_binary: Option<usize>) -> Facts {
         .collect();
     derive(&Subject {
         platform: incoming.platform.as_str(),
-        script: incoming.script,
+        script: Some(incoming.script),
         artifacts: &artifacts,
         main_binary,
         open: &|place| {
@@ -453,11 +453,15 @@ fn set_tag(transaction: &Transaction<'_>, job: i64, tag: &str, value: Option<&st
     transaction.prepare_cached(text)?.execute(params![tag, value, job]).map(|_| ())
 }
 
-/// The facts of builds that have none yet, such as those that the original stored: a bounded number of them, the
-/// newest first. Gives how many are done.
+/// The facts of builds that have none yet, such as those that the original stored, or have those of an earlier version:
+/// a bounded number of them, the newest first. Gives how many are done.
 pub(crate) fn derive_missing(app: &App, count: u32) -> Result<usize, WebError> {
     let text = "SELECT b.id, b.uuid, b.platform, b.console, b.script, b.main_binary FROM build b
-        WHERE NOT EXISTS (SELECT 1 FROM repository_build r WHERE r.build = b.id) ORDER BY b.id DESC LIMIT ?1";
+        WHERE b.id IN (SELECT id FROM (SELECT id FROM build
+                           WHERE NOT EXISTS (SELECT 1 FROM repository_build r WHERE r.build = build.id)
+                           ORDER BY id DESC LIMIT ?1)
+                       UNION SELECT build FROM (SELECT build FROM repository_stale ORDER BY build DESC LIMIT ?1))
+        ORDER BY b.id DESC LIMIT ?1";
     let builds = app.read(|connection| {
         let mut statement = connection.prepare_cached(text)?;
         let rows = statement.query_map([count], |row| {
@@ -478,8 +482,11 @@ pub(crate) fn derive_missing(app: &App, count: u32) -> Result<usize, WebError> {
             // It may have been removed meanwhile, by another program.
             let exists =
                 transaction.prepare_cached("SELECT 1 FROM build WHERE id = ?1").and_then(|mut s| s.exists([build.row]));
+            let stale = "DELETE FROM repository_stale WHERE build = ?1";
             if exists.map_err(|error| app.database().failed(error))? {
-                facts.insert(transaction, build.row, None).map_err(|error| app.database().failed(error))?;
+                let insert = facts.insert(transaction, build.row, None);
+                let done = insert.and_then(|()| transaction.prepare_cached(stale)?.execute([build.row]));
+                done.map_err(|error| app.database().failed(error))?;
             }
         }
         Ok::<_, WebError>(facts.len())
@@ -512,7 +519,7 @@ impl OldBuild {
         tracing::debug!("deriving the facts of build {:?}", self.uuid);
         Ok(derive(&Subject {
             platform: &self.platform,
-            script: Digest::of(&script.unwrap_or_default()),
+            script: script.map(|script| Digest::of(&script)),
             artifacts: &artifacts,
             main_binary: rows.iter().position(|(row, ..)| Some(*row) == self.main_binary),
             open: &|place| {

@@ -9,8 +9,9 @@ use rusqlite::{Connection, params};
 use std::collections::BTreeMap;
 
 /// Our tables, and the condition of a row that names nothing that there is.
-const OWN: [(&str, &str); 7] = [
+const OWN: [(&str, &str); 8] = [
     ("repository_build", "build NOT IN (SELECT id FROM build)"),
+    ("repository_stale", "build NOT IN (SELECT id FROM build)"),
     ("repository_pin", "build NOT IN (SELECT id FROM build)"),
     ("repository_hook_run", "build NOT IN (SELECT id FROM build)"),
     ("repository_token", "user NOT IN (SELECT id FROM user)"),

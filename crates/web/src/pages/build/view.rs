@@ -9,6 +9,7 @@ use crate::limits::{ARTIFACTS_SHOWN, ENVIRONMENT_SHOWN_MAX, PACKAGES_SHOWN_MAX, 
 use crate::pages::{link, text};
 use askama::Template;
 use builder_facts::KeyValues;
+use builder_facts::identity::NoInput;
 use builder_facts::solo5::{Abi, Device, DeviceKind, Manifest, Target};
 use builder_model::{Outcome, Timestamp};
 
@@ -62,6 +63,8 @@ struct Artifacts<'a> {
 /// By what the build is judged.
 struct Identities {
     input: Option<Identity>,
+    /// Why there is none.
+    no_input: Option<&'static str>,
     output: Option<Identity>,
 }
 
@@ -115,6 +118,7 @@ impl<'a> BuildPage<'a> {
                 input: derived
                     .input
                     .map(|(kind, sha256)| Identity { judged_by: kind.judged_by(), sha256: sha256.to_string() }),
+                no_input: derived.no_input.map(NoInput::text),
                 output: derived
                     .output
                     .map(|(kind, sha256)| Identity { judged_by: kind.judged_by(), sha256: sha256.to_string() }),
@@ -194,18 +198,19 @@ fn result(outcome: &Outcome) -> String {
 
 fn verdict(gathered: &Gathered) -> Verdict {
     let say = |mark, text: String| Verdict { mark, text };
-    let Some(derived) = &gathered.build.derived else {
-        return say(
-            "none",
-            "not judged yet: this build was stored by an earlier program and is still to be read".into(),
-        );
+    let unread = "not judged yet: this build was stored by an earlier program and is still to be read";
+    let Some(derived) = gathered.build.derived.as_ref().filter(|_| !gathered.reproduction.is_stale) else {
+        return say("none", unread.into());
     };
     if !gathered.build.outcome.is_success() {
         return say("none", "not judged, as it failed".into());
     }
-    if derived.input.is_none() || derived.output.is_none() {
-        let what = if derived.output.is_none() { "left nothing" } else { "has no known input" };
-        return say("none", format!("not judged, as it {what}"));
+    if derived.output.is_none() {
+        return say("none", "not judged, as it left nothing".into());
+    }
+    if derived.input.is_none() {
+        let why = derived.no_input.map_or("it has no known input", NoInput::text);
+        return say("none", format!("{why}: not judged"));
     }
     let (same, other) = (gathered.reproduction.reproduced_by.count, gathered.reproduction.other_outputs.count);
     let same_text = counted(same);
