@@ -19,7 +19,7 @@ pub const DECLARED_INPUTS: [&str; 5] =
     ["build-environment", "build-inputs", "opam-switch", "rootfs-digest", "system-packages"];
 
 const BUILDINFO_DOMAIN: &[u8] = b"builder input identity: buildinfo 1\0";
-const SCRIPT_DOMAIN: &[u8] = b"builder input identity: script 1\0";
+const SCRIPT_DOMAIN: &[u8] = b"builder input identity: script 2\0";
 /// The script of a binary that somebody made by hand and uploaded alone, as the original has it; earlier ones of the
 /// original have none at all.
 pub const BY_HAND_SCRIPT: &[u8] = b"# This artifact was manually built\n";
@@ -37,6 +37,8 @@ pub struct ArtifactDigest<'a> {
 /// What is known about what went into a build.
 #[derive(Debug, Clone, Copy)]
 pub struct Inputs<'a> {
+    /// The name of the job.
+    pub job: &'a str,
     /// The SHA-256 of the script, unless it is lost.
     pub script_sha256: Option<[u8; 32]>,
     /// Where it ran.
@@ -54,9 +56,9 @@ pub enum InputKind {
     Opam,
     /// A Debian `.buildinfo`.
     Buildinfo,
-    /// Script and platform alone.
+    /// Script, job and platform alone.
     Script,
-    /// Script, platform, and at least one of [`DECLARED_INPUTS`].
+    /// Script, job, platform, and at least one of [`DECLARED_INPUTS`].
     ScriptAndInputs,
 }
 
@@ -120,8 +122,8 @@ impl InputKind {
         match self {
             Self::Opam => "the opam switch, environment and system packages",
             Self::Buildinfo => "the .buildinfo: source, version, architecture, build dependencies and environment",
-            Self::Script => "the script and platform",
-            Self::ScriptAndInputs => "the script, platform and declared inputs",
+            Self::Script => "the script, job and platform",
+            Self::ScriptAndInputs => "the script, job, platform and declared inputs",
         }
     }
 }
@@ -191,9 +193,10 @@ pub fn buildinfo_path<'a>(paths: impl IntoIterator<Item = &'a str>) -> Option<&'
 ///    in this order and nothing else: the original's `input_id`.
 /// 2. [`InputKind::Buildinfo`]: `builder input identity: buildinfo 1`, NUL, then for each field in the order of
 ///    [`Buildinfo::fields`] the number of its values, and each value as `bytes`.
-/// 3. [`InputKind::Script`] and [`InputKind::ScriptAndInputs`]: `builder input identity: script 1`, NUL, the digest of
-///    the script in 32 bytes, the platform as `bytes`, the number of declared inputs, and for each in the order of
-///    their names the name as `bytes` and the digest in 32 bytes.
+/// 3. [`InputKind::Script`] and [`InputKind::ScriptAndInputs`]: `builder input identity: script 2`, NUL, the digest of
+///    the script in 32 bytes, the name of the job and the platform, each as `bytes`, the number of declared inputs, and
+///    for each in the order of their names the name as `bytes` and the digest in 32 bytes. A script tells little of
+///    what it fetches: two jobs that both say `make` are hardly meant to make the same, so it is held to one job.
 ///
 /// All binaries that were made by hand have one script, which is not what made them: they have no input.
 pub fn input_identity(inputs: &Inputs<'_>) -> Result<InputIdentity, NoInput> {
@@ -214,6 +217,7 @@ pub fn input_identity(inputs: &Inputs<'_>) -> Result<InputIdentity, NoInput> {
     }
     let mut hash = Sha256::new_with_prefix(SCRIPT_DOMAIN);
     hash.update(script_sha256);
+    update_bytes(&mut hash, inputs.job.as_bytes());
     update_bytes(&mut hash, inputs.platform.as_bytes());
     update_artifacts(&mut hash, &declared);
     let kind = if declared.is_empty() { InputKind::Script } else { InputKind::ScriptAndInputs };
@@ -299,7 +303,8 @@ mod tests {
     ) -> Result<InputIdentity, NoInput> {
         let platform = Platform::parse(b"debian-12").unwrap();
         let buildinfo = buildinfo.map(|text| Buildinfo::parse(text.as_bytes()).unwrap());
-        input_identity(&Inputs { script_sha256, platform: &platform, artifacts, buildinfo: buildinfo.as_ref() })
+        let buildinfo = buildinfo.as_ref();
+        input_identity(&Inputs { job: "hello", script_sha256, platform: &platform, artifacts, buildinfo })
     }
 
     fn hash(parts: &[&[u8]]) -> [u8; 32] {
@@ -339,8 +344,8 @@ mod tests {
     }
 
     #[test]
-    fn any_other_build_is_judged_by_script_platform_and_declared_inputs() {
-        let head = [SCRIPT_DOMAIN, &[7; 32], &bytes("debian-12")].concat();
+    fn any_other_build_is_judged_by_script_job_platform_and_declared_inputs() {
+        let head = [SCRIPT_DOMAIN, &[7; 32], &bytes("hello"), &bytes("debian-12")].concat();
         let plain = judge(&[artifact("bin/x", 1), artifact("deep/build-inputs", 2)], None);
         assert_eq!(plain, (InputKind::Script, hash(&[&head, &number(0)])));
         let declared = judge(&[artifact("rootfs-digest", 2), artifact("build-inputs", 1)], None);

@@ -31,6 +31,7 @@ pub(crate) struct Candidate<'a> {
 
 /// A build whose facts are wanted.
 pub(crate) struct Subject<'a> {
+    pub(crate) job: &'a str,
     pub(crate) platform: &'a str,
     /// None when it is lost.
     pub(crate) script: Option<Digest>,
@@ -100,6 +101,7 @@ pub(crate) fn derive(subject: &Subject<'_>) -> Facts {
     let buildinfo = subject.buildinfo(&mut notes);
     let platform = Platform::from_history(subject.platform.as_bytes());
     let input = input_identity(&Inputs {
+        job: subject.job,
         script_sha256: subject.script.map(|script| script.0),
         platform: &platform,
         artifacts: &digests,

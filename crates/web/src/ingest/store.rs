@@ -215,6 +215,7 @@ fn derive_facts(incoming: &Incoming, main_binary: Option<usize>) -> Facts {
         .map(|artifact| Candidate { path: &artifact.path, digest: artifact.digest, bytes: artifact.bytes })
         .collect();
     derive(&Subject {
+        job: incoming.job.as_str(),
         platform: incoming.platform.as_str(),
         script: Some(incoming.script),
         artifacts: &artifacts,
@@ -456,7 +457,8 @@ fn set_tag(transaction: &Transaction<'_>, job: i64, tag: &str, value: Option<&st
 /// The facts of builds that have none yet, such as those that the original stored, or have those of an earlier version:
 /// a bounded number of them, the newest first. Gives how many are done.
 pub(crate) fn derive_missing(app: &App, count: u32) -> Result<usize, WebError> {
-    let text = "SELECT b.id, b.uuid, b.platform, b.console, b.script, b.main_binary FROM build b
+    let text = "SELECT b.id, b.uuid, b.platform, b.console, b.script, b.main_binary, coalesce(j.name, '')
+        FROM build b LEFT JOIN job j ON j.id = b.job
         WHERE b.id IN (SELECT id FROM (SELECT id FROM build
                            WHERE NOT EXISTS (SELECT 1 FROM repository_build r WHERE r.build = build.id)
                            ORDER BY id DESC LIMIT ?1)
@@ -472,6 +474,7 @@ pub(crate) fn derive_missing(app: &App, count: u32) -> Result<usize, WebError> {
                 console: columns::text(row, 3)?,
                 script: columns::text(row, 4)?,
                 main_binary: row.get(5)?,
+                job: columns::text(row, 6)?,
             })
         })?;
         rows.collect::<rusqlite::Result<Vec<_>>>()
@@ -497,6 +500,7 @@ pub(crate) fn derive_missing(app: &App, count: u32) -> Result<usize, WebError> {
 struct OldBuild {
     row: i64,
     uuid: Option<BuildId>,
+    job: String,
     platform: String,
     console: String,
     script: String,
@@ -518,6 +522,7 @@ impl OldBuild {
         let console = app.depot().file_of_row(&self.console).unwrap_or_default();
         tracing::debug!("deriving the facts of build {:?}", self.uuid);
         Ok(derive(&Subject {
+            job: &self.job,
             platform: &self.platform,
             script: script.map(|script| Digest::of(&script)),
             artifacts: &artifacts,

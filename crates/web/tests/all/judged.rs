@@ -77,3 +77,20 @@ async fn a_build_that_lost_its_script_is_not_judged_by_it() {
     let shown = page(&site, &Told::new(1).page()).await;
     assert!(shown.contains("its script is lost: not judged"), "{shown}");
 }
+
+#[tokio::test]
+async fn one_script_in_two_jobs_is_no_claim_that_they_make_the_same() {
+    let site = Site::new();
+    let (one, other) = (Told::new(1), Told::new(2).job("other").files(&[("bin/other", b"another")]));
+    for build in [&one, &other] {
+        site.upload(build).await;
+    }
+    let shown = page(&site, &one.page()).await;
+    assert!(shown.contains("not built again from the same input so far"), "{shown}");
+    assert!(shown.contains("Judged by the script, job and platform."), "{shown}");
+    // Within a job it is one.
+    site.upload(&Told::new(3).files(&[("bin/hello", b"another")])).await;
+    let shown = page(&site, &one.page()).await;
+    assert!(shown.contains("not reproducible: the same input gave different output"), "{shown}");
+    assert!(!shown.contains(&other.page()), "{shown}");
+}
