@@ -4,6 +4,9 @@
 /// Extensions of files that are a package of some system.
 pub const PACKAGE_EXTENSIONS: [&str; 4] = ["deb", "pkg", "rpm", "apk"];
 
+/// What the paths of binaries begin with.
+pub const BINARIES: &str = "bin/";
+
 /// Why a build has no main binary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoMainBinary {
@@ -56,7 +59,7 @@ pub fn main_binary<'a>(job: &str, paths: impl IntoIterator<Item = &'a str>) -> R
     let (mut binaries, mut named) = (Single::default(), Single::default());
     let (mut packages, mut named_packages) = (Single::default(), Single::default());
     for path in paths.into_iter().filter(|path| !is_dropped(path)) {
-        if path.starts_with("bin/") {
+        if path.starts_with(BINARIES) {
             binaries.see(path);
             if is_named_after(path, job) {
                 named.see(path);

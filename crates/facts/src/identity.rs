@@ -5,7 +5,7 @@
 //! the same bytes; a change of a layout changes the number in that text. In the layouts below, `number` is a count or
 //! length in 8 bytes, big endian, and `bytes` is the number of bytes followed by them.
 
-use crate::artifact_role::{extension, is_dropped};
+use crate::artifact_role::{BINARIES, extension, is_dropped};
 use crate::buildinfo::Buildinfo;
 use builder_model::Platform;
 use sha2::{Digest as _, Sha256};
@@ -23,7 +23,9 @@ const SCRIPT_DOMAIN: &[u8] = b"builder input identity: script 2\0";
 /// The script of a binary that somebody made by hand and uploaded alone, as the original has it; earlier ones of the
 /// original have none at all.
 pub const BY_HAND_SCRIPT: &[u8] = b"# This artifact was manually built\n";
-const OUTPUT_DOMAIN: &[u8] = b"builder output identity: artifacts 1\0";
+/// What a name ends with that tells how a build went, or when and where: not what came out of it.
+const ACCOUNT_EXTENSIONS: [&str; 4] = ["build", "buildinfo", "changes", "log"];
+const OUTPUT_DOMAIN: &[u8] = b"builder output identity: artifacts 2\0";
 
 /// An artifact as an identity sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +76,7 @@ pub enum NoInput {
 /// By what a build's output is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum OutputKind {
-    /// The main binary alone.
+    /// The main binary alone, which lies below `bin/`.
     MainBinary,
     /// All artifacts that came out.
     Artifacts,
@@ -175,7 +177,7 @@ impl OutputKind {
     pub fn judged_by(self) -> &'static str {
         match self {
             Self::MainBinary => "the main binary",
-            Self::Artifacts => "all artifacts that came out",
+            Self::Artifacts => "all artifacts that came out; logs, .buildinfo and .changes files do not count",
         }
     }
 }
@@ -230,13 +232,16 @@ fn is_by_hand(script_sha256: &[u8; 32], artifacts: &[ArtifactDigest<'_>]) -> boo
     is(BY_HAND_SCRIPT) || !artifacts.is_empty() && is(b"")
 }
 
-/// What came out of a build: the digest of its main binary, where it has one. Else, for [`OutputKind::Artifacts`],
-/// `builder output identity: artifacts 1`, NUL, the number of artifacts that came out, and for each in the order of
-/// their paths (as bytes) the path as `bytes` and the digest in 32 bytes. What declares inputs, and `.buildinfo` and
-/// `.changes` files, in which dates are written, did not come out in this sense. `None` if nothing did.
-pub fn output_identity(main_binary: Option<[u8; 32]>, artifacts: &[ArtifactDigest<'_>]) -> Option<OutputIdentity> {
-    if let Some(sha256) = main_binary {
-        return Some(OutputIdentity { kind: OutputKind::MainBinary, sha256 });
+/// What came out of a build. Where it has a main binary below `bin/`, that one's digest, as the original has it. Else,
+/// for [`OutputKind::Artifacts`], `builder output identity: artifacts 2`, NUL, the number of artifacts that came out, and
+/// for each in the order of their paths (as bytes) the path as `bytes` and the digest in 32 bytes: who installs some of
+/// a build's packages believes of each that it was reproduced. `None` if nothing came out.
+pub fn output_identity(
+    main_binary: Option<ArtifactDigest<'_>>,
+    artifacts: &[ArtifactDigest<'_>],
+) -> Option<OutputIdentity> {
+    if let Some(main) = main_binary.filter(|main| main.path.starts_with(BINARIES)) {
+        return Some(OutputIdentity { kind: OutputKind::MainBinary, sha256: main.sha256 });
     }
     let mut outputs: Vec<&ArtifactDigest<'_>> = artifacts.iter().filter(|artifact| is_output(artifact.path)).collect();
     if outputs.is_empty() {
@@ -248,9 +253,11 @@ pub fn output_identity(main_binary: Option<[u8; 32]>, artifacts: &[ArtifactDiges
     Some(OutputIdentity { kind: OutputKind::Artifacts, sha256: hash.finalize().into() })
 }
 
-/// Whether the artifact at `path` came out of the build, rather than telling what went in or how it went.
+/// Whether the artifact at `path` came out of the build, rather than telling what went in or how it went: what declares
+/// inputs did not, nor logs, nor `.buildinfo` and `.changes` files, in which dates are written.
 pub fn is_output(path: &str) -> bool {
-    !is_declared(path) && !is_dropped(path) && !matches!(extension(path), Some("buildinfo" | "changes"))
+    let is_account = extension(path).is_some_and(|extension| ACCOUNT_EXTENSIONS.contains(&extension));
+    !is_declared(path) && !is_dropped(path) && !is_account
 }
 
 fn is_declared(path: &str) -> bool {
@@ -369,15 +376,18 @@ mod tests {
 
     #[test]
     fn the_output_is_the_main_binary_or_all_that_came_out() {
-        let main = output_identity(Some([9; 32]), &[artifact("x", 1)]);
+        let main = output_identity(Some(artifact("bin/x", 9)), &[artifact("bin/x", 9), artifact("x", 1)]);
         assert_eq!(main, Some(OutputIdentity { kind: OutputKind::MainBinary, sha256: [9; 32] }));
         let all = [artifact("b", 2), artifact("a", 1), artifact("opam-switch", 3), artifact("a.buildinfo", 4)];
         let more = [artifact("x/a.changes", 5), artifact("README.md", 6), artifact("a", 1), artifact("b", 2)];
+        let logs = [artifact("a", 1), artifact("b", 2), artifact("a_1_amd64.build", 7), artifact("test/x.log", 8)];
         let outputs = [bytes("a"), vec![1; 32], bytes("b"), vec![2; 32]].concat();
         let sha256 = hash(&[OUTPUT_DOMAIN, &number(2), &outputs]);
         let expected = Some(OutputIdentity { kind: OutputKind::Artifacts, sha256 });
         assert_eq!(output_identity(None, &all), expected);
         assert_eq!(output_identity(None, &more), expected);
+        assert_eq!(output_identity(None, &logs), expected);
+        assert_eq!(output_identity(Some(artifact("a", 1)), &all), expected, "a package is one of several");
         assert_eq!(output_identity(None, &[artifact("build-inputs", 1)]), None, "nothing came out");
     }
 

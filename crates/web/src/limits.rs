@@ -139,6 +139,8 @@ pub const ARTIFACTS_SHOWN: u32 = 1000;
 pub const ARTIFACTS_SHOWN_MAX: u32 = 10_000;
 /// Related builds of one kind that a page shows.
 pub const RELATED_SHOWN_MAX: usize = 10;
+/// Artifacts of a build that are compared, for its page, with those of builds that had the same input.
+pub const RELATED_ARTIFACTS_MAX: u32 = 100;
 /// Platforms whose latest build a page offers to compare with.
 pub const PLATFORMS_SHOWN_MAX: usize = 20;
 /// Packages of one list that a page of a build shows.

@@ -6,8 +6,10 @@
 use crate::database::build::{Build, COLUMNS, Derived, TABLES, by_id, from_row};
 use crate::database::columns::text;
 use crate::digest::Digest;
-use crate::limits::RELATED_COUNTED_MAX;
+use crate::limits::{RELATED_ARTIFACTS_MAX, RELATED_COUNTED_MAX};
+use builder_facts::identity::is_output;
 use rusqlite::{Connection, OptionalExtension, params};
+use std::collections::BTreeMap;
 
 /// Some builds, and how many there are.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +31,17 @@ pub(crate) struct Reproduction {
     pub(crate) other_inputs: Related,
     /// Whether the build is still to be judged by the rules of today.
     pub(crate) is_stale: bool,
+}
+
+/// How the artifacts that came out of two builds differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Difference {
+    /// Paths that one of them has, or both.
+    pub(crate) paths: u64,
+    /// Those that only one has, or with another content.
+    pub(crate) differing: u64,
+    /// Whether both have the same main binary; none if neither has any.
+    pub(crate) same_main_binary: Option<bool>,
 }
 
 /// Builds of the same job to compare with.
@@ -59,6 +72,65 @@ pub(crate) fn reproduction(connection: &Connection, build: &Build, shown: usize)
         other_outputs: newest_of_each(connection, OTHER_OUTPUTS, input, output, shown)?,
         other_inputs: newest_of_each(connection, OTHER_INPUTS, output, input, shown)?,
     })
+}
+
+/// How what came out of a build differs from what came out of those with the same input that are shown, by their rows.
+/// Nothing is said of builds with more than [`RELATED_ARTIFACTS_MAX`] artifacts: that is what a comparison is for.
+pub(crate) fn differences(
+    connection: &Connection,
+    build: &Build,
+    reproduction: &Reproduction,
+) -> rusqlite::Result<BTreeMap<i64, Difference>> {
+    let mut differences = BTreeMap::new();
+    let others: Vec<&Build> =
+        reproduction.reproduced_by.builds.iter().chain(&reproduction.other_outputs.builds).collect();
+    if others.is_empty() {
+        return Ok(differences);
+    }
+    let Some(own) = outputs(connection, build)? else { return Ok(differences) };
+    for other in others {
+        if let Some(theirs) = outputs(connection, other)? {
+            differences.insert(other.id, own.difference(&theirs));
+        }
+    }
+    Ok(differences)
+}
+
+/// What came out of a build.
+struct Outputs {
+    main_binary: Option<Digest>,
+    artifacts: BTreeMap<String, Digest>,
+}
+
+fn outputs(connection: &Connection, build: &Build) -> rusqlite::Result<Option<Outputs>> {
+    let is_many = |count: u64| count > u64::from(RELATED_ARTIFACTS_MAX);
+    if build.derived.as_ref().is_none_or(|derived| is_many(derived.artifact_count)) {
+        return Ok(None);
+    }
+    let artifacts = crate::database::build::artifacts(connection, build.id, 0, RELATED_ARTIFACTS_MAX)?;
+    let main_binary = artifacts.iter().find(|artifact| Some(artifact.id) == build.main_binary);
+    Ok(Some(Outputs {
+        main_binary: main_binary.map(|artifact| artifact.sha256),
+        artifacts: artifacts
+            .into_iter()
+            .filter(|artifact| is_output(&artifact.path))
+            .map(|artifact| (artifact.path, artifact.sha256))
+            .collect(),
+    }))
+}
+
+impl Outputs {
+    fn difference(&self, other: &Self) -> Difference {
+        let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        let only_theirs = other.artifacts.keys().filter(|path| !self.artifacts.contains_key(*path)).count();
+        let changed = self.artifacts.iter().filter(|(path, digest)| other.artifacts.get(*path) != Some(digest)).count();
+        let has_main_binary = self.main_binary.is_some() || other.main_binary.is_some();
+        Difference {
+            paths: number(self.artifacts.len() + only_theirs),
+            differing: number(changed + only_theirs),
+            same_main_binary: has_main_binary.then(|| self.main_binary == other.main_binary),
+        }
+    }
 }
 
 fn reproduced_by(

@@ -107,7 +107,7 @@ pub(crate) fn derive(subject: &Subject<'_>) -> Facts {
         artifacts: &digests,
         buildinfo: buildinfo.as_ref(),
     });
-    let main = subject.main_binary.and_then(|main| subject.artifacts.get(main));
+    let main = subject.main_binary.and_then(|main| digests.get(main).copied());
     let mut inventories = Vec::new();
     let mut job = None;
     if let Some((digest, switch)) = subject.switch(&mut notes) {
@@ -121,7 +121,7 @@ pub(crate) fn derive(subject: &Subject<'_>) -> Facts {
     let console = subject.console_facts(&mut notes);
     Facts {
         input,
-        output: output_identity(main.map(|main| main.digest.0), &digests),
+        output: output_identity(main, &digests),
         job,
         binary: subject.binary(&mut notes),
         inventories,

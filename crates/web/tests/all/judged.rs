@@ -94,3 +94,63 @@ async fn one_script_in_two_jobs_is_no_claim_that_they_make_the_same() {
     assert!(shown.contains("not reproducible: the same input gave different output"), "{shown}");
     assert!(!shown.contains(&other.page()), "{shown}");
 }
+
+#[tokio::test]
+async fn a_build_of_packages_is_reproduced_when_each_of_them_is() {
+    let site = Site::new();
+    let packages = |number: u8, doc: &[u8]| {
+        let log = format!("built at {number}");
+        Told::new(number).files(&[
+            ("hello_1.0_amd64.deb", b"binary"),
+            ("hello-doc_1.0_all.deb", doc),
+            ("hello_1.0_amd64.changes", log.as_bytes()),
+            ("hello_1.0_amd64.build", log.as_bytes()),
+        ])
+    };
+    let (one, same, other) = (packages(1, b"doc"), packages(2, b"doc"), packages(3, b"other doc"));
+    for build in [&one, &same] {
+        site.upload(build).await;
+    }
+    let shown = page(&site, &one.page()).await;
+    assert!(shown.contains("reproduced by 1 build<") && shown.contains("all 2 artifacts the same"), "{shown}");
+    assert!(shown.contains("Judged by all artifacts that came out; logs"), "{shown}");
+    let json = site.get_json(&one.page()).await;
+    assert_eq!((&json["main_binary_size"], &json["output"]["kind"]), (&6.into(), &"artifacts".into()));
+    site.upload(&other).await;
+    let shown = page(&site, &other.page()).await;
+    let verdict =
+        "not reproducible: the same input gave different output (main binary the same, 1 of 2 artifacts differs)";
+    assert!(shown.contains(verdict), "{shown}");
+    // The content of an artifact leads where it led, whatever a build is judged by.
+    let found = site.get(&format!("/hash?sha256={}", builder_web::Digest::of(b"binary"))).await;
+    assert_eq!(found.location(), other.page());
+}
+
+#[tokio::test]
+async fn a_main_binary_that_was_reproduced_beside_others_that_were_not_says_so() {
+    let site = Site::new();
+    for (number, debug) in [(1, "debug 1"), (2, "debug 2")] {
+        let files = [("bin/hello.hvt", "binary"), ("hello.hvt.debug", debug), ("x.map", "map")];
+        site.upload(&Told::new(number).files(&files.map(|(path, content)| (path, content.as_bytes())))).await;
+    }
+    let shown = page(&site, &Told::new(1).page()).await;
+    let verdict = "reproduced by 1 build (main binary the same, 1 of 3 artifacts differs)";
+    assert!(shown.contains(verdict) && shown.contains("Judged by the main binary."), "{shown}");
+}
+
+#[tokio::test]
+async fn packages_that_an_earlier_version_judged_by_one_of_them_are_judged_anew() {
+    let site = Site::new();
+    for (number, doc) in [(1, "doc"), (2, "other doc")] {
+        let files = [("hello_1.0_amd64.deb", "binary"), ("hello-doc_1.0_all.deb", doc)];
+        site.upload(&Told::new(number).files(&files.map(|(path, content)| (path, content.as_bytes())))).await;
+    }
+    age(
+        &site,
+        "output_kind = 'main-binary', output = (SELECT sha256 FROM build_artifact WHERE filepath = 'hello_1.0_amd64.deb')",
+    );
+    let app = App::open(site.app.settings().clone()).unwrap();
+    builder_web::start::derive_facts(&app).unwrap();
+    let shown = page(&site, &Told::new(1).page()).await;
+    assert!(shown.contains("not reproducible: the same input gave different output (main binary the same"), "{shown}");
+}

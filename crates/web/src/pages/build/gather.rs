@@ -3,7 +3,7 @@
 use super::Hooks;
 use crate::app::App;
 use crate::database::build::{self, Artifact, BinaryNotes, Build, HookRun, Inventory};
-use crate::database::related::{self, Neighbours, Reproduction};
+use crate::database::related::{self, Difference, Neighbours, Reproduction};
 use crate::digest::Digest;
 use crate::http::Refusal;
 use crate::http::paging::Paging;
@@ -17,6 +17,7 @@ use builder_facts::solo5::{Abi, Manifest};
 use builder_facts::{KeyValues, environment};
 use builder_model::BuildId;
 use rusqlite::Connection;
+use std::collections::BTreeMap;
 
 /// All that the page of a build shows.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub(super) struct Gathered {
     pub(super) artifact_count: u64,
     pub(super) artifact_bytes: u64,
     pub(super) reproduction: Reproduction,
+    /// How what came out differs from what came out of builds in `reproduction`, by their rows.
+    pub(super) differences: BTreeMap<i64, Difference>,
     pub(super) neighbours: Neighbours,
     /// The packages of the opam switch, if there is one that was looked at.
     pub(super) opam: Option<Inventory>,
@@ -53,6 +56,7 @@ struct Rows {
     artifacts: Vec<Artifact>,
     sums: (u64, u64),
     reproduction: Reproduction,
+    differences: BTreeMap<i64, Difference>,
     neighbours: Neighbours,
     opam: Option<Inventory>,
     switch: Option<Digest>,
@@ -96,6 +100,7 @@ pub(super) fn gather(app: &App, uuid: &BuildId, paging: Paging, hooks: Hooks) ->
         artifact_count: rows.sums.0,
         artifact_bytes: rows.sums.1,
         reproduction: rows.reproduction,
+        differences: rows.differences,
         neighbours: rows.neighbours,
         opam: rows.opam,
         system_packages: rows.system_packages,
@@ -133,6 +138,7 @@ fn rows(connection: &Connection, build: Build, paging: Paging, hooks: Hooks) -> 
         Reproduction::default()
     };
     Ok(Rows {
+        differences: related::differences(connection, &build, &reproduction)?,
         artifacts: build::artifacts(connection, build.id, paging.start, paging.count)?,
         neighbours: related::neighbours(connection, &build, PLATFORMS_SHOWN_MAX)?,
         system_packages: inventory(at("system-packages")?.as_ref(), "system")?,

@@ -3,7 +3,7 @@
 use super::gather::Gathered;
 use super::tree::{Folder, Step, walk};
 use crate::database::build::{Artifact, Build, HookRun, Inventory, ListedPackage};
-use crate::database::related::Related;
+use crate::database::related::{Difference, Related};
 use crate::http::paging::Paging;
 use crate::limits::{ARTIFACTS_SHOWN, ENVIRONMENT_SHOWN_MAX, PACKAGES_SHOWN_MAX, RELATED_COUNTED_MAX};
 use crate::pages::{link, text};
@@ -75,6 +75,8 @@ struct Identity {
 
 struct Relatives {
     builds: Vec<Relative>,
+    /// Whether it is said of any how its artifacts differ.
+    has_differences: bool,
     /// `3 builds`, `more than 999 builds`.
     count: String,
     /// `and 12 more`.
@@ -90,6 +92,8 @@ struct Relative {
     start: String,
     address: String,
     compare: String,
+    /// How its artifacts differ.
+    difference: Option<String>,
 }
 
 struct Entries<'a> {
@@ -101,7 +105,7 @@ struct Entries<'a> {
 impl<'a> BuildPage<'a> {
     pub(super) fn of(gathered: &'a Gathered) -> Self {
         let build = &gathered.build;
-        let related = |related: &Related| relatives(build, related);
+        let related = |related: &Related| relatives(gathered, related);
         let lines = build.derived.as_ref().map(|derived| {
             let lines = text::count(derived.console_lines, "line", "lines");
             format!("{lines}, {}", text::bytes(derived.console_bytes))
@@ -214,11 +218,43 @@ fn verdict(gathered: &Gathered) -> Verdict {
     }
     let (same, other) = (gathered.reproduction.reproduced_by.count, gathered.reproduction.other_outputs.count);
     let same_text = counted(same);
+    let reproduction = &gathered.reproduction;
+    let (in_same, in_other) =
+        (nearest(gathered, &reproduction.reproduced_by), nearest(gathered, &reproduction.other_outputs));
     match (same, other) {
         (0, 0) => say("none", "not built again from the same input so far".into()),
-        (_, 0) => say("good", format!("reproduced by {same_text}")),
-        (0, _) => say("bad", "not reproducible: the same input gave different output".into()),
+        (_, 0) => say("good", format!("reproduced by {same_text}{in_same}")),
+        (0, _) => say("bad", format!("not reproducible: the same input gave different output{in_other}")),
         (_, _) => say("bad", format!("reproduced by {same_text}, but the same input also gave different output")),
+    }
+}
+
+/// How the artifacts of the most similar of these builds differ, in brackets; nothing if they do not.
+fn nearest(gathered: &Gathered, related: &Related) -> String {
+    let known = related.builds.iter().filter_map(|other| gathered.differences.get(&other.id).copied());
+    match known.min_by_key(|difference| difference.differing) {
+        Some(nearest) if nearest.differing > 0 => format!(" ({})", difference(nearest)),
+        Some(_) | None => String::new(),
+    }
+}
+
+/// How the artifacts of two builds differ, such as `main binary the same, 1 of 3 artifacts differs`.
+fn difference(difference: Difference) -> String {
+    let Difference { paths, differing, same_main_binary } = difference;
+    match (differing, paths) {
+        (0, 1) => "the only artifact is the same".into(),
+        (0, _) => format!("all {} artifacts the same", text::number_text(paths)),
+        (1, 1) => "the only artifact differs".into(),
+        (_, _) => {
+            let main = match same_main_binary {
+                Some(true) => "main binary the same, ",
+                Some(false) => "main binary differs, ",
+                None => "",
+            };
+            let verb = if differing == 1 { "differs" } else { "differ" };
+            let (differing, paths) = (text::number_text(differing), text::number_text(paths));
+            format!("{main}{differing} of {paths} artifacts {verb}")
+        }
     }
 }
 
@@ -278,11 +314,16 @@ fn artifacts(gathered: &Gathered) -> Artifacts<'_> {
     }
 }
 
-fn relatives(build: &Build, related: &Related) -> Relatives {
+fn relatives(gathered: &Gathered, related: &Related) -> Relatives {
+    let one = |other: &Build| Relative {
+        difference: gathered.differences.get(&other.id).copied().map(difference),
+        ..relative(&gathered.build, other, String::new())
+    };
     let shown = u64::try_from(related.builds.len()).unwrap_or(u64::MAX);
     let more = related.count.saturating_sub(shown);
     Relatives {
-        builds: related.builds.iter().map(|other| relative(build, other, String::new())).collect(),
+        builds: related.builds.iter().map(one).collect(),
+        has_differences: related.builds.iter().any(|other| gathered.differences.contains_key(&other.id)),
         count: counted(related.count),
         more: (more > 0).then(|| format!("and {} more", counted(more))),
     }
@@ -296,6 +337,7 @@ fn relative(build: &Build, other: &Build, what: String) -> Relative {
         start: text::time(other.start),
         address: link::build(&other.job, other.uuid),
         compare: link::compare(other.uuid, build.uuid),
+        difference: None,
     }
 }
 
