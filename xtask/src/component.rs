@@ -135,6 +135,12 @@ const COMPONENTS: &[Component] = &[
         source: Source::Debian("bubblewrap"),
         tests: &["bubblewrap"],
     },
+    Component {
+        name: "systemd-nspawn",
+        found: || in_path("systemd-nspawn"),
+        source: Source::Debian("systemd-container"),
+        tests: &["in_nspawn"],
+    },
     // A disk that fills up is a small one of its own.
     Component {
         name: "right to limit by control groups",

@@ -20,7 +20,7 @@ pub mod size;
 
 pub use check::{Finding, State, check};
 pub use host::Host;
-pub use kinds::{COUNTS_FILE, ContainerFacts, Engine, EngineAnswer, EngineLimits, LABEL};
+pub use kinds::{COUNTS_FILE, ContainerFacts, Engine, EngineAnswer, EngineLimits, Image, LABEL};
 pub use kinds::{JailFacts, Reached as ReachedInJail, description, plan, reached as reached_in_jail, root_digest};
 pub use limits::{Limits, Processors};
 pub use plan::{

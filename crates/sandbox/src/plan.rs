@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 /// Where a job lies on the host, and which of the jobs of a worker it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,6 +139,21 @@ pub struct Stage {
     pub root: Option<StageRoot>,
 }
 
+impl Stage {
+    /// One with nothing on it.
+    pub(crate) fn empty(users: StageUsers) -> Self {
+        Self { users, binds: Vec::new(), root: None }
+    }
+
+    /// Puts a path of the host on it; gives where it is then.
+    pub(crate) fn bind(&mut self, source: &Path) -> PathBuf {
+        let name = format!("bind-{}", self.binds.len());
+        let place = Path::new(STAGE_FOLDER).join(&name);
+        self.binds.push(StageBind { source: source.into(), name });
+        place
+    }
+}
+
 /// Where a stage is put up: everything else that lies there on the host is out of sight.
 pub const STAGE_FOLDER: &str = "/tmp";
 /// Where its root file system is.
@@ -184,6 +200,8 @@ pub struct StageRoot {
 pub struct StageLayer {
     /// A folder of the host with the empty folders [`LAYER_FOLDERS`].
     pub source: OsString,
+    /// Whom these folders belong to, when that is not the worker: who writes into the root of it.
+    pub owner: Option<HostUser>,
     /// Folders that are there in any case, below the root.
     pub folders: Vec<String>,
     /// Files that are written before the job begins, with their content.

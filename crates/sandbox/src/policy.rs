@@ -130,8 +130,8 @@ impl Policy {
     /// Whether a job needs a folder for what it writes into its root file system.
     pub fn needs_layer(&self) -> bool {
         match self.kind {
-            Kind::Bubblewrap => self.is_root_writable,
-            Kind::None | Kind::Container | Kind::Nspawn | Kind::Jail => false,
+            Kind::Bubblewrap | Kind::Nspawn => self.is_root_writable,
+            Kind::None | Kind::Container | Kind::Jail => false,
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::containers;
 use crate::deliver::deliver;
 use crate::error::Error;
 use crate::folder::Folder;
-use crate::limits::{self, DiskWatch, Group, Hit, Watch};
+use crate::limits::{self, DiskWatch, Group, Hit, Layer, Watch};
 use crate::order::{End, REPORT_BYTES_MAX, Report};
 use crate::prepared::Prepared;
 use crate::processes::{self, KILL_TIME_MAX};
@@ -76,7 +76,7 @@ fn attempt(
         console.note(&description);
     }
     let (supervisor, pipe) = standby.begin(settings, &prepared.order)?;
-    let disk = watch_disk(settings, &prepared)?;
+    let disk = watch_disk(settings, host, &prepared)?;
     let supervised = Supervised { settings, supervisor, report: Vec::new() };
     let mut watched = supervised.run(connection, stop, console, pipe, disk.as_ref())?;
     let jail = prepared.folder.path().file_name().unwrap_or_default();
@@ -312,11 +312,11 @@ fn joined<T>(result: std::thread::Result<T>) -> T {
 }
 
 /// What counts the room that a job takes, if that is limited.
-fn watch_disk(settings: &Settings, prepared: &Prepared) -> Result<Option<DiskWatch>, Error> {
+fn watch_disk(settings: &Settings, host: &Host, prepared: &Prepared) -> Result<Option<DiskWatch>, Error> {
     let Some(limit_bytes) = settings.policy.limits.disk_bytes else { return Ok(None) };
     let folders: Vec<&Path> = [&prepared.folder].into_iter().chain(&prepared.layer).map(Folder::path).collect();
     let path = prepared.folder.path();
-    let watch = DiskWatch::open(&folders, limit_bytes);
+    let watch = DiskWatch::open(&folders, Layer::of(&settings.policy, host, &prepared.name), limit_bytes);
     watch.map(Some).map_err(|errno| Error::Folder { act: "open", path: path.to_owned(), source: errno.into() })
 }
 

@@ -2,15 +2,17 @@
 //!
 //! Nothing is weakened silently: a limit is held by the kernel, or by a watcher that says how exact it is, or it is refused
 //! with a [`Finding`] that says what the host lacks. Control groups are the business of `group`, what the kernel offers that
-//! of `trees`, limits of single processes that of `process`, and the room on the disk that of `disk`.
+//! of `trees`, limits of single processes that of `process`, the room on the disk that of `disk`, and where a container takes it that of `layer`.
 
 mod disk;
 mod group;
+mod layer;
 mod process;
 mod trees;
 
 pub(crate) use disk::DiskWatch;
 pub(crate) use group::Group;
+pub(crate) use layer::Layer;
 pub(crate) use process::ProcessLimits;
 use trees::{Controller, Trees};
 
@@ -149,16 +151,33 @@ pub(crate) fn findings(policy: &Policy) -> Vec<Finding> {
         let limits = Limits { processes: Some(count), ..only };
         by_group(Limit::Processes, Controller::Processes, limits, count.to_string())
     });
-    let disk = limits.disk_bytes.map(|bytes| {
-        let detail = format!("{}, counted each second; each single file is held to it exactly", size_text(bytes));
-        Finding::works(Limit::Disk.name(), detail)
-    });
+    let disk = limits
+        .disk_bytes
+        .map(|bytes| Finding::works(Limit::Disk.name(), format!("{}, {}", size_text(bytes), disk_counted(policy))));
     let time = limits.time.map(|time| Finding::works(Limit::Time.name(), format!("{time:?}")));
     let open_files = limits.open_files.map(|count| match of_processes(policy) {
         Ok(_) => Finding::works(Limit::OpenFiles.name(), count.to_string()),
         Err(finding) => finding,
     });
     [memory, processors, processes, disk, time, open_files].into_iter().flatten().collect()
+}
+
+/// What is counted of the disk, and what is not: it differs from one kind of sandbox to the other.
+fn disk_counted(policy: &Policy) -> String {
+    let (own, is_file_held) = match policy.kind {
+        Kind::None => ("counted each second in the folder of the job, and nowhere else that it may write", true),
+        Kind::Bubblewrap | Kind::Container | Kind::Nspawn if policy.is_root_writable => {
+            ("counted each second in /build and in the root file system", true)
+        }
+        Kind::Bubblewrap | Kind::Container | Kind::Nspawn => ("counted each second in /build", true),
+        Kind::Jail if policy.is_root_writable => {
+            ("counted each second in /build; a clone has it as its quota besides", false)
+        }
+        Kind::Jail => ("counted each second in /build", false),
+    };
+    let writable = if policy.writable.is_empty() { "" } else { ", and not in what `writable` names" };
+    let file = if is_file_held { "; each single file is held to it exactly" } else { "" };
+    format!("{own}{writable}{file}")
 }
 
 /// A limit that a job reached.
@@ -231,6 +250,10 @@ pub(crate) struct Watch<'a> {
 
 impl Watch<'_> {
     /// Looks again and again until `finish` ends, or until a limit is reached that ends the job: then `exceed` ends.
+    ///
+    /// # Errors
+    ///
+    /// A limit cannot be held after all; `exceed` has ended then, too.
     pub(crate) fn tell(&self, finish: &UnixStream, exceed: UnixStream) -> io::Result<Option<Hit>> {
         let is_needed = self.disk.is_some() || self.group.is_some_and(Group::needs_watching);
         let mut pause = WATCH_ROUND;
@@ -240,7 +263,7 @@ impl Watch<'_> {
                 return Ok(None);
             }
             let begun = Instant::now();
-            if let Some(hit) = self.look() {
+            if let Some(hit) = self.look()? {
                 drop(exceed);
                 return Ok(Some(hit));
             }
@@ -248,16 +271,39 @@ impl Watch<'_> {
         }
     }
 
-    fn look(&self) -> Option<Hit> {
+    fn look(&self) -> io::Result<Option<Hit>> {
         let memory = self.group.and_then(|group| group.hits().into_iter().find(Hit::ends_job));
-        let processes = || self.group.map(Group::processes).unwrap_or_default();
-        memory.or_else(|| self.disk.and_then(|disk| disk.hit(&processes())))
+        match (memory, self.disk) {
+            (None, Some(disk)) => disk.hit(&self.group.map(Group::processes).unwrap_or_default()),
+            (hit, _) => Ok(hit),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_check_says_what_is_counted_of_the_disk() {
+        let policy = |kind, is_root_writable| Policy { kind, is_root_writable, ..Policy::default() };
+        let file = "; each single file is held to it exactly";
+        for (policy, expected) in [
+            (policy(Kind::None, false), "in the folder of the job, and nowhere else that it may write; each"),
+            (policy(Kind::Container, false), "counted each second in /build; each"),
+            (policy(Kind::Container, true), "in /build and in the root file system; each"),
+            (policy(Kind::Nspawn, true), "in /build and in the root file system; each"),
+            (policy(Kind::Jail, true), "in /build; a clone has it as its quota besides"),
+            (
+                Policy { writable: vec!["/var/cache".into()], ..policy(Kind::Bubblewrap, false) },
+                "in /build, and not in what `writable` names; each",
+            ),
+        ] {
+            let text = disk_counted(&policy);
+            assert!(text.contains(expected), "{text}");
+            assert_eq!(text.ends_with(file), policy.kind != Kind::Jail, "{text}");
+        }
+    }
 
     #[test]
     fn a_limit_has_words() {

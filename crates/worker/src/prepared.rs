@@ -15,6 +15,8 @@ pub(crate) struct Prepared {
     pub(crate) folder: Folder,
     /// What it writes into its root file system.
     pub(crate) layer: Option<Folder>,
+    /// What it is called on this host.
+    pub(crate) name: String,
     /// For the supervisor.
     pub(crate) order: Order,
 }
@@ -33,18 +35,19 @@ impl Prepared {
         };
         let plan = builder_sandbox::plan(&settings.policy, host, &place);
         let plan = plan.map_err(|findings| Error::Refused { findings })?;
-        let owner = match &plan {
+        let enclosure = match &plan {
             Plan::Bare(_) => None,
-            Plan::Enclosed(enclosure) => enclosure.owner,
+            Plan::Enclosed(enclosure) => Some(enclosure),
         };
-        if let Some(user) = owner {
+        if let Some(user) = enclosure.and_then(|enclosure| enclosure.owner) {
             folder.give_to(user)?;
         }
         if let Some(layer) = &layer {
+            let owner = enclosure.and_then(|enclosure| enclosure.stage.as_ref()?.root.as_ref()?.layer.as_ref()?.owner);
             LAYER_FOLDERS.into_iter().try_for_each(|name| layer.add(name, owner))?;
         }
         let order = Order { folder: folder.path().into(), script: script.into(), plan, writable: None };
-        Ok(Self { folder, layer, order })
+        Ok(Self { folder, layer, name: place.name, order })
     }
 }
 

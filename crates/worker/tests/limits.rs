@@ -7,6 +7,7 @@ use builder_model::Outcome;
 use builder_sandbox::{Kind, Limits, Policy, Processors};
 use builder_worker::{Settings, Stop};
 use common::{Finished, Server};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -193,6 +194,27 @@ fn a_job_that_fills_the_disk_is_ended() {
     let finished = run(limits, script);
     assert_eq!((finished.outcome, finished.files), (Outcome::aborted("disk limit 16 MiB reached"), vec![]));
     assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn what_a_job_in_nspawn_writes_into_the_layer_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("small");
+    common::root::make(&root);
+    std::fs::set_permissions(root.join("srv"), std::fs::Permissions::from_mode(0o777)).unwrap();
+    let limits = Limits { disk_bytes: Some(16 * MEBIBYTE), ..Limits::default() };
+    let policy = Policy {
+        kind: Kind::Nspawn,
+        root: Some(root.clone()),
+        is_root_writable: true,
+        has_network: false,
+        limits,
+        ..Policy::default()
+    };
+    let fill = "i=0; while [ $i -lt 40 ]; do head -c 1M /dev/zero > /srv/file$i; i=$((i + 1)); done; sleep 1000";
+    let finished = run_in(policy, fill);
+    assert_eq!(finished.outcome, Outcome::aborted("disk limit 16 MiB reached"), "{}", finished.text());
+    assert_eq!(std::fs::read_dir(root.join("srv")).unwrap().count(), 1, "the root file system is as it was");
 }
 
 #[test]

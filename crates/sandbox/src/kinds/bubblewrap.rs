@@ -6,8 +6,8 @@ use crate::accounts::{self, BUILD_ID};
 use crate::check::Finding;
 use crate::host::Host;
 use crate::plan::{
-    Argument, Complaints, Enclosure, HostUser, Inside, Place, Plan, RANGE_USERS, STAGE_FOLDER, STAGE_ROOT, Stage,
-    StageBind, StageLayer, StageRoot, StageUsers,
+    Argument, Complaints, Enclosure, HostUser, Inside, Place, Plan, RANGE_USERS, STAGE_ROOT, Stage, StageLayer,
+    StageRoot, StageUsers,
 };
 use crate::policy::{Policy, User};
 use crate::root::{Entry, EntryKind, Root};
@@ -135,7 +135,7 @@ pub(super) fn plan(policy: &Policy, host: &Host, place: &Place) -> Plan {
     let mut command = Command::new(host, &users, policy.is_root_writable);
     command.isolate(policy, &users);
     match &host.root {
-        Some(Ok(root)) if policy.is_root_writable => command.writable_root(root, place, names),
+        Some(Ok(root)) if policy.is_root_writable => command.writable_root(root, place, users.owner(), names),
         Some(Ok(root)) => {
             command.given_root(root, &names);
             command.names(names);
@@ -264,7 +264,7 @@ impl Command {
     fn new(host: &Host, users: &Users, is_root_writable: bool) -> Self {
         let program = host.programs.get("bwrap").map_or_else(|| OsString::from("bwrap"), OsString::from);
         let stage = users.on_stage(is_root_writable);
-        let stage = stage.map(|users| Stage { users, binds: Vec::new(), root: None });
+        let stage = stage.map(Stage::empty);
         Self { arguments: vec![program.into()], descriptors: Vec::new(), stage }
     }
 
@@ -276,12 +276,7 @@ impl Command {
     fn bind(&mut self, option: &str, source: &Path, target: &Path) {
         let source = match &mut self.stage {
             None => source.to_owned(),
-            Some(stage) => {
-                let name = format!("bind-{}", stage.binds.len());
-                let place = Path::new(STAGE_FOLDER).join(&name);
-                stage.binds.push(StageBind { source: source.into(), name });
-                place
-            }
+            Some(stage) => stage.bind(source),
         };
         self.arguments.extend([option.into(), source.into(), target.into()]);
     }
@@ -382,10 +377,10 @@ impl Command {
     }
 
     /// A root file system with a layer over it.
-    fn writable_root(&mut self, root: &Root, place: &Place, files: Vec<(String, Vec<u8>)>) {
+    fn writable_root(&mut self, root: &Root, place: &Place, owner: Option<HostUser>, files: Vec<(String, Vec<u8>)>) {
         let source = place.layer.clone().unwrap_or_default();
         let folders = OWN_FOLDERS.iter().chain(&["var/tmp"]).map(|name| (*name).to_owned()).collect();
-        let path = self.staged_root(root, Some(StageLayer { source, folders, files }));
+        let path = self.staged_root(root, Some(StageLayer { source, owner, folders, files }));
         self.arguments.extend(["--bind".into(), path.into(), "/".into()]);
     }
 

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 
 use bubblewrap::ROOT_CAPABILITIES;
 pub(crate) use bubblewrap::{TOP_LEVEL, wants_range};
-pub use container::{COUNTS_FILE, ContainerFacts, Engine, EngineAnswer, EngineLimits, LABEL};
+pub use container::{COUNTS_FILE, ContainerFacts, Engine, EngineAnswer, EngineLimits, Image, LABEL};
 pub use jail::{JailFacts, Reached, reached};
 pub(crate) use jail::{Snapshot, root as jail_root};
 

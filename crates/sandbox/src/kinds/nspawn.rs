@@ -1,6 +1,6 @@
 //! A container of systemd-nspawn, for hosts that have neither docker nor user namespaces. Only root can make one.
 //!
-//! What it writes outside of its folder goes into a layer in memory that is thrown away. Users are not mapped: number
+//! What it writes outside of its folder goes into a layer that is thrown away, where the policy lets it. Users are not mapped: number
 //! 1000 inside is number 1000 outside, and root would be the host's root, so a job is never root in it.
 
 use super::bubblewrap::loader;
@@ -9,7 +9,10 @@ use crate::BUILD_FOLDER;
 use crate::accounts::BUILD_ID;
 use crate::check::Finding;
 use crate::host::Host;
-use crate::plan::{Argument, Complaints, Enclosure, HostUser, Inside, Place, Plan};
+use crate::plan::{
+    Argument, Complaints, Enclosure, HostUser, Inside, Place, Plan, STAGE_ROOT, Stage, StageLayer, StageRoot,
+    StageUsers,
+};
 use crate::policy::{Policy, User};
 use std::ffi::OsString;
 use std::path::Path;
@@ -51,9 +54,15 @@ pub(super) fn plan(policy: &Policy, host: &Host, place: &Place) -> Option<Plan> 
     let mut command = Command::new(host);
     command.add(&["--quiet", "--register=no", "--keep-unit", "--as-pid2", "--console=pipe", "--link-journal=no"]);
     command.option("--machine=", &place.name);
-    command.option("--directory=", &root.path);
+    if policy.is_root_writable {
+        command.root_with_layer(&root.path, place);
+    } else {
+        // In memory: nothing but nspawn itself writes there, and that before the job begins.
+        command.option("--directory=", &root.path);
+        command.add(&["--volatile=overlay"]);
+    }
     command.option("--hostname=", &policy.host_name);
-    command.add(&["--volatile=overlay", "--timezone=off", "--no-new-privileges=yes"]);
+    command.add(&["--timezone=off", "--no-new-privileges=yes"]);
     command.add(if policy.has_network {
         &["--resolv-conf=copy-host"]
     } else {
@@ -68,9 +77,9 @@ pub(super) fn plan(policy: &Policy, host: &Host, place: &Place) -> Option<Plan> 
     command.own_program(host, user, policy.is_root_writable)?;
     Some(Plan::Enclosed(Box::new(Enclosure {
         name: "nspawn".to_owned(),
-        stage: None,
+        stage: command.stage,
         prepare: Vec::new(),
-        command: command.0.into_iter().map(Argument::Text).collect(),
+        command: command.words.into_iter().map(Argument::Text).collect(),
         descriptors: Vec::new(),
         owner: Some(user),
         host_user: None,
@@ -86,30 +95,45 @@ pub(super) fn plan(policy: &Policy, host: &Host, place: &Place) -> Option<Plan> 
 }
 
 /// The command line of systemd-nspawn, as it grows.
-struct Command(Vec<OsString>);
+struct Command {
+    words: Vec<OsString>,
+    /// There when the root file system has a layer on the disk, which counts as what the job takes.
+    stage: Option<Stage>,
+}
 
 impl Command {
     fn new(host: &Host) -> Self {
         // It looks for programs of its own.
         let path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
         let program = host.programs.get("systemd-nspawn").map_or_else(|| "systemd-nspawn".into(), OsString::from);
-        Self(vec!["/usr/bin/env".into(), path.into(), program])
+        Self { words: vec!["/usr/bin/env".into(), path.into(), program], stage: None }
     }
 
     fn add(&mut self, words: &[&str]) {
-        self.0.extend(words.iter().map(OsString::from));
+        self.words.extend(words.iter().map(OsString::from));
     }
 
     fn option(&mut self, name: &str, value: impl Into<OsString>) {
         let mut option = OsString::from(name);
         option.push(value.into());
-        self.0.push(option);
+        self.words.push(option);
     }
 
     /// A path of the host at a place inside; colons and backslashes would be read as more than a part of it.
     fn bind(&mut self, option: &str, source: &Path, target: &Path) {
         let escaped = |path: &Path| path.to_string_lossy().replace('\\', "\\\\").replace(':', "\\:");
-        self.option(option, format!("{}:{}", escaped(source), escaped(target)));
+        let source = self.stage.as_mut().map_or_else(|| source.to_owned(), |stage| stage.bind(source));
+        self.option(option, format!("{}:{}", escaped(&source), escaped(target)));
+    }
+
+    /// A root file system with a layer over it. It belongs to root, as what is below does.
+    fn root_with_layer(&mut self, root: &Path, place: &Place) {
+        let source = place.layer.clone().unwrap_or_default();
+        let layer = StageLayer { source, owner: None, folders: Vec::new(), files: Vec::new() };
+        let mut stage = Stage::empty(StageUsers::Host);
+        stage.root = Some(StageRoot { source: root.into(), layer: Some(layer) });
+        self.stage = Some(stage);
+        self.option("--directory=", STAGE_ROOT);
     }
 
     /// This program, which runs the script as a user without any right; with its own libraries, whatever the root file
@@ -126,9 +150,9 @@ impl Command {
         self.add(&["--reuid", &user.uid.to_string(), "--regid", &user.gid.to_string(), "--clear-groups"]);
         self.add(&["--inh-caps=-all", "--bounding-set=-all", "--"]);
         if let Some(loader) = loader(host).and_then(Path::file_name) {
-            self.0.extend([folder.join(loader).into(), "--library-path".into(), folder.into()]);
+            self.words.extend([folder.join(loader).into(), "--library-path".into(), folder.into()]);
         }
-        self.0.push(program.into());
+        self.words.push(program.into());
         Some(())
     }
 }
@@ -167,7 +191,7 @@ mod tests {
             command,
             "/usr/bin/env PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin /usr/bin/systemd-nspawn \
              --quiet --register=no --keep-unit --as-pid2 --console=pipe --link-journal=no --machine=builder-1-2-3-1 \
-             --directory=ROOT --hostname=builder --volatile=overlay --timezone=off --no-new-privileges=yes \
+             --directory=ROOT --volatile=overlay --hostname=builder --timezone=off --no-new-privileges=yes \
              --private-network --resolv-conf=off --tmpfs=/tmp:mode=1777,size=1048576 \
              --tmpfs=/var/tmp:mode=1777,size=1048576 --bind=/w/builder-1:/build --bind-ro=/srv/a\\:b:/srv/a\\:b \
              --bind-ro=/opt/builder-worker:/run/builder/builder-worker \
@@ -177,6 +201,26 @@ mod tests {
              /run/builder/ld-linux-x86-64.so.2 --library-path /run/builder /run/builder/builder-worker"
         );
         assert_eq!(enclosure.owner, Some(HostUser { uid: 1000, gid: 1000 }));
+    }
+
+    #[test]
+    fn what_is_written_into_the_root_file_system_of_nspawn_goes_into_the_layer_that_is_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let policy = Policy { kind: Kind::Nspawn, is_root_writable: true, ..Policy::default() };
+        let mut host = host(&policy, folder.path(), 0);
+        host.own.program = Some(PathBuf::from("/opt/builder-worker"));
+        let layer = Some("/w/builder-2".into());
+        let place = Place { folder: "/w/builder-1".into(), name: "builder-1-2-3-1".into(), layer, slot: 0 };
+        let Some(Plan::Enclosed(enclosure)) = plan(&policy, &host, &place) else { panic!("no plan") };
+        let has = |word: &str| enclosure.command.contains(&Argument::Text(word.into()));
+        assert!(has("--directory=/tmp/root") && has("--bind=/tmp/bind-0:/build") && !has("--volatile=overlay"));
+        let stage = enclosure.stage.unwrap();
+        assert_eq!(stage.binds[0].source, "/w/builder-1");
+        let root = stage.root.unwrap();
+        assert_eq!(
+            (root.source.as_os_str(), root.layer.unwrap().source),
+            (folder.path().as_os_str(), "/w/builder-2".into())
+        );
     }
 
     #[test]

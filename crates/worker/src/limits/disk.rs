@@ -4,7 +4,7 @@
 //! What counts is the room that is taken, not the length of files; each file at least one block, because a file without
 //! content takes room, too. Files that were removed and are still open count as long as the job's group can be listed.
 
-use super::Hit;
+use super::{Hit, Layer};
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
@@ -13,6 +13,7 @@ use nix::sys::statvfs::fstatvfs;
 use std::collections::HashSet;
 use std::ffi::CString;
 use std::fs;
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -25,26 +26,34 @@ const BLOCK_UNIT_BYTES: u64 = 512;
 /// What a file counts at least, in bytes: without content it takes room, too.
 const FILE_BYTES_MIN: u64 = 4096;
 /// How a folder is opened that may belong to somebody hostile.
-const FOLDER: OFlag = OFlag::O_DIRECTORY.union(OFlag::O_NOFOLLOW).union(OFlag::O_RDONLY).union(OFlag::O_CLOEXEC);
+pub(super) const FOLDER: OFlag =
+    OFlag::O_DIRECTORY.union(OFlag::O_NOFOLLOW).union(OFlag::O_RDONLY).union(OFlag::O_CLOEXEC);
 
 /// The folders of a job, whose content counts.
 #[derive(Debug)]
 pub(crate) struct DiskWatch {
     folders: Vec<OwnedFd>,
+    /// Another one, which is there only when the job runs.
+    layer: Option<Layer>,
     limit_bytes: u64,
 }
 
 impl DiskWatch {
     /// Holds the folders open: a job may move them.
-    pub(crate) fn open(folders: &[&Path], limit_bytes: u64) -> nix::Result<Self> {
+    pub(crate) fn open(folders: &[&Path], layer: Option<Layer>, limit_bytes: u64) -> nix::Result<Self> {
         let open = |path: &&Path| nix::fcntl::open(*path, FOLDER, Mode::empty());
-        Ok(Self { folders: folders.iter().map(open).collect::<nix::Result<_>>()?, limit_bytes })
+        Ok(Self { folders: folders.iter().map(open).collect::<nix::Result<_>>()?, layer, limit_bytes })
     }
 
     /// Whether too much is there now, counting what these processes hold open.
-    pub(crate) fn hit(&self, processes: &[u32]) -> Option<Hit> {
+    ///
+    /// # Errors
+    ///
+    /// There is something that cannot be counted.
+    pub(crate) fn hit(&self, processes: &[u32]) -> io::Result<Option<Hit>> {
+        let layer = self.layer.as_ref().map(Layer::folder).transpose()?.flatten();
         let mut count = Count { limit_bytes: self.limit_bytes, ..Count::default() };
-        for folder in &self.folders {
+        for folder in self.folders.iter().chain(layer) {
             match count.below(folder) {
                 // Something was moved or removed while it was looked at: what has been counted is there at least.
                 Ok(()) | Err(_) => {}
@@ -54,14 +63,14 @@ impl DiskWatch {
             }
         }
         if count.is_over() {
-            return Some(Hit::Disk(self.limit_bytes));
+            return Ok(Some(Hit::Disk(self.limit_bytes)));
         }
         let is_full = |folder: &OwnedFd| {
             fstatvfs(folder).is_ok_and(|system| {
                 wide(system.blocks_available()).saturating_mul(wide(system.fragment_size())) < RESERVE_BYTES
             })
         };
-        self.folders.iter().any(is_full).then_some(Hit::HostDisk)
+        Ok(self.folders.iter().chain(layer).any(is_full).then_some(Hit::HostDisk))
     }
 }
 
@@ -176,7 +185,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     fn counted(path: &Path) -> u64 {
-        let watch = DiskWatch::open(&[path], u64::MAX).unwrap();
+        let watch = DiskWatch::open(&[path], None, u64::MAX).unwrap();
         let mut count = Count { limit_bytes: u64::MAX, ..Count::default() };
         count.below(&watch.folders[0]).unwrap();
         count.bytes
@@ -221,10 +230,10 @@ mod tests {
         let file = fs::File::create(&path).unwrap();
         fs::write(&path, vec![1; 1 << 20]).unwrap();
         fs::remove_file(&path).unwrap();
-        let watch = DiskWatch::open(&[folder.path()], 1 << 19).unwrap();
-        assert_eq!(watch.hit(&[]), None);
-        assert_eq!(watch.hit(&[std::process::id()]), Some(Hit::Disk(1 << 19)));
+        let watch = DiskWatch::open(&[folder.path()], None, 1 << 19).unwrap();
+        assert_eq!(watch.hit(&[]).unwrap(), None);
+        assert_eq!(watch.hit(&[std::process::id()]).unwrap(), Some(Hit::Disk(1 << 19)));
         drop(file);
-        assert_eq!(watch.hit(&[std::process::id()]), None);
+        assert_eq!(watch.hit(&[std::process::id()]).unwrap(), None);
     }
 }

@@ -5,8 +5,10 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const PROGRAMS: [&str; 12] =
-    ["sh", "cat", "chown", "env", "id", "ls", "mkdir", "rm", "sleep", "stat", "touch", "readlink"];
+const PROGRAMS: [&str; 15] = [
+    "sh", "cat", "chown", "env", "head", "id", "ls", "mkdir", "mount", "rm", "setpriv", "sleep", "stat", "touch",
+    "readlink",
+];
 
 /// Makes one, with a digest beside it.
 pub fn make(path: &Path) {

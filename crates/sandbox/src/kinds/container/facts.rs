@@ -22,14 +22,14 @@ const PASSED: [&str; 12] = [
     "PATH",
     "XDG_RUNTIME_DIR",
 ];
-/// What docker is asked: a version, and whether it can limit memory, swap, processors and processes.
-const DOCKER_QUESTION: &str =
-    "{{.ServerVersion}} {{.MemoryLimit}} {{.SwapLimit}} {{.CPUCfsQuota}} {{.PidsLimit}} {{.SecurityOptions}}";
-/// What podman is asked: a version, whether it runs without rights, which version of control groups there is, and which of
-/// their controllers it has.
-const PODMAN_QUESTION: &str =
-    "{{.Version.Version}} {{.Host.Security.Rootless}} {{.Host.CgroupsVersion}} {{.Host.CgroupControllers}}";
+/// What docker is asked: a version, what it stores with, and whether it can limit memory, swap, processors and processes.
+const DOCKER_QUESTION: &str = "{{.ServerVersion}} {{.Driver}} {{.MemoryLimit}} {{.SwapLimit}} {{.CPUCfsQuota}} {{.PidsLimit}} {{.SecurityOptions}}";
+/// What podman is asked: a version, what it stores with, whether it runs without rights, which version of control groups
+/// there is, and which of their controllers it has.
+const PODMAN_QUESTION: &str = "{{.Version.Version}} {{.Store.GraphDriverName}} {{.Host.Security.Rootless}} {{.Host.CgroupsVersion}} {{.Host.CgroupControllers}}";
 
+/// What is asked of an image: its identity, and how many volumes it wants.
+const IMAGE_QUESTION: &str = "{{.Id}} {{with .Config}}{{with .Volumes}}{{len .}}{{else}}0{{end}}{{else}}0{{end}}";
 /// What the identity of an image begins with, and how many digits follow.
 const IDENTITY_PREFIX: &str = "sha256:";
 const IDENTITY_DIGITS: usize = 64;
@@ -48,8 +48,8 @@ pub struct ContainerFacts {
     /// What processes of the worker are held to, as the options of podman have it: it would ask for more, and where a worker
     /// may not have more it would fail.
     pub own_limits: Vec<String>,
-    /// The identity of the image of the policy, `sha256:` and its digits, or why there is none.
-    pub image: Option<Result<String, String>>,
+    /// The image of the policy, or why there is none.
+    pub image: Option<Result<Image, String>>,
 }
 
 /// What an engine says of itself.
@@ -57,10 +57,21 @@ pub struct ContainerFacts {
 pub struct EngineAnswer {
     /// Its version.
     pub version: String,
+    /// What keeps the layers of its images and containers: `overlay2`, for instance.
+    pub storage: String,
     /// Whether it has no rights of root on the host.
     pub is_rootless: bool,
     /// What it can hold a container to.
     pub limits: EngineLimits,
+}
+
+/// An image that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// `sha256:` and the digest of its configuration, which has those of its layers.
+    pub identity: String,
+    /// How many folders it wants to have on the disk of the host, outside of its layers.
+    pub volumes: u64,
 }
 
 /// What an engine can hold a container to.
@@ -115,25 +126,26 @@ impl ContainerFacts {
     pub(crate) fn look_at_image(&mut self, policy: &Policy) {
         let name = self.program.to_string_lossy();
         let image = policy.image.as_deref().filter(|_| self.answer.is_ok());
-        let said = image.map(|image| answer(&name, &["image", "inspect", "--format", "{{.Id}}", image]));
-        self.image = said.map(|said| said.and_then(|said| identity(&said)));
+        let said = image.map(|image| answer(&name, &["image", "inspect", "--format", IMAGE_QUESTION, image]));
+        self.image = said.map(|said| said.and_then(|said| Image::parse(&said)));
     }
 
     /// The identity of the image, if the policy names one and it is there.
     pub(crate) fn image_identity(&self) -> Option<&str> {
-        self.image.as_ref()?.as_deref().ok()
+        Some(self.image.as_ref()?.as_ref().ok()?.identity.as_str())
     }
 }
 
-/// The identity of an image as docker says it, and podman without the first word: the digest of its configuration, which
-/// has those of its layers.
-fn identity(said: &str) -> Result<String, String> {
-    let digits = said.strip_prefix(IDENTITY_PREFIX).unwrap_or(said);
-    let is_digest = digits.len() == IDENTITY_DIGITS && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if is_digest {
-        Ok(format!("{IDENTITY_PREFIX}{digits}"))
-    } else {
-        Err(format!("{said:?} is no identity of an image"))
+impl Image {
+    /// Reads the answer to [`IMAGE_QUESTION`]. Podman says the identity without its first word.
+    fn parse(said: &str) -> Result<Self, String> {
+        let (identity, volumes) = said.split_once(' ').unwrap_or((said, ""));
+        let digits = identity.strip_prefix(IDENTITY_PREFIX).unwrap_or(identity);
+        let is_digest = digits.len() == IDENTITY_DIGITS && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        match volumes.parse() {
+            Ok(volumes) if is_digest => Ok(Self { identity: format!("{IDENTITY_PREFIX}{digits}"), volumes }),
+            Ok(_) | Err(_) => Err(format!("{said:?} tells of no image")),
+        }
     }
 }
 
@@ -153,15 +165,17 @@ fn docker(said: &str) -> Result<EngineAnswer, String> {
     let version = words.next().filter(|version| version.starts_with(|c: char| c.is_ascii_digit()));
     // A client without its server answers, too.
     let version = version.ok_or("the docker daemon does not answer")?.to_owned();
+    let storage = words.next().unwrap_or_default().to_owned();
     let mut is = || words.next() == Some("true");
     let limits = EngineLimits { memory: is(), swap: is(), processors: is(), processes: is() };
-    Ok(EngineAnswer { version, is_rootless: said.contains("name=rootless"), limits })
+    Ok(EngineAnswer { version, storage, is_rootless: said.contains("name=rootless"), limits })
 }
 
 /// Reads the answer to [`PODMAN_QUESTION`].
 fn podman(said: &str) -> Result<EngineAnswer, String> {
     let mut words = said.split_whitespace();
     let version = words.next().ok_or("podman says nothing of itself")?.to_owned();
+    let storage = words.next().unwrap_or_default().to_owned();
     let is_rootless = words.next() == Some("true");
     let is_unified = words.next() == Some("v2");
     let controllers: Vec<&str> = words.map(|word| word.trim_matches(['[', ']', ','])).collect();
@@ -169,7 +183,7 @@ fn podman(said: &str) -> Result<EngineAnswer, String> {
     let has = |name| if is_unified { controllers.contains(&name) } else { !is_rootless };
     let limits =
         EngineLimits { memory: has("memory"), swap: has("memory"), processors: has("cpu"), processes: has("pids") };
-    Ok(EngineAnswer { version, is_rootless, limits })
+    Ok(EngineAnswer { version, storage, is_rootless, limits })
 }
 
 #[cfg(test)]
@@ -188,24 +202,28 @@ mod tests {
     #[test]
     fn both_engines_know_an_image_by_the_same_identity() {
         let digits = "0123456789abcdef".repeat(4);
-        let expected = Ok(format!("sha256:{digits}"));
-        assert_eq!((identity(&digits), identity(&format!("sha256:{digits}"))), (expected.clone(), expected));
-        for other in ["", "sha256:", "debian:12", &digits[1..], &format!("{digits}\n{digits}")] {
-            assert!(identity(other).is_err(), "{other}");
+        let expected = Image { identity: format!("sha256:{digits}"), volumes: 2 };
+        for said in [format!("{digits} 2"), format!("sha256:{digits} 2")] {
+            assert_eq!(Image::parse(&said).as_ref(), Ok(&expected));
+        }
+        for other in ["", "sha256: 0", "debian:12 0", &digits, &format!("{} 0", &digits[1..]), &format!("{digits} x")] {
+            assert!(Image::parse(other).is_err(), "{other}");
         }
     }
 
     #[test]
     fn engines_say_what_they_can_hold() {
         let all = EngineLimits { memory: true, swap: true, processors: true, processes: true };
-        let answer = docker("20.10.24+dfsg1 true true true true [name=seccomp,profile=default]\n").unwrap();
+        let answer = docker("20.10.24+dfsg1 overlay2 true true true true [name=seccomp,profile=default]\n").unwrap();
         assert_eq!((answer.version.as_str(), answer.is_rootless, answer.limits), ("20.10.24+dfsg1", false, all));
-        let answer = docker("26.1.5 true false true true [name=seccomp,profile=builtin name=rootless]").unwrap();
+        assert_eq!(answer.storage, "overlay2");
+        let answer =
+            docker("26.1.5 overlayfs true false true true [name=seccomp,profile=builtin name=rootless]").unwrap();
         assert_eq!((answer.is_rootless, answer.limits), (true, EngineLimits { swap: false, ..all }));
-        assert!(docker(" false false false false []").is_err() && docker("").is_err());
-        let answer = podman("4.3.1 false v1 []").unwrap();
+        assert!(docker("  false false false false []").is_err() && docker("").is_err());
+        let answer = podman("4.3.1 overlay false v1 []").unwrap();
         assert_eq!((answer.is_rootless, answer.limits), (false, all));
-        let answer = podman("4.3.1 true v2 [memory pids]").unwrap();
+        let answer = podman("4.3.1 vfs true v2 [memory pids]").unwrap();
         assert_eq!((answer.is_rootless, answer.limits), (true, EngineLimits { processors: false, ..all }));
         assert!(podman("").is_err());
     }

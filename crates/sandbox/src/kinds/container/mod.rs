@@ -5,7 +5,7 @@ mod facts;
 #[cfg(test)]
 mod tests;
 
-pub use facts::{ContainerFacts, EngineAnswer, EngineLimits};
+pub use facts::{ContainerFacts, EngineAnswer, EngineLimits, Image};
 
 use super::{ROOT_CAPABILITIES, environment};
 use crate::BUILD_FOLDER;
@@ -143,7 +143,42 @@ pub(super) fn needs(policy: &Policy, host: &Host) -> Vec<Finding> {
         let mend = "boot Linux with swapaccount=1, or delegate the controllers of version 2 to the user";
         findings.push(Finding::missing(subject, detail, mend));
     }
+    findings.extend(
+        uncounted(policy, host, facts, answer).map(|(detail, mend)| Finding::missing("disk limit", detail, mend)),
+    );
     findings
+}
+
+/// Why a job could take room on the disk that nobody counts, and what to do about it.
+fn uncounted(
+    policy: &Policy,
+    host: &Host,
+    facts: &ContainerFacts,
+    answer: &EngineAnswer,
+) -> Option<(String, &'static str)> {
+    policy.limits.disk_bytes?;
+    let image = facts.image.as_ref().and_then(|image| image.as_ref().ok());
+    if let Some(Image { volumes: 1.., .. }) = image {
+        let detail = "the image has volumes, and what is written there is not counted";
+        return Some((detail.to_owned(), "make an image without VOLUME, or take the limit out of the policy"));
+    }
+    if !policy.is_root_writable {
+        return None;
+    }
+    if !host.is_root || answer.is_rootless {
+        let detail =
+            "what is written into the root file system is counted by a worker that is root, with an engine that is";
+        return Some((detail.to_owned(), "take `root-writable` or the limit out of the policy"));
+    }
+    // For a root file system, podman makes an overlay of its own.
+    if policy.image.is_some() && !answer.storage.starts_with("overlay") {
+        let detail = format!("what is written into the root file system is not counted: it lies in {}", answer.storage);
+        return Some((
+            detail,
+            "have the engine store with overlay, or take `root-writable` or the limit out of the policy",
+        ));
+    }
+    None
 }
 
 const fn package(engine: Engine) -> &'static str {
@@ -156,7 +191,7 @@ const fn package(engine: Engine) -> &'static str {
 fn image_finding(policy: &Policy, facts: &ContainerFacts) -> Option<Finding> {
     let name = facts.engine.name();
     match (&policy.image, &facts.image, facts.engine) {
-        (Some(image), Some(Ok(id)), _) => Some(Finding::works("image", format!("{image} ({id})"))),
+        (Some(name), Some(Ok(image)), _) => Some(Finding::works("image", format!("{name} ({})", image.identity))),
         (Some(image), Some(Err(why)), _) => {
             Some(Finding::missing("image", format!("{name} has no {image}: {why}"), format!("{name} pull {image}")))
         }
@@ -198,6 +233,11 @@ pub(super) fn plan(policy: &Policy, host: &Host, place: &Place) -> Option<Plan> 
 }
 
 impl ContainerFacts {
+    /// Asks for a process of the container of this name, as the host counts: 0 as long as it does not run.
+    pub fn process_question(&self, name: &str) -> Step {
+        Step { command: self.command(&["inspect", "--format", "{{.State.Pid}}", name]) }
+    }
+
     /// The engine's client with these arguments, and the environment that it needs.
     pub fn command(&self, words: &[&str]) -> Vec<OsString> {
         let mut command: Vec<OsString> = vec!["/usr/bin/env".into(), "-i".into()];

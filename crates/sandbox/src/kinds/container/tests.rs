@@ -32,9 +32,9 @@ fn facts(engine: Engine, is_rootless: bool) -> ContainerFacts {
         engine,
         program: PathBuf::from("/usr/bin").join(engine.name()),
         environment: vec![("HOME".into(), "/root".into())],
-        answer: Ok(EngineAnswer { version: "1.2".to_owned(), is_rootless, limits }),
+        answer: Ok(EngineAnswer { version: "1.2".to_owned(), storage: "overlay2".to_owned(), is_rootless, limits }),
         own_limits: Vec::new(),
-        image: Some(Ok("sha256:0a1b".to_owned())),
+        image: Some(Ok(Image { identity: "sha256:0a1b".to_owned(), volumes: 0 })),
     }
 }
 
@@ -130,7 +130,7 @@ fn what_an_engine_lacks_is_said() {
     assert_eq!(lacking(&|facts| facts.image = Some(Err("no such image".to_owned()))), ["image"]);
     let limits = EngineLimits { memory: true, swap: false, processors: false, processes: false };
     let weak = |facts: &mut ContainerFacts| {
-        facts.answer = Ok(EngineAnswer { version: "1".to_owned(), is_rootless: false, limits });
+        facts.answer = Ok(EngineAnswer { version: "1".to_owned(), storage: String::new(), is_rootless: false, limits });
     };
     assert_eq!(lacking(&weak), ["memory limit", "processor limit", "process limit"]);
     let none = Policy { engine: Some(Engine::Podman), ..policy() };
@@ -138,6 +138,30 @@ fn what_an_engine_lacks_is_said() {
     host.container = None;
     let findings = needs(&none, &host);
     assert_eq!(findings[0].detail, "podman is not in PATH");
+}
+
+#[test]
+fn room_on_the_disk_that_nobody_counts_is_refused() {
+    let writable = Policy { is_root_writable: true, ..policy() };
+    let detail = |policy: &Policy, facts: ContainerFacts, uid| {
+        let findings = needs(policy, &host(policy, facts, uid));
+        findings.into_iter().find(|finding| finding.subject == "disk limit").map(|finding| finding.detail)
+    };
+    let docker = || facts(Engine::Docker, false);
+    assert_eq!(detail(&policy(), docker(), 1001), None);
+    assert_eq!(detail(&writable, docker(), 0), None);
+    for (facts, uid) in [(docker(), 1001), (facts(Engine::Podman, true), 1001), (facts(Engine::Docker, true), 0)] {
+        let said = detail(&writable, facts, uid).unwrap();
+        assert!(said.contains("by a worker that is root"), "{said}");
+    }
+    let mut other = docker();
+    other.answer = other.answer.map(|answer| EngineAnswer { storage: "btrfs".to_owned(), ..answer });
+    assert!(detail(&writable, other, 0).unwrap().ends_with("it lies in btrfs"));
+    let mut volumes = docker();
+    volumes.image = volumes.image.map(|image| image.map(|image| Image { volumes: 1, ..image }));
+    assert!(detail(&policy(), volumes.clone(), 0).unwrap().contains("volumes"));
+    let unlimited = Policy { limits: Limits::default(), ..writable };
+    assert_eq!(detail(&unlimited, volumes, 1001), None);
 }
 
 #[test]
