@@ -13,8 +13,6 @@ use std::process::{Command, Stdio};
 
 /// How addresses of the network are found.
 const RESOLVER: &str = "/etc/resolv.conf";
-/// The names of what guards this kernel.
-const KERNEL_GUARDS: &str = "/sys/kernel/security/lsm";
 /// What the kernel writes behind the name of a file that is gone.
 const DELETED: &str = " (deleted)";
 
@@ -47,8 +45,8 @@ pub struct Host {
     pub resolver: Option<Vec<u8>>,
     /// The environment of the worker.
     pub environment: Vec<(OsString, OsString)>,
-    /// Whether the kernel has Landlock switched on, where that can be seen.
-    pub has_landlock: Option<bool>,
+    /// Which version of Landlock the kernel has switched on; only the kernel itself can be asked, which is for the caller to do.
+    pub landlock: Option<u32>,
     /// Whether user namespaces are switched off for users without rights, and by which setting.
     pub user_namespaces_off: Option<&'static str>,
 }
@@ -102,9 +100,7 @@ impl Host {
                 Kind::None | Kind::Bubblewrap | Kind::Nspawn | Kind::Jail => None,
             },
             environment: std::env::vars_os().collect(),
-            has_landlock: fs::read_to_string(KERNEL_GUARDS)
-                .ok()
-                .map(|guards| guards.trim().split(',').any(|guard| guard == "landlock")),
+            landlock: None,
             user_namespaces_off: match policy.kind {
                 // Root makes one with its own rights for a range of users, and else becomes somebody without any.
                 Kind::Bubblewrap => user_namespaces_off(is_root && kinds::wants_range(policy)),

@@ -1,7 +1,7 @@
 //! Calls of the system that no safe library offers as we need them. The only unsafe code of this crate.
 #![expect(
     unsafe_code,
-    reason = "nix cannot wait for a process that a real-time signal ended, and has neither procctl(2) nor sysctl(3) nor mount_setattr(2)"
+    reason = "nix cannot wait for a process that a real-time signal ended, and has neither procctl(2) nor sysctl(3) nor mount_setattr(2); the crate landlock does not tell its version"
 )]
 
 use nix::errno::Errno;
@@ -50,7 +50,13 @@ pub(crate) fn close_inherited() -> io::Result<()> {
 }
 
 #[cfg(target_os = "linux")]
-pub(crate) use linux::bind_with_users;
+pub(crate) use linux::{bind_with_users, landlock_version};
+
+/// Other systems have none.
+#[cfg(not(target_os = "linux"))]
+pub(crate) const fn landlock_version() -> Option<u32> {
+    None
+}
 
 #[cfg(target_os = "freebsd")]
 pub(crate) use freebsd::{become_reaper, processes, signal_descendants};
@@ -156,6 +162,17 @@ mod linux {
     use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
     use std::os::unix::ffi::OsStrExt;
     use std::path::Path;
+
+    /// `LANDLOCK_CREATE_RULESET_VERSION` of <linux/landlock.h>.
+    const VERSION_FLAG: libc::c_uint = 1;
+
+    /// The version of Landlock that the kernel has switched on; none where it has none, or does not say.
+    pub(crate) fn landlock_version() -> Option<u32> {
+        let nothing: *const libc::c_void = std::ptr::null();
+        // SAFETY: asked for its version, landlock_create_ruleset(2) reads no memory and makes nothing.
+        let version = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, nothing, 0_usize, VERSION_FLAG) };
+        u32::try_from(version).ok().filter(|version| *version > 0)
+    }
 
     /// Binds a folder at another one in such a way that its files belong there to the users of a namespace: user 0 of the
     /// file system is user 0 of the namespace. Needs Linux 5.12, and a file system that can do this.

@@ -8,6 +8,7 @@ use crate::job;
 use crate::processes::Orphans;
 use crate::signals::Stop;
 use crate::standby::{Standby, supervisor_program};
+use crate::sys;
 use builder_model::{Platform, Remote};
 use builder_sandbox::{Digest, Finding, Host, Policy};
 use std::path::PathBuf;
@@ -164,7 +165,11 @@ fn fulfilled(findings: Vec<Finding>) -> Result<(), Error> {
 
 /// What this host gives now, and whether that is what the policy asks.
 pub(crate) fn look(settings: &Settings) -> (Host, Vec<Finding>) {
-    let host = Host::gather(&settings.policy, supervisor_program(settings).as_deref(), nix::unistd::geteuid().as_raw());
+    let own_program = supervisor_program(settings);
+    let host = Host {
+        landlock: sys::landlock_version(),
+        ..Host::gather(&settings.policy, own_program.as_deref(), nix::unistd::geteuid().as_raw())
+    };
     let findings = builder_sandbox::check(&settings.policy, &host);
     (host, findings)
 }

@@ -53,6 +53,8 @@ const HOST_USER_FIRST: u32 = 60_800;
 const HOST_RANGE_FIRST: u32 = 0x7000_0000;
 /// How many of both there are.
 const HOST_USERS: u32 = 256;
+/// The first version of Landlock that knows of sockets without a file.
+const LANDLOCK_WITH_SOCKETS: u32 = 6;
 /// What `root` may do inside: as in a container of docker, but for what only a network needs.
 pub(super) const ROOT_CAPABILITIES: [&str; 11] = [
     "CAP_CHOWN",
@@ -91,14 +93,7 @@ pub(super) fn needs(policy: &Policy, host: &Host) -> Vec<Finding> {
     } else {
         Finding::missing("filter of system calls", "is not known for this processor", "use another kind of sandbox")
     });
-    findings.push(Finding::works(
-        "Landlock",
-        match host.has_landlock {
-            Some(true) => "is on: a second wall around what may be written",
-            Some(false) => "is off in this kernel: the mounts hold alone",
-            None => "cannot be seen; where the kernel has it, it is a second wall",
-        },
-    ));
+    findings.push(Finding::works("Landlock", landlock(host.landlock)));
     if !host.own.libraries.is_empty() && loader(host).is_none() {
         let detail = "cannot be told from the other libraries of this program";
         findings.push(Finding::missing("loader", detail, "use another kind of sandbox"));
@@ -116,6 +111,21 @@ pub(super) fn needs(policy: &Policy, host: &Host) -> Vec<Finding> {
         ));
     }
     findings
+}
+
+/// What the second wall is good for: it does not have to be there.
+fn landlock(version: Option<u32>) -> String {
+    match version {
+        None => "is not in this kernel, or switched off: the mounts hold alone".to_owned(),
+        Some(version @ ..LANDLOCK_WITH_SOCKETS) => {
+            format!("version {version}: a second wall around what may be written")
+        }
+        Some(version) => {
+            format!(
+                "version {version}: a second wall around what may be written, and to sockets of the host without a file"
+            )
+        }
+    }
 }
 
 /// Whether a job is root in a root file system of its own: for that it needs all users of a system.
@@ -571,6 +581,16 @@ mod tests {
         let text = text(&enclosure);
         assert!(text.contains("--bind /tmp/root /") && !text.contains("--unshare-user"), "{text}");
         assert!(text.contains("--cap-drop ALL --cap-add CAP_CHOWN") && !text.contains("CAP_SYS_ADMIN"), "{text}");
+    }
+
+    #[test]
+    fn the_second_wall_is_told_by_its_version() {
+        let words = |version| landlock(version).split(':').next().unwrap().to_owned();
+        assert_eq!(
+            [None, Some(1), Some(6)].map(words),
+            ["is not in this kernel, or switched off", "version 1", "version 6"]
+        );
+        assert!(landlock(Some(6)).contains("sockets") && !landlock(Some(5)).contains("sockets"));
     }
 
     #[test]
