@@ -64,6 +64,14 @@ pub fn check(policy: &Policy, host: &Host) -> Vec<Finding> {
     let mut findings = vec![Finding::works("sandbox", policy.kind.name())];
     if let Some(root) = &host.root {
         findings.push(match root {
+            Ok(root) if !root.has_shell => {
+                let detail = format!("there is no /bin/sh in {}, which runs scripts", root.path.display());
+                Finding::missing(
+                    "root file system",
+                    detail,
+                    "name a folder that has a whole system in it, as `builder rootfs create` makes one",
+                )
+            }
             Ok(root) => {
                 let digest = root.digest.as_ref().map_or("no digest is recorded", |digest| digest.as_str());
                 Finding::works("root file system", format!("{} ({digest})", root.name.display()))
@@ -75,8 +83,12 @@ pub fn check(policy: &Policy, host: &Host) -> Vec<Finding> {
             }
         });
     }
+    let needs = kinds::needs(policy, host);
     for path in policy.read_only.iter().chain(&policy.writable) {
         let subject = format!("{}", path.display());
+        if needs.iter().any(|needed| needed.subject == subject) {
+            continue;
+        }
         findings.push(if host.present.contains(path) {
             Finding::works(subject, "is there")
         } else {
@@ -90,6 +102,6 @@ pub fn check(policy: &Policy, host: &Host) -> Vec<Finding> {
             "name a user of this host without rights, or leave it out",
         ));
     }
-    findings.extend(kinds::needs(policy, host));
+    findings.extend(needs);
     findings
 }

@@ -18,6 +18,10 @@ use std::str::FromStr;
 pub const FILE: &str = "builder-worker.toml";
 /// How much `/tmp` and `/var/tmp` may hold each where the policy does not say, in bytes.
 pub const TMP_BYTES_DEFAULT: u64 = 2 << 30;
+/// What a sandbox makes anew for each job: nothing of the host is shown there or below,
+const OWN_TREES: [&str; 3] = [BUILD_FOLDER, "/dev", "/proc"];
+/// or instead of it.
+const OWN_FOLDERS: [&str; 3] = ["/run", "/tmp", "/var/tmp"];
 /// Longest host name, in bytes.
 const HOST_NAME_BYTES_MAX: usize = 64;
 
@@ -427,8 +431,10 @@ fn places(key: &'static str, paths: Option<Vec<PathBuf>>) -> Result<Vec<PathBuf>
             let why = format!("{} is no absolute path below /", path.display());
             return Err(PolicyError::value(key, why));
         }
-        if path.starts_with(BUILD_FOLDER) {
-            let why = format!("{} lies in the folder of the build", path.display());
+        let is_own =
+            OWN_TREES.iter().any(|own| path.starts_with(own)) || OWN_FOLDERS.iter().any(|own| path == Path::new(own));
+        if is_own {
+            let why = format!("{} is made anew for each job, and nothing of the host is shown there", path.display());
             return Err(PolicyError::value(key, why));
         }
     }
@@ -519,7 +525,10 @@ mod tests {
             ("sandbox = 'bubblewrap'\nroot-writable = true", "name a root file system"),
             ("sandbox = 'bubblewrap'\nimage = 'x'", "has images"),
             ("sandbox = 'bubblewrap'\nread-only = ['x']", "x is no absolute path"),
-            ("sandbox = 'bubblewrap'\nwritable = ['/build/x']", "lies in the folder of the build"),
+            ("sandbox = 'bubblewrap'\nwritable = ['/build/x']", "/build/x is made anew for each job"),
+            ("sandbox = 'bubblewrap'\nread-only = ['/proc']", "/proc is made anew for each job"),
+            ("sandbox = 'bubblewrap'\nread-only = ['/dev/kvm']", "/dev/kvm is made anew for each job"),
+            ("sandbox = 'bubblewrap'\nwritable = ['/tmp/']", "/tmp/ is made anew for each job"),
             ("sandbox = 'bubblewrap'\nwritable = ['/a/../etc']", "is no absolute path"),
             ("sandbox = 'bubblewrap'\nuser = 'me'", "there are build, root"),
             ("sandbox = 'bubblewrap'\nhost-name = 'a b'", "is no host name"),

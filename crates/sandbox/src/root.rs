@@ -12,6 +12,8 @@ use std::str::FromStr;
 
 /// What the name of the file with the digest ends with: it lies beside the folder.
 pub const DIGEST_SUFFIX: &str = ".digest";
+/// Where the shell may lie: `/bin` can be a link.
+const SHELLS: [&str; 2] = ["usr/bin/sh", "bin/sh"];
 /// Longest digest, in bytes.
 const DIGEST_BYTES_MAX: usize = 256;
 
@@ -30,6 +32,8 @@ pub struct Root {
     pub entries: Vec<Entry>,
     /// What lies in its `/etc`, by name.
     pub etc: Vec<Entry>,
+    /// Whether it has what runs scripts, as far as it can be looked into.
+    pub has_shell: bool,
     /// Keeps this version of it from being removed.
     held: Option<Held>,
 }
@@ -158,14 +162,16 @@ impl Root {
             Some(Entry { kind: EntryKind::Folder, .. }) => self::entries(&path.join("etc"))?,
             Some(_) | None => Vec::new(),
         };
-        Ok(Self { name, path, digest, owner, entries, etc, held })
+        // It may be a link to anything, but a link that leads to a folder of the host is not followed.
+        let has_shell = SHELLS.iter().any(|shell| path.join(shell).symlink_metadata().is_ok());
+        Ok(Self { name, path, digest, owner, entries, etc, has_shell, held })
     }
 
     /// A ZFS snapshot, which cannot be looked into before it is cloned.
     pub(crate) fn of_snapshot(path: &Path, digest: Option<Digest>) -> Self {
         let name = path.file_name().unwrap_or(path.as_os_str()).to_owned();
         let (entries, etc) = (Vec::new(), Vec::new());
-        Self { name, path: path.to_owned(), digest, owner: 0, entries, etc, held: None }
+        Self { name, path: path.to_owned(), digest, owner: 0, entries, etc, has_shell: true, held: None }
     }
 
     /// No longer keeps its version: a job must not run in it any more.
@@ -233,7 +239,7 @@ mod tests {
         std::fs::create_dir_all(path.join("etc/apt")).unwrap();
         std::os::unix::fs::symlink("usr/bin", path.join("bin")).unwrap();
         let root = Root::read(&path).unwrap();
-        assert_eq!((&root.digest, root.name.to_str()), (&None, Some("bookworm")));
+        assert_eq!((&root.digest, root.name.to_str(), root.has_shell), (&None, Some("bookworm"), false));
         let entry = |name: &str, kind| Entry { name: name.into(), kind };
         assert_eq!(root.entries, [entry("bin", EntryKind::Link("usr/bin".into())), entry("etc", EntryKind::Folder)]);
         assert_eq!(root.etc, [entry("apt", EntryKind::Folder)]);
@@ -257,10 +263,12 @@ mod tests {
         let name: RootfsName = "bookworm".parse().unwrap();
         let recipe = Recipe::new(Distribution::Debian, "bookworm", Tool::Debootstrap);
         let made = folder.create(&name, &recipe, |_, root, _| {
-            std::fs::create_dir(root.join("usr")).unwrap();
+            std::fs::create_dir_all(root.join("usr/bin")).unwrap();
+            std::fs::write(root.join("usr/bin/sh"), "").unwrap();
             Ok(())
         });
         let mut root = Root::read(&temporary.path().join("bookworm")).unwrap();
+        assert!(root.has_shell);
         let recorded = format!("sha256:{}", made.unwrap().now);
         assert_eq!(root.digest.as_ref().map(Digest::as_str), Some(recorded.as_str()));
         assert_eq!((root.name.to_str(), root.entries.len()), (Some("bookworm"), 1));

@@ -22,6 +22,9 @@ const APP_ARMOR_SETTING: &str = "/proc/sys/kernel/apparmor_restrict_unprivileged
 const SCRIPT: &[u8] = b"exit 0\n";
 /// How long it may take.
 const TRIAL_TIME_MAX: Duration = Duration::from_secs(60);
+/// What to do about one that fails for reasons that only it shows.
+const TRIAL_HINT: &str =
+    "see to what it names; if that tells nothing, take keys out of the policy, one after the other, until it runs";
 /// How much of what it prints is told, in bytes.
 const CONSOLE_BYTES_MAX: u64 = 2048;
 
@@ -42,10 +45,11 @@ pub(crate) fn findings(settings: &Settings) -> Vec<Finding> {
         let begun = Instant::now();
         findings.push(match trial(settings, &host) {
             Ok(()) => Finding::works(subject, format!("ran in {} ms", begun.elapsed().as_millis())),
-            Err(error) => match app_armor_hint() {
-                Some(hint) => Finding::missing(subject, without_hint(&error, subject).detail, hint),
-                None => without_hint(&error, subject),
-            },
+            // All that can be looked at is there: only the message tells more, to whom it does.
+            Err(error) => {
+                let mend = app_armor_hint().unwrap_or(TRIAL_HINT);
+                Finding::missing(subject, without_hint(&error, subject).detail, mend)
+            }
         });
     }
     findings

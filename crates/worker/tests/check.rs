@@ -73,6 +73,42 @@ fn no_job_may_run_as_root_of_the_host() {
 }
 
 #[test]
+fn what_would_only_fail_in_the_trial_in_bubblewrap_is_found_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("policy.toml");
+    let empty = folder.path().join("empty");
+    std::fs::create_dir(&empty).unwrap();
+    for (policy, subject, detail) in [
+        (format!("root = '{}'", empty.display()), "root file system", "there is no /bin/sh in "),
+        ("writable = ['/etc/passwd']".to_owned(), "/etc/passwd", "is made anew for each job"),
+    ] {
+        std::fs::write(&config, format!("sandbox = 'bubblewrap'\n{policy}\n")).unwrap();
+        let output = worker(&["check", "--config", config.to_str().unwrap(), "--format", "json"]);
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let findings = json["findings"].as_array().unwrap();
+        let found: Vec<_> = findings.iter().filter(|finding| finding["subject"] == subject).collect();
+        assert_eq!((found.len(), &found[0]["state"]), (1, &"missing".into()), "{json:#}");
+        assert!(found[0]["detail"].as_str().unwrap().contains(detail), "{json:#}");
+        assert!(findings.iter().all(|finding| finding["subject"] != "a job for a trial"), "{json:#}");
+        assert_eq!(output.status.code(), Some(1));
+    }
+}
+
+#[test]
+fn a_trial_in_bubblewrap_that_fails_does_not_send_to_the_check_that_ran_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("hollow");
+    std::fs::create_dir_all(root.join("usr/bin")).unwrap();
+    std::os::unix::fs::symlink("usr/bin", root.join("bin")).unwrap();
+    std::fs::write(root.join("usr/bin/sh"), "no program").unwrap();
+    let output = worker(&["check", "--sandbox", "bubblewrap", "--root", root.to_str().unwrap()]);
+    let text = stdout(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("a job for a trial       missing ") && text.contains("do: see to what it names"), "{text}");
+    assert!(!text.contains("builder-worker check"), "{text}");
+}
+
+#[test]
 fn a_policy_that_makes_no_sense_is_an_error_with_its_line() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("policy.toml");

@@ -94,6 +94,14 @@ pub(super) fn needs(policy: &Policy, host: &Host) -> Vec<Finding> {
         Finding::missing("filter of system calls", "is not known for this processor", "use another kind of sandbox")
     });
     findings.push(Finding::works("Landlock", landlock(host.landlock)));
+    // A file that is there already cannot be covered, and jobs are to find the same users and hosts everywhere.
+    let names = names(policy, host);
+    for path in policy.read_only.iter().chain(&policy.writable) {
+        if names.iter().any(|(name, _)| Path::new("/").join(name) == *path) {
+            let detail = "is made anew for each job, and nothing of the host is shown there";
+            findings.push(Finding::missing(path.display().to_string(), detail, "take it out of the policy"));
+        }
+    }
     if !host.own.libraries.is_empty() && loader(host).is_none() {
         let detail = "cannot be told from the other libraries of this program";
         findings.push(Finding::missing("loader", detail, "use another kind of sandbox"));
@@ -499,6 +507,8 @@ mod tests {
         for name in ["usr", "etc", "tmp", "root"] {
             std::fs::create_dir(folder.path().join(name)).unwrap();
         }
+        std::fs::create_dir(folder.path().join("usr/bin")).unwrap();
+        std::fs::write(folder.path().join("usr/bin/sh"), "").unwrap();
         std::fs::write(folder.path().join("etc/passwd"), "").unwrap();
         std::fs::write(folder.path().join("etc/shells"), "").unwrap();
         let root = Root::read(folder.path()).unwrap();
@@ -581,6 +591,22 @@ mod tests {
         let text = text(&enclosure);
         assert!(text.contains("--bind /tmp/root /") && !text.contains("--unshare-user"), "{text}");
         assert!(text.contains("--cap-drop ALL --cap-add CAP_CHOWN") && !text.contains("CAP_SYS_ADMIN"), "{text}");
+    }
+
+    #[test]
+    fn a_file_that_is_made_for_each_job_cannot_be_shown() {
+        let missing = |policy: &str| {
+            let policy = Table::parse(&format!("sandbox = 'bubblewrap'\n{policy}")).unwrap().resolve().unwrap();
+            let missing = needs(&policy, &host(1000)).into_iter().filter(|finding| !finding.is_fulfilled());
+            missing.map(|finding| finding.subject).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            missing("writable = ['/etc/passwd']\nread-only = ['/etc/hosts', '/etc/ssl']"),
+            ["/etc/hosts", "/etc/passwd"]
+        );
+        // Without the network nobody makes that one.
+        assert_eq!(missing("read-only = ['/etc/resolv.conf']"), Vec::<String>::new());
+        assert_eq!(missing("read-only = ['/etc/resolv.conf']\nnetwork = true"), ["/etc/resolv.conf"]);
     }
 
     #[test]
