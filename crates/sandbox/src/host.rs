@@ -195,12 +195,12 @@ fn libraries(maps: &str, program: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// What a program says, or why it does not.
+/// What a program says, or why it does not, on one line.
 pub(crate) fn answer(program: &str, arguments: &[&str]) -> Result<String, String> {
     let told = |error: io::Error| format!("{program}: {error}");
     let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().map_err(told)?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr).replace('\n', "; ")) }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use crate::error::Error;
 use crate::processes::Orphans;
 use crate::worker::{GRACE_DEFAULT, Settings, run};
-use crate::{Policy, Remote, Stop, signals, supervisor, trial};
+use crate::{Remote, Stop, signals, supervisor, survey, trial};
 use anyhow::Context;
 use builder_model::{Platform, parse_duration};
 use builder_sandbox::{Digest, Finding, Table, policy};
@@ -34,6 +34,8 @@ Examples:
       four jobs at a time, each in a sandbox of its own that is new for each
   builder-worker freebsd-14 -r [2001:db8::1]:1234 --loop --timeout 2h
       one job after the other, none longer than two hours
+  builder-worker check
+      what this host can do to keep jobs apart
   builder-worker check --sandbox bubblewrap
       what this host lacks for that, and what to do about it
 
@@ -116,7 +118,8 @@ struct PlaceArguments {
 /// What else the program does.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Say whether this host gives what the policy asks, and what to do about what is missing
+    /// Say whether this host gives what the policy asks, and what to do about what is missing; where no sandbox is
+    /// chosen, also which ones there could be
     Check {
         /// The platform whose policy is meant, where the file has some
         #[arg(long, value_name = "PLATFORM")]
@@ -165,7 +168,7 @@ impl PlaceArguments {
     }
 
     /// What the file says for a platform, and what these arguments say over it.
-    fn policy(&self, platform: Option<&Platform>) -> anyhow::Result<Policy> {
+    fn table(&self, platform: Option<&Platform>) -> anyhow::Result<Table> {
         let path = self.config.clone().unwrap_or_else(|| Path::new(CONFIG_FOLDER).join(policy::FILE));
         let file = match std::fs::read_to_string(&path) {
             Ok(text) => Table::parse(&text).with_context(|| format!("in {}", path.display()))?,
@@ -178,7 +181,7 @@ impl PlaceArguments {
         };
         let (sandbox, root) = (self.sandbox.clone(), self.root.clone());
         let flags = Table { sandbox, root, network: self.network, ..Table::default() };
-        Ok(flags.or(file).resolve()?)
+        Ok(flags.or(file))
     }
 }
 
@@ -191,7 +194,7 @@ impl Work {
     fn settings(&self) -> anyhow::Result<Settings> {
         // Only a command does without it.
         let platform = self.platform.as_deref().unwrap_or_default().parse::<Platform>()?;
-        let policy = self.place.policy(Some(&platform))?;
+        let policy = self.place.table(Some(&platform))?.resolve()?;
         Ok(Settings {
             timeout: self.timeout.or(policy.limits.time),
             remote: self.remote.clone(),
@@ -236,11 +239,15 @@ fn other(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Check { platform, place, format } => {
             let platform = platform.map(|platform| platform.parse::<Platform>()).transpose()?;
-            let policy = place.policy(platform.as_ref())?;
+            let table = place.table(platform.as_ref())?;
+            let is_chosen = table.sandbox.is_some();
+            let policy = table.resolve()?;
             let platform = platform.map_or_else(|| "check".parse(), Ok)?;
             let settings = Settings { policy, workdir: place.workdir()?, ..Settings::for_platform(platform) };
             let findings = trial::findings(&settings);
-            io::stdout().write_all(trial::text(&findings, settings.policy.kind, format).as_bytes())?;
+            let survey = (!is_chosen).then(|| survey::findings(&settings));
+            let text = trial::text(&findings, survey.as_deref(), settings.policy.kind, format);
+            io::stdout().write_all(text.as_bytes())?;
             let is_fulfilled = findings.iter().all(Finding::is_fulfilled);
             Ok(ExitCode::from(if is_fulfilled { 0 } else { STATUS_MISSING }))
         }

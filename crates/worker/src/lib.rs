@@ -25,6 +25,7 @@ pub mod signals;
 mod stage;
 mod standby;
 pub mod supervisor;
+mod survey;
 mod sys;
 mod trial;
 mod wait;

@@ -16,6 +16,8 @@ use std::io::{self, PipeReader, Read};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
+/// What a trial is called among findings.
+pub(crate) const SUBJECT: &str = "a job for a trial";
 /// Whether AppArmor forbids user namespaces to programs without a profile.
 const APP_ARMOR_SETTING: &str = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns";
 /// What the trial runs.
@@ -25,6 +27,11 @@ const TRIAL_TIME_MAX: Duration = Duration::from_secs(60);
 /// What to do about one that fails for reasons that only it shows.
 const TRIAL_HINT: &str =
     "see to what it names; if that tells nothing, take keys out of the policy, one after the other, until it runs";
+/// What stands above a survey.
+const SURVEY: &str = "
+No sandbox is chosen, so jobs run as the worker does. What this host could give, by --sandbox or `sandbox` in the policy:
+
+";
 /// How much of what it prints is told, in bytes.
 const CONSOLE_BYTES_MAX: u64 = 2048;
 
@@ -41,18 +48,22 @@ pub(crate) fn findings(settings: &Settings) -> Vec<Finding> {
     let limits: Vec<_> = limits::findings(&settings.policy).into_iter().filter(|limit| !is_said(limit)).collect();
     findings.extend(limits);
     if findings.iter().all(Finding::is_fulfilled) {
-        let subject = "a job for a trial";
-        let begun = Instant::now();
-        findings.push(match trial(settings, &host) {
-            Ok(()) => Finding::works(subject, format!("ran in {} ms", begun.elapsed().as_millis())),
-            // All that can be looked at is there: only the message tells more, to whom it does.
-            Err(error) => {
-                let mend = app_armor_hint().unwrap_or(TRIAL_HINT);
-                Finding::missing(subject, without_hint(&error, subject).detail, mend)
-            }
-        });
+        findings.push(tried(settings, &host, SUBJECT));
     }
     findings
+}
+
+/// What became of a job for a trial.
+pub(crate) fn tried(settings: &Settings, host: &Host, subject: &str) -> Finding {
+    let begun = Instant::now();
+    match trial(settings, host) {
+        Ok(()) => Finding::works(subject, format!("ran in {} ms", begun.elapsed().as_millis())),
+        // All that can be looked at is there: only the message tells more, to whom it does.
+        Err(error) => {
+            let mend = app_armor_hint().unwrap_or(TRIAL_HINT);
+            Finding::missing(subject, without_hint(&error, subject).detail, mend)
+        }
+    }
 }
 
 /// The same for a worker that begins: without a sandbox there is nothing to try, as every host has processes.
@@ -124,16 +135,23 @@ fn console(pipe: PipeReader) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&said).trim().replace('\n', "; "))
 }
 
-/// Findings as they are shown.
-pub(crate) fn text(findings: &[Finding], kind: Kind, format: Format) -> String {
+/// Findings as they are shown, and behind them a survey, where there is one.
+pub(crate) fn text(findings: &[Finding], survey: Option<&[Finding]>, kind: Kind, format: Format) -> String {
     match format {
         Format::Json => {
             let works = findings.iter().all(Finding::is_fulfilled);
-            format!("{:#}\n", serde_json::json!({ "sandbox": kind.name(), "works": works, "findings": findings }))
+            let mut json = serde_json::json!({ "sandbox": kind.name(), "works": works, "findings": findings });
+            if let Some(survey) = survey {
+                json["survey"] = serde_json::json!(survey);
+            }
+            format!("{json:#}\n")
         }
         Format::Text => {
-            let width = findings.iter().map(|finding| finding.subject.chars().count()).max().unwrap_or(0);
-            findings.iter().map(|finding| line(finding, width)).collect()
+            let all = findings.iter().chain(survey.unwrap_or_default());
+            let width = all.map(|finding| finding.subject.chars().count()).max().unwrap_or(0);
+            let lines = |findings: &[Finding]| findings.iter().map(|finding| line(finding, width)).collect::<String>();
+            let survey = survey.map_or_else(String::new, |survey| format!("{SURVEY}{}", lines(survey)));
+            lines(findings) + &survey
         }
     }
 }
@@ -155,11 +173,20 @@ mod tests {
             Finding::missing("root file system", "is not there", "make it"),
         ];
         assert_eq!(
-            text(&findings, Kind::Bubblewrap, Format::Text),
+            text(&findings, None, Kind::Bubblewrap, Format::Text),
             "bwrap             works    /usr/bin/bwrap\n\
              root file system  missing  is not there\n                           do: make it\n"
         );
-        let json: serde_json::Value = serde_json::from_str(&text(&findings, Kind::Bubblewrap, Format::Json)).unwrap();
+        let json: serde_json::Value =
+            serde_json::from_str(&text(&findings, None, Kind::Bubblewrap, Format::Json)).unwrap();
         assert_eq!((&json["works"], &json["findings"][1]["state"]), (&false.into(), &"missing".into()));
+        assert!(json.get("survey").is_none());
+        assert_eq!(
+            text(&findings[..1], Some(&findings[1..]), Kind::None, Format::Text),
+            format!(
+                "bwrap             works    /usr/bin/bwrap\n{SURVEY}\
+                 root file system  missing  is not there\n                           do: make it\n"
+            )
+        );
     }
 }

@@ -23,6 +23,25 @@ fn a_host_that_gives_everything_passes() {
 }
 
 #[test]
+fn without_a_choice_each_kind_is_held_against_the_host() {
+    let output = worker(&["check", "--format", "json"]);
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), &json["works"]), (Some(0), &true.into()), "{json:#}");
+    let survey = json["survey"].as_array().unwrap();
+    for subject in ["bubblewrap", "container", "nspawn", "memory limit", "processor limit", "process limit"] {
+        let found = survey.iter().find(|finding| finding["subject"] == subject).unwrap();
+        // Whatever is missing, it is said how it could be had.
+        assert!(found["state"] == "works" || found["mend"].is_string(), "{found:#}");
+    }
+    let said = stdout(&worker(&["check"]));
+    assert!(said.contains("\nNo sandbox is chosen") && said.contains("\nnspawn "), "{said}");
+    for chosen in ["none", "bubblewrap"] {
+        let said = stdout(&worker(&["check", "--sandbox", chosen]));
+        assert!(!said.contains("No sandbox is chosen"), "{said}");
+    }
+}
+
+#[test]
 fn a_host_with_bubblewrap_passes() {
     let output = worker(&["check", "--sandbox", "bubblewrap"]);
     assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));

@@ -108,9 +108,11 @@ impl Users {
 
 pub(super) fn needs(policy: &Policy, host: &Host) -> Vec<Finding> {
     let Some(facts) = &host.container else {
-        let wanted = policy.engine.map_or("neither docker nor podman", Engine::name);
+        let detail = policy
+            .engine
+            .map_or("neither docker nor podman is in PATH".to_owned(), |engine| format!("{engine} is not in PATH"));
         let mend = format!("apt-get install {}", policy.engine.map_or("podman", package));
-        return vec![Finding::missing("engine", format!("{wanted} is not in PATH"), mend)];
+        return vec![Finding::missing("engine", detail, mend)];
     };
     let name = facts.engine.name();
     let answer = match &facts.answer {
@@ -197,6 +199,8 @@ fn image_finding(policy: &Policy, facts: &ContainerFacts) -> Option<Finding> {
         }
         (Some(_), None, _) => None,
         (None, _, Engine::Podman) => None,
+        // A policy names one or the other; without either, it is only asked whether there is an engine.
+        (None, _, Engine::Docker) if policy.root.is_none() => None,
         (None, _, Engine::Docker) => Some(Finding::missing(
             "image",
             "docker takes only images, and no root file systems",
