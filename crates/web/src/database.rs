@@ -20,7 +20,7 @@ use crate::error::WebError;
 use crate::limits::{DATABASE_WAIT, READERS_MAX};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
-use schema::{APPLICATION_ID, DERIVED_BEFORE_3, ORIGINAL, OWN, OWN_VERSION, SCHEMA_VERSION};
+use schema::{APPLICATION_ID, DERIVED_BEFORE_3, LACKS_STARTS, ORIGINAL, OWN, OWN_VERSION, SCHEMA_VERSION, STARTS};
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, PoisonError};
 
@@ -196,6 +196,9 @@ fn add_own_tables(writer: &mut Connection, path: &Path) -> Result<(), WebError> 
     }
     let prepare = || {
         if found != Some(OWN_VERSION) {
+            if transaction.query_row(LACKS_STARTS, [], |row| row.get(0))? {
+                transaction.execute_batch(STARTS)?;
+            }
             transaction.execute_batch(OWN)?;
             if found.is_some_and(|found| found < 3) {
                 transaction.execute(DERIVED_BEFORE_3, [])?;
@@ -270,6 +273,37 @@ mod tests {
         connection.execute("UPDATE repository_version SET version = ?1", [OWN_VERSION + 1]).unwrap();
         let error = Database::open(folder.path()).unwrap_err();
         assert!(matches!(error, WebError::OwnVersion { found, .. } if found == OWN_VERSION + 1), "{error}");
+    }
+
+    #[test]
+    fn builds_of_an_earlier_version_get_their_starts() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(Database::create(folder.path()).unwrap());
+        let connection = Connection::open(Database::path_of(folder.path())).unwrap();
+        let earlier = "DROP TRIGGER repository_build_start; DROP INDEX repository_build_of_input;
+            DROP INDEX repository_build_of_output;
+            ALTER TABLE repository_build DROP COLUMN start_d; ALTER TABLE repository_build DROP COLUMN start_ps;
+            CREATE INDEX repository_build_input ON repository_build(input, output) WHERE input IS NOT NULL;
+            UPDATE repository_version SET version = 3;
+            INSERT INTO job(name) VALUES ('a');
+            INSERT INTO user VALUES (1, 'farm', x'', x'', 16, 1, 1, 0);";
+        connection.execute_batch(earlier).unwrap();
+        let add = |start: i64| {
+            let build = "INSERT INTO build(uuid, start_d, start_ps, finish_d, finish_ps, result_code, console, script,
+                platform, user, job) VALUES (?1, ?1, ?1 + 1, ?1, ?1, 0, 'c', 's', 'p', 1, 1)";
+            connection.execute(build, [start]).unwrap();
+            let derived = "INSERT INTO repository_build(build, console_lines, console_bytes, console_index,
+                artifact_count, artifact_bytes) VALUES (?1, 0, 0, x'', 0, 0)";
+            connection.execute(derived, [connection.last_insert_rowid()]).unwrap();
+        };
+        add(10);
+        drop(Database::open(folder.path()).unwrap());
+        add(20);
+        let mut starts = connection.prepare("SELECT start_d, start_ps FROM repository_build ORDER BY build").unwrap();
+        let starts = starts.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        assert_eq!(starts.collect::<rusqlite::Result<Vec<(i64, i64)>>>().unwrap(), [(10, 11), (20, 21)]);
+        let indices = "SELECT count(*) FROM sqlite_master WHERE name = 'repository_build_input'";
+        assert_eq!(connection.query_row(indices, [], |row| row.get::<_, i64>(0)).unwrap(), 0, "nothing asks it");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::digest::Digest;
 use crate::limits::{RELATED_ARTIFACTS_MAX, RELATED_COUNTED_MAX};
 use builder_facts::identity::is_output;
 use rusqlite::{Connection, OptionalExtension, params};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// Some builds, and how many there are.
 #[derive(Debug, Clone, Default)]
@@ -133,6 +133,10 @@ impl Outputs {
     }
 }
 
+const REPRODUCED_BY: &str = "SELECT r.build FROM repository_build r CROSS JOIN build b ON b.id = r.build \
+    WHERE r.input = ?1 AND r.output = ?2 AND r.build <> ?3 AND b.result_code = 0 \
+    AND r.build NOT IN (SELECT build FROM repository_stale) ORDER BY r.start_d DESC, r.start_ps DESC LIMIT ?4";
+
 fn reproduced_by(
     connection: &Connection,
     build: i64,
@@ -140,25 +144,18 @@ fn reproduced_by(
     output: &Digest,
     shown: usize,
 ) -> rusqlite::Result<Related> {
-    let query = "SELECT r.build FROM repository_build r JOIN build b ON b.id = r.build \
-                 WHERE r.input = ?1 AND r.output = ?2 AND r.build <> ?3 AND b.result_code = 0 \
-                 AND r.build NOT IN (SELECT build FROM repository_stale) ORDER BY r.build DESC LIMIT ?4";
-    let mut statement = connection.prepare_cached(query)?;
+    let mut statement = connection.prepare_cached(REPRODUCED_BY)?;
     let rows = statement.query_map(params![input, output, build, RELATED_COUNTED_MAX], |row| row.get(0))?;
     some(connection, rows.collect::<rusqlite::Result<_>>()?, shown)
 }
 
 // Both stop looking after so many builds: one job may have built thousands of outputs from one input.
-const OTHER_OUTPUTS: &str = "SELECT max(id) FROM (SELECT b.id, r.output AS other FROM repository_build r \
-    JOIN build b ON b.id = r.build \
+const OTHER_OUTPUTS: &str = "SELECT r.build, r.output FROM repository_build r CROSS JOIN build b ON b.id = r.build \
     WHERE r.input = ?1 AND r.output IS NOT NULL AND r.output <> ?2 AND b.result_code = 0 \
-    AND r.build NOT IN (SELECT build FROM repository_stale) LIMIT ?3) \
-    GROUP BY other ORDER BY 1 DESC";
-const OTHER_INPUTS: &str = "SELECT max(id) FROM (SELECT b.id, r.input AS other FROM repository_build r \
-    JOIN build b ON b.id = r.build \
+    AND r.build NOT IN (SELECT build FROM repository_stale) ORDER BY r.start_d DESC, r.start_ps DESC LIMIT ?3";
+const OTHER_INPUTS: &str = "SELECT r.build, r.input FROM repository_build r CROSS JOIN build b ON b.id = r.build \
     WHERE r.output = ?1 AND r.input IS NOT NULL AND r.input <> ?2 AND b.result_code = 0 \
-    AND r.build NOT IN (SELECT build FROM repository_stale) LIMIT ?3) \
-    GROUP BY other ORDER BY 1 DESC";
+    AND r.build NOT IN (SELECT build FROM repository_stale) ORDER BY r.start_d DESC, r.start_ps DESC LIMIT ?3";
 
 fn newest_of_each(
     connection: &Connection,
@@ -168,8 +165,14 @@ fn newest_of_each(
     shown: usize,
 ) -> rusqlite::Result<Related> {
     let mut statement = connection.prepare_cached(query)?;
-    let rows = statement.query_map(params![same, other, RELATED_COUNTED_MAX], |row| row.get(0))?;
-    some(connection, rows.collect::<rusqlite::Result<_>>()?, shown)
+    let mut rows = statement.query(params![same, other, RELATED_COUNTED_MAX])?;
+    let (mut seen, mut newest) = (HashSet::new(), Vec::new());
+    while let Some(row) = rows.next()? {
+        if seen.insert(row.get::<_, Digest>(1)?) {
+            newest.push(row.get(0)?);
+        }
+    }
+    some(connection, newest, shown)
 }
 
 fn some(connection: &Connection, ids: Vec<i64>, shown: usize) -> rusqlite::Result<Related> {
@@ -267,6 +270,17 @@ fn outputs_statement(direction: Direction) -> String {
 mod tests {
     use super::*;
     use crate::database::jobs::tests::plan;
+
+    #[test]
+    fn builds_of_one_input_or_output_are_read_in_the_order_of_an_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = crate::Database::create(folder.path()).unwrap();
+        for statement in [REPRODUCED_BY, OTHER_OUTPUTS, OTHER_INPUTS] {
+            let plan = database.read(|connection| Ok(plan(connection, statement))).unwrap();
+            assert!(plan.contains("SEARCH r USING COVERING INDEX repository_build_of_"), "{plan}");
+            assert!(!plan.contains("TEMP B-TREE") && !plan.contains("SCAN"), "{plan}");
+        }
+    }
 
     #[test]
     fn neighbours_are_read_in_the_order_of_an_index() {

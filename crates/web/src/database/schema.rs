@@ -9,8 +9,9 @@ pub(crate) const APPLICATION_ID: i64 = 1_234_839_235;
 /// The version of the original's tables.
 pub(crate) const SCHEMA_VERSION: i64 = 18;
 /// The version of our own tables, in `repository_version`. 2 came with `repository_text`, and with indices that some
-/// folders of version 1 lack; 3 with other rules for inputs and outputs, see [`DERIVED_BEFORE_3`].
-pub(crate) const OWN_VERSION: i64 = 3;
+/// folders of version 1 lack; 3 with other rules for inputs and outputs, see [`DERIVED_BEFORE_3`];
+/// 4 with the start of builds in `repository_build`.
+pub(crate) const OWN_VERSION: i64 = 4;
 
 /// The original's tables, in its order.
 pub(crate) const ORIGINAL: &str = "
@@ -86,8 +87,20 @@ CREATE INDEX idx_build_artifact_sha256 ON build_artifact(sha256);
 CREATE INDEX idx_build_artifact_build ON build_artifact(build);
 ";
 
-/// Our own tables and indices. Each statement adds only what is missing, so that all of them bring a folder of any
-/// earlier version to this one: whoever adds one raises [`OWN_VERSION`].
+/// Tells whether a folder has [`OWN`] tables of before version 4, whose `repository_build` lacks the start of builds.
+pub(crate) const LACKS_STARTS: &str = "SELECT EXISTS (SELECT 1 FROM pragma_table_info('repository_build'))
+    AND NOT EXISTS (SELECT 1 FROM pragma_table_info('repository_build') WHERE name = 'start_d')";
+
+/// Adds what [`LACKS_STARTS`] tells of.
+pub(crate) const STARTS: &str = "
+ALTER TABLE repository_build ADD COLUMN start_d INTEGER;
+ALTER TABLE repository_build ADD COLUMN start_ps INTEGER;
+UPDATE repository_build SET (start_d, start_ps) =
+    (SELECT build.start_d, build.start_ps FROM build WHERE build.id = repository_build.build);
+";
+
+/// Our own tables and indices. Each statement adds only what is missing, so that all of them, after [`STARTS`] where
+/// that is needed, bring a folder of any earlier version to this one: whoever adds one raises [`OWN_VERSION`].
 ///
 /// A build is *good* when its script exited with 0 (`result_code = 0`), and *failed* otherwise.
 pub(crate) const OWN: &str = "
@@ -103,6 +116,7 @@ CREATE TABLE IF NOT EXISTS repository_version (version INTEGER NOT NULL);
 --     build that left nothing
 --   console_lines, console_index: how many lines, and where they lie in console.txt
 --   notes: what could not be read, for people; a line each
+--   start_d, start_ps: those of the build, so that builds of one input or output are read in the order of an index
 CREATE TABLE IF NOT EXISTS repository_build (
     build INTEGER PRIMARY KEY NOT NULL REFERENCES build(id) ON DELETE CASCADE,
     outline_sha256 BLOB,
@@ -117,10 +131,20 @@ CREATE TABLE IF NOT EXISTS repository_build (
     console_index BLOB NOT NULL,
     artifact_count INTEGER NOT NULL,
     artifact_bytes INTEGER NOT NULL,
-    notes TEXT
+    notes TEXT,
+    start_d INTEGER,
+    start_ps INTEGER
 );
-CREATE INDEX IF NOT EXISTS repository_build_input ON repository_build(input, output) WHERE input IS NOT NULL;
-CREATE INDEX IF NOT EXISTS repository_build_output ON repository_build(output) WHERE output IS NOT NULL;
+CREATE TRIGGER IF NOT EXISTS repository_build_start AFTER INSERT ON repository_build BEGIN
+    UPDATE repository_build SET (start_d, start_ps) =
+        (SELECT build.start_d, build.start_ps FROM build WHERE build.id = new.build) WHERE build = new.build;
+END;
+DROP INDEX IF EXISTS repository_build_input;
+DROP INDEX IF EXISTS repository_build_output;
+CREATE INDEX IF NOT EXISTS repository_build_of_input ON repository_build(input, start_d DESC, start_ps DESC, output)
+    WHERE input IS NOT NULL;
+CREATE INDEX IF NOT EXISTS repository_build_of_output ON repository_build(output, start_d DESC, start_ps DESC, input)
+    WHERE output IS NOT NULL;
 
 -- Builds whose row in repository_build an earlier version derived by other rules: it is derived anew in the background,
 -- and nothing is said of their reproducibility until then.
