@@ -1,9 +1,9 @@
 //! JSON of the pages, under the same addresses. Keys are the original's; what is new comes beside them.
 
 pub(crate) mod build;
+pub(crate) mod builds;
 pub(crate) mod compare;
 pub(crate) mod console;
-pub(crate) mod failed;
 pub(crate) mod front;
 pub(crate) mod job;
 pub(crate) mod parts;

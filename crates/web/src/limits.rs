@@ -101,6 +101,10 @@ pub const FRONT_JOBS_MAX: u32 = 1000;
 pub const FAILED_BUILDS: u32 = 50;
 /// Failed builds that one part of their list may be asked for.
 pub const FAILED_BUILDS_MAX: u32 = 500;
+/// Builds on one part of the list of all builds.
+pub const BUILDS: u32 = 50;
+/// Builds that one part of the list of all builds may be asked for.
+pub const BUILDS_MAX: u32 = 500;
 /// Builds on one part of a job's page: as many stand in its charts.
 pub const JOB_BUILDS: u32 = 50;
 /// Builds that one part of a job's page may be asked for.

@@ -74,7 +74,8 @@ impl RouteClass {
             return Self::Feed;
         }
         match pattern {
-            "/" | "/all-builds" | "/failed-builds" | "/job/{job}" | "/job/{job}/failed" => Self::List,
+            "/" | "/all-builds" | "/builds" | "/failed-builds" | "/job/{job}" | "/job/{job}/builds"
+            | "/job/{job}/failed" => Self::List,
             "/hash" | "/job/{job}/build/latest" | "/job/{job}/build/latest/{*rest}" => Self::Redirect,
             "/job/{job}/build/{uuid}/main-binary" => Self::Redirect,
             "/search" => Self::Search,

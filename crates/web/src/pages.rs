@@ -2,6 +2,7 @@
 //! it. What rows say comes from `database`; the JSON of the same addresses is in `json`.
 
 pub(crate) mod build;
+pub(crate) mod builds;
 pub(crate) mod chart;
 pub(crate) mod compare;
 pub(crate) mod console;
@@ -30,7 +31,9 @@ pub(crate) fn routes() -> Router<App> {
         .route("/", get(front::active))
         .route("/all-builds", get(front::all))
         .route("/failed-builds", get(failed::show))
+        .route("/builds", get(builds::all))
         .route("/job/{job}", get(job::good))
+        .route("/job/{job}/builds", get(builds::of_job))
         .route("/job/{job}/failed", get(job::with_failed))
         .route("/search", get(search::show))
         .merge(build::routes())

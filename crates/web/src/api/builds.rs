@@ -156,7 +156,7 @@ fn page(app: &App, query: &QueryMap, kind: Option<Kind>) -> Result<Page, Refusal
             },
             None => None,
         };
-        let selection = Selection { job, platform, kind, since, until, after };
+        let selection = Selection { job, platform, kind, since, until, after, ..Selection::default() };
         selected::builds(connection, &selection, count).map(Some)
     })?;
     let part = found.ok_or(Refusal::NotFound)?;

@@ -3,6 +3,7 @@
 
 use crate::database::columns::time_to_columns;
 use crate::database::listed::{COLUMN_COUNT, COLUMNS, Listed, TABLES};
+use crate::digest::Digest;
 use builder_model::Timestamp;
 use rusqlite::{Connection, OptionalExtension, ToSql};
 use std::fmt;
@@ -14,6 +15,10 @@ pub(crate) struct Selection<'a> {
     pub(crate) job: Option<i64>,
     pub(crate) platform: Option<&'a str>,
     pub(crate) kind: Option<Kind>,
+    /// By what their input is identified.
+    pub(crate) input: Option<Digest>,
+    /// By what their output is identified.
+    pub(crate) output: Option<Digest>,
     /// They started then or later.
     pub(crate) since: Option<Timestamp>,
     /// They started before.
@@ -29,6 +34,16 @@ pub(crate) enum Kind {
     Good,
     /// It did not.
     Failed,
+}
+
+impl Kind {
+    /// `good` or `failed`.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Failed => "failed",
+        }
+    }
 }
 
 /// The place of a build in the order of all: when it started, and its row.
@@ -67,8 +82,16 @@ pub(crate) fn job_row(connection: &Connection, name: &str) -> rusqlite::Result<O
     connection.prepare_cached("SELECT id FROM job WHERE name = ?1")?.query_row([name], |row| row.get(0)).optional()
 }
 
+/// Whether a job was ever built on a platform.
+pub(crate) fn was_built_on(connection: &Connection, job: i64, platform: &str) -> rusqlite::Result<bool> {
+    connection.prepare_cached("SELECT 1 FROM build WHERE job = ?1 AND platform = ?2 LIMIT 1")?.exists((job, platform))
+}
+
 /// The builds are chosen in an index alone; what is told of them is read after that.
 fn statement(selection: &Selection<'_>) -> String {
+    if selection.input.is_some() || selection.output.is_some() {
+        return derived_statement(selection);
+    }
     let mut conditions = vec!["1"];
     if selection.job.is_some() {
         conditions.push("job = :job");
@@ -97,10 +120,38 @@ fn statement(selection: &Selection<'_>) -> String {
         conditions.push("(start_d, start_ps, id) < (:days, :picoseconds, :row)");
     }
     let conditions = conditions.join(" AND ");
+    told_of(&format!(
+        "SELECT id FROM build WHERE {conditions} ORDER BY start_d DESC, start_ps DESC, id DESC LIMIT :limit"
+    ))
+}
+
+/// The same for builds of one input or output: an index over what was derived has them in their order.
+fn derived_statement(selection: &Selection<'_>) -> String {
+    let conditions = [
+        selection.output.map(|_| "r.output = :output"),
+        // A plus leaves the choice of the index to the output, which tells more.
+        selection.input.map(|_| if selection.output.is_some() { "+r.input = :input" } else { "r.input = :input" }),
+        selection.job.map(|_| "build.job = :job"),
+        selection.platform.map(|_| "build.platform = :platform"),
+        selection.kind.map(|kind| match kind {
+            Kind::Good => "build.result_code = 0",
+            Kind::Failed => "build.result_code <> 0",
+        }),
+        selection.since.map(|_| "(r.start_d, r.start_ps) >= (:since_days, :since_picoseconds)"),
+        selection.until.map(|_| "(r.start_d, r.start_ps) < (:until_days, :until_picoseconds)"),
+        selection.after.map(|_| "(r.start_d, r.start_ps, r.build) < (:days, :picoseconds, :row)"),
+    ];
+    let conditions = conditions.into_iter().flatten().collect::<Vec<_>>().join(" AND ");
+    told_of(&format!(
+        "SELECT r.build AS id FROM repository_build r CROSS JOIN build ON build.id = r.build
+         WHERE {conditions} ORDER BY r.start_d DESC, r.start_ps DESC, r.build DESC LIMIT :limit"
+    ))
+}
+
+/// What is told of the builds that a statement chooses.
+fn told_of(chosen: &str) -> String {
     format!(
-        "SELECT {COLUMNS}, b.id, b.start_d, b.start_ps FROM
-             (SELECT id FROM build WHERE {conditions} ORDER BY start_d DESC, start_ps DESC, id DESC LIMIT :limit)
-             AS chosen
+        "SELECT {COLUMNS}, b.id, b.start_d, b.start_ps FROM ({chosen}) AS chosen
          CROSS JOIN build b ON b.id = chosen.id {TABLES}
          ORDER BY b.start_d DESC, b.start_ps DESC, b.id DESC"
     )
@@ -116,6 +167,12 @@ pub(crate) fn builds(connection: &Connection, selection: &Selection<'_>, count: 
     }
     if let Some(platform) = &selection.platform {
         parameters.push((":platform", platform));
+    }
+    if let Some(input) = &selection.input {
+        parameters.push((":input", input));
+    }
+    if let Some(output) = &selection.output {
+        parameters.push((":output", output));
     }
     if let Some((days, picoseconds)) = &since {
         parameters.extend([(":since_days", days as &dyn ToSql), (":since_picoseconds", picoseconds)]);
@@ -177,13 +234,33 @@ mod tests {
         for (job, platform, kind, index) in selections {
             for after in [None, Some(place)] {
                 let since = after.map(|_| Timestamp::from_milliseconds(0).unwrap());
-                let selection = Selection { job, platform, kind, after, since, until: since };
+                let selection = Selection { job, platform, kind, after, since, until: since, ..Selection::default() };
                 let plan = database.read(|connection| Ok(plan(connection, &statement(&selection)))).unwrap();
                 assert!(plan.split_whitespace().any(|word| word == index), "{selection:?}:\n{plan}");
                 // Those that started at the same instant are put in the order of their rows, and the few that were
                 // chosen are sorted once more; the choice itself is not.
                 let sorted = plan.matches("TEMP B-TREE FOR ORDER BY").count();
                 assert!(sorted <= 1, "{selection:?}:\n{plan}");
+            }
+        }
+    }
+
+    #[test]
+    fn builds_of_one_input_or_output_are_chosen_in_the_order_of_an_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = crate::Database::create(folder.path()).unwrap();
+        let digest = Some(Digest::of(b"x"));
+        for (input, output, index) in [
+            (digest, None, "repository_build_of_input"),
+            (None, digest, "repository_build_of_output"),
+            (digest, digest, "repository_build_of_output"),
+        ] {
+            for after in [None, Some(Place { days: 1, picoseconds: 1, row: 1 })] {
+                let kind = Some(Kind::Good);
+                let selection = Selection { input, output, after, job: Some(1), kind, ..Selection::default() };
+                let plan = database.read(|connection| Ok(plan(connection, &statement(&selection)))).unwrap();
+                assert!(plan.split_whitespace().any(|word| word == index), "{selection:?}:\n{plan}");
+                assert!(plan.matches("TEMP B-TREE").count() <= 2 && !plan.contains("SCAN r"), "{plan}");
             }
         }
     }

@@ -37,7 +37,9 @@ pub(crate) async fn show(State(app): State<App>, form: Form, uri: Uri, query: Qu
             let part = app.read(|connection| lists::failed(connection, platform, paging))?;
             match form {
                 Form::Html => html(app, &part, platform, paging),
-                Form::Json => json::failed::page(&part, platform, paging),
+                Form::Json => {
+                    json::builds::page(&part.builds, paging.after(part.more).map(|after| address(after, platform)))
+                }
             }
         })
     })
@@ -45,7 +47,7 @@ pub(crate) async fn show(State(app): State<App>, form: Form, uri: Uri, query: Qu
 }
 
 /// The address of another part of the list.
-pub(crate) fn address(paging: Paging, platform: Option<&str>) -> String {
+fn address(paging: Paging, platform: Option<&str>) -> String {
     format!("/failed-builds{}", paging.query(FAILED_BUILDS, platform))
 }
 

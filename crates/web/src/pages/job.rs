@@ -4,6 +4,7 @@ use crate::app::App;
 use crate::database::jobs::{self, Job};
 use crate::database::listed::Listed;
 use crate::database::lists::{self, Part, Which};
+use crate::database::selected::Kind;
 use crate::digest::Digest;
 use crate::http::page::Page;
 use crate::http::page_cache::PageKey;
@@ -131,6 +132,11 @@ impl Entry<'_> {
             count => format!("{} since {}", text::number_text(count), text::day(self.oldest)),
         }
     }
+
+    /// Its output, where the entry stands for several builds that can be listed by it.
+    fn listed_output(&self) -> Option<Digest> {
+        self.newest.output.filter(|_| self.count > 1)
+    }
 }
 
 struct Tab<'a> {
@@ -142,6 +148,7 @@ struct Tab<'a> {
 #[derive(Template)]
 #[template(path = "job.html")]
 struct JobPage<'a> {
+    view: &'a View<'a>,
     job: &'a Job,
     platform: Option<&'a str>,
     tabs: Vec<Tab<'a>>,
@@ -154,6 +161,8 @@ struct JobPage<'a> {
     latest_address: String,
     latest_binary_address: String,
     feed_address: String,
+    /// Every build, one by one.
+    builds_address: String,
     readme: Option<Arc<str>>,
     pager: Pager,
 }
@@ -179,6 +188,19 @@ impl View<'_> {
         Some(format!("{}{}", self.here(), after.query(usual, self.platform)))
     }
 
+    /// The builds that stand here in groups and charts, or those of one output, one by one.
+    fn builds(&self, output: Option<&Digest>) -> String {
+        let mut conditions = Vec::new();
+        let output = output.map(Digest::to_string);
+        conditions.extend(self.platform.map(|platform| ("platform", platform)));
+        match (&output, self.which) {
+            (Some(output), _) => conditions.push(("output", output)),
+            (None, Which::Good) => conditions.push(("outcome", Kind::Good.word())),
+            (None, Which::All) => {}
+        }
+        link::builds(Some(&self.job.name), &conditions)
+    }
+
     fn tabs(&self) -> Vec<Tab<'_>> {
         let address = |platform| match self.which {
             Which::Good => link::job(&self.job.name, platform),
@@ -200,6 +222,7 @@ impl View<'_> {
             format!("{}/build/latest{rest}{query}", link::job(&job.name, None))
         };
         let page = JobPage {
+            view: self,
             job,
             platform,
             tabs: self.tabs(),
@@ -215,6 +238,7 @@ impl View<'_> {
             latest_address: latest(""),
             latest_binary_address: latest("/main-binary"),
             feed_address: link::job_feed(&job.name),
+            builds_address: self.builds(None),
             readme: job.readme.as_deref().map(|readme| app.readmes().html(readme)),
             pager: Pager {
                 before: self.paging.before().map(|it| format!("{}{}", self.here(), it.query(JOB_BUILDS, platform))),

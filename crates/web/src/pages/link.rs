@@ -43,6 +43,18 @@ pub(crate) fn job_failed(name: &str, platform: Option<&str>) -> String {
     format!("/job/{}/failed{}", segment(name), query(platform))
 }
 
+/// The list of all builds, of one job or of any, that meet conditions: keys and values of a query.
+pub(crate) fn builds(job: Option<&str>, conditions: &[(&str, &str)]) -> String {
+    let mut address = job.map(|name| format!("/job/{}/builds", segment(name))).unwrap_or_else(|| "/builds".into());
+    for (index, (key, value)) in conditions.iter().enumerate() {
+        address.push(if index == 0 { '?' } else { '&' });
+        address.push_str(key);
+        address.push('=');
+        address.push_str(&segment(value));
+    }
+    address
+}
+
 /// The feed of a job.
 pub(crate) fn job_feed(name: &str) -> String {
     format!("/job/{}/feed.atom", segment(name))
@@ -85,6 +97,11 @@ mod tests {
     fn names_stay_within_their_segment() {
         assert_eq!(job("a b/ü\"<", Some("x&y=z")), "/job/a%20b%2F%C3%BC%22%3C?platform=x%26y%3Dz");
         assert_eq!(artifact("..", 1, "bin/a b?c#d"), "/job/%2E%2E/build/1/f/bin/a%20b%3Fc%23d");
+        assert_eq!(
+            builds(Some("a b"), &[("platform", "x&y"), ("count", "5")]),
+            "/job/a%20b/builds?platform=x%26y&count=5"
+        );
+        assert_eq!(builds(None, &[]), "/builds");
         assert_eq!(main_binary("hello", 1), "/job/hello/build/1/main-binary");
         assert_eq!(segment("mirage-www_1.0~x@y"), "mirage-www_1.0~x%40y");
         assert_eq!(path("bin/a b++.hvt"), "bin/a%20b++.hvt");

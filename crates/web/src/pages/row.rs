@@ -39,11 +39,6 @@ impl Listed {
         text::outcome(&self.outcome)
     }
 
-    /// The size that stands for it.
-    pub(crate) fn size_text(&self) -> String {
-        self.size().map(text::bytes).unwrap_or_default()
-    }
-
     /// What it left, where it has no main binary.
     pub(crate) fn left_text(&self) -> String {
         let left = |artifacts: crate::database::listed::Artifacts| match artifacts.count {

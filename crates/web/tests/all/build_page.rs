@@ -113,6 +113,32 @@ async fn reproducibility_is_said_in_words() {
 }
 
 #[tokio::test]
+async fn related_builds_stand_by_their_start_however_they_arrived() {
+    let site = Site::new();
+    let told = |number, start: &str, binary: &[u8]| {
+        let mut told = unikernel(number, "A=1\n", binary);
+        told.started = start.parse().unwrap();
+        told.finished = told.started.plus_milliseconds(61_250);
+        told
+    };
+    let build = told(1, "2024-03-03T00:00:00Z", b"binary");
+    let others = [(2, "2024-03-05"), (3, "2024-01-01"), (4, "2024-03-04")]
+        .map(|(number, day)| told(number, &format!("{day}T00:00:00Z"), b"binary"));
+    let different = [(5, "2024-02-01", b"one"), (6, "2024-02-03", b"two"), (7, "2024-02-02", b"one")]
+        .map(|(number, day, binary)| told(number, &format!("{day}T00:00:00Z"), binary));
+    for told in std::iter::once(&build).chain(&others).chain(&different) {
+        site.upload(told).await;
+    }
+    let json = site.get_json(&build.page()).await;
+    let uuids = |key: &str| -> Vec<&str> {
+        json[key].as_array().unwrap().iter().map(|build| build["uuid"].as_str().unwrap()).collect()
+    };
+    assert_eq!(uuids("reproduced_by"), [0, 2, 1].map(|index: usize| others[index].build.to_string()));
+    let newest_of_each = [1, 2].map(|index: usize| different[index].build.to_string());
+    assert_eq!(uuids("same_input_different_output"), newest_of_each);
+}
+
+#[tokio::test]
 async fn a_build_has_one_address() {
     let site = Site::new();
     let told = Told::new(0xab);

@@ -1,5 +1,6 @@
 //! Pages and JSON, through the router.
 
+mod builds;
 mod fill;
 mod frame;
 mod front;

@@ -4,6 +4,7 @@ use super::gather::Gathered;
 use super::tree::{Folder, Step, walk};
 use crate::database::build::{Artifact, Build, HookRun, Inventory, ListedPackage};
 use crate::database::related::{Difference, Related};
+use crate::digest::Digest;
 use crate::http::paging::Paging;
 use crate::limits::{ARTIFACTS_SHOWN, ENVIRONMENT_SHOWN_MAX, PACKAGES_SHOWN_MAX, RELATED_COUNTED_MAX};
 use crate::pages::{link, text};
@@ -79,8 +80,10 @@ struct Relatives {
     has_differences: bool,
     /// `3 builds`, `more than 999 builds`.
     count: String,
-    /// `and 12 more`.
+    /// `and 12 builds more`.
     more: Option<String>,
+    /// Where all of them are.
+    address: String,
 }
 
 /// Another build.
@@ -105,7 +108,9 @@ struct Entries<'a> {
 impl<'a> BuildPage<'a> {
     pub(super) fn of(gathered: &'a Gathered) -> Self {
         let build = &gathered.build;
-        let related = |related: &Related| relatives(gathered, related);
+        let [input, output] = conditions(build);
+        let related = |related: &Related, same: &[(&str, &str)]| relatives(gathered, related, link::builds(None, same));
+        let (input, output) = (("input", input.as_str()), ("output", output.as_str()));
         let lines = build.derived.as_ref().map(|derived| {
             let lines = text::count(derived.console_lines, "line", "lines");
             format!("{lines}, {}", text::bytes(derived.console_bytes))
@@ -127,9 +132,9 @@ impl<'a> BuildPage<'a> {
                     .output
                     .map(|(kind, sha256)| Identity { judged_by: kind.judged_by(), sha256: sha256.to_string() }),
             }),
-            reproduced_by: related(&gathered.reproduction.reproduced_by),
-            other_outputs: related(&gathered.reproduction.other_outputs),
-            other_inputs: related(&gathered.reproduction.other_inputs),
+            reproduced_by: related(&gathered.reproduction.reproduced_by, &[input, output]),
+            other_outputs: related(&gathered.reproduction.other_outputs, &[input]),
+            other_inputs: related(&gathered.reproduction.other_inputs, &[output]),
             comparisons: comparisons(gathered),
             opam: gathered.opam.as_ref(),
             opam_summary: gathered.opam.as_ref().map(packages_text).unwrap_or_default(),
@@ -314,7 +319,17 @@ fn artifacts(gathered: &Gathered) -> Artifacts<'_> {
     }
 }
 
-fn relatives(gathered: &Gathered, related: &Related) -> Relatives {
+/// The digests of input and output, by which builds are listed; empty where there are none, and no related builds.
+fn conditions(build: &Build) -> [String; 2] {
+    let derived = build.derived.as_ref();
+    let digest = |identity: Option<Digest>| identity.map(|digest| digest.to_string()).unwrap_or_default();
+    [
+        digest(derived.and_then(|derived| derived.input).map(|(_, digest)| digest)),
+        digest(derived.and_then(|derived| derived.output).map(|(_, digest)| digest)),
+    ]
+}
+
+fn relatives(gathered: &Gathered, related: &Related, address: String) -> Relatives {
     let one = |other: &Build| Relative {
         difference: gathered.differences.get(&other.id).copied().map(difference),
         ..relative(&gathered.build, other, String::new())
@@ -326,6 +341,7 @@ fn relatives(gathered: &Gathered, related: &Related) -> Relatives {
         has_differences: related.builds.iter().any(|other| gathered.differences.contains_key(&other.id)),
         count: counted(related.count),
         more: (more > 0).then(|| format!("and {} more", counted(more))),
+        address,
     }
 }
 

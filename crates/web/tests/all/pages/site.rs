@@ -109,6 +109,16 @@ impl Site {
         uuid
     }
 
+    /// Derives, of builds with a main binary, that all had the same input.
+    pub(crate) fn derive_all(&self, input: &Digest) {
+        let derived =
+            "INSERT INTO repository_build(build, input_kind, input, output_kind, output, console_lines, console_bytes,
+                 console_index, artifact_count, artifact_bytes)
+             SELECT build.id, 'opam', ?1, 'main-binary', sha256, 0, 0, x'', 1, size
+             FROM build JOIN build_artifact ON build_artifact.id = main_binary";
+        self.connection().execute(derived, [input]).unwrap();
+    }
+
     /// Gives a job a value under a tag.
     pub(crate) fn tag(&self, job: &str, tag: &str, value: &str) {
         let connection = self.connection();
