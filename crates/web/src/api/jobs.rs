@@ -136,7 +136,13 @@ pub(super) async fn one(State(app): State<App>, uri: Uri, Segments(name): Segmen
             None => Ok(None),
         })?;
         let (platforms, job) = found.ok_or(Refusal::NotFound)?;
-        let state = JobState { name: job.name, section: job.section, synopsis: job.synopsis, platforms };
+        let state = JobState {
+            name: job.name,
+            section: job.section,
+            synopsis: job.synopsis,
+            platforms,
+            never_good: Vec::new(),
+        };
         Page::json(&OneJobBody {
             job: JobBody::of(&state),
             description: job.description,

@@ -15,6 +15,8 @@ pub(crate) struct JobState {
     pub(crate) synopsis: String,
     /// Its platforms with a good build, by name.
     pub(crate) platforms: Vec<PlatformState>,
+    /// The newest build on each platform where none was ever good, by the platform's name.
+    pub(crate) never_good: Vec<Listed>,
 }
 
 impl JobState {
@@ -64,6 +66,13 @@ pub(crate) struct Job {
     pub(crate) platforms: Vec<String>,
 }
 
+impl Job {
+    /// Whether it was ever built on this platform; on none in particular it was.
+    pub(crate) fn was_built_on(&self, platform: Option<&str>) -> bool {
+        platform.is_none_or(|platform| self.platforms.iter().any(|known| known == platform))
+    }
+}
+
 /// The value that a job `j` has under a tag.
 macro_rules! tag {
     ($name:literal) => {
@@ -83,10 +92,10 @@ const ONE_JOB: &str = "job WHERE job.id = ?1";
 fn states_statement(jobs: &str) -> String {
     format!(
         "WITH RECURSIVE pair(job, platform) AS (
-             SELECT id, (SELECT min(platform) FROM build WHERE result_code = 0 AND build.job = job.id) FROM {jobs}
+             SELECT id, (SELECT min(platform) FROM build WHERE build.job = job.id) FROM {jobs}
              UNION ALL
              SELECT job, (SELECT min(platform) FROM build
-                          WHERE result_code = 0 AND build.job = pair.job AND build.platform > pair.platform)
+                          WHERE build.job = pair.job AND build.platform > pair.platform)
              FROM pair WHERE platform IS NOT NULL
          )
          SELECT {COLUMNS}, b.job, s.solo5_manifest, s.solo5_abi,
@@ -98,6 +107,8 @@ fn states_statement(jobs: &str) -> String {
               ORDER BY start_d DESC, start_ps DESC LIMIT 1),
              (SELECT id FROM build
               WHERE result_code = 0 AND job = pair.job AND platform = pair.platform
+              ORDER BY start_d DESC, start_ps DESC LIMIT 1),
+             (SELECT id FROM build WHERE job = pair.job AND platform = pair.platform
               ORDER BY start_d DESC, start_ps DESC LIMIT 1))
          CROSS JOIN build n ON n.id =
              (SELECT id FROM build WHERE job = pair.job AND platform = pair.platform
@@ -119,6 +130,7 @@ pub(crate) fn states(connection: &Connection) -> rusqlite::Result<Vec<JobState>>
                 section: section.filter(|section| !section.is_empty()),
                 synopsis: synopsis.unwrap_or_default(),
                 platforms: Vec::new(),
+                never_good: Vec::new(),
             };
             Ok((row.get(0)?, state))
         })?
@@ -127,12 +139,18 @@ pub(crate) fn states(connection: &Connection) -> rusqlite::Result<Vec<JobState>>
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         if let Some(job) = by_id.get_mut(&row.get(COLUMN_COUNT)?) {
-            job.platforms.push(platform_state(row)?);
+            let state = platform_state(row)?;
+            if state.latest.is_good() {
+                job.platforms.push(state);
+            } else {
+                job.never_good.push(state.latest);
+            }
         }
     }
     let mut jobs: Vec<_> = by_id.into_values().collect();
     for job in &mut jobs {
         job.platforms.sort_by(|one, other| one.latest.platform.cmp(&other.latest.platform));
+        job.never_good.sort_by(|one, other| one.platform.cmp(&other.platform));
     }
     jobs.sort_by(|one, other| {
         let key = |job: &JobState| (job.section.is_none(), job.section.clone(), job.name.clone());
@@ -141,10 +159,11 @@ pub(crate) fn states(connection: &Connection) -> rusqlite::Result<Vec<JobState>>
     Ok(jobs)
 }
 
-/// What one job built last, by platform.
+/// What one job built last, by platform; platforms where none was ever good are left out.
 pub(crate) fn states_of(connection: &Connection, job: &Job) -> rusqlite::Result<Vec<PlatformState>> {
     let mut statement = connection.prepare_cached(&states_statement(ONE_JOB))?;
     let mut states = statement.query_map([job.id], platform_state)?.collect::<rusqlite::Result<Vec<_>>>()?;
+    states.retain(|state| state.latest.is_good());
     states.sort_by(|one, other| one.latest.platform.cmp(&other.latest.platform));
     Ok(states)
 }

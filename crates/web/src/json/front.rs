@@ -54,7 +54,9 @@ impl<'a> LatestJson<'a> {
 
 /// Jobs by section, the sections in descending order as in the original, jobs by name.
 pub(crate) fn page(visible: &[VisibleJob<'_>]) -> Result<Page, Refusal> {
-    let jobs: Vec<_> = visible.iter().map(|visible| (visible.section(), JobJson::of(visible.job))).collect();
+    // A job that never had a good build is not in the original's lists.
+    let good = visible.iter().filter(|visible| visible.has_good());
+    let jobs: Vec<_> = good.map(|visible| (visible.section(), JobJson::of(visible.job))).collect();
     let mut by_section: HashMap<&str, Vec<&JobJson<'_>>> = HashMap::new();
     for (section, job) in &jobs {
         by_section.entry(section).or_default().push(job);

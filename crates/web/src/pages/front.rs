@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::database::jobs::{self, JobState, PlatformState};
+use crate::database::listed::Listed;
 use crate::http::page::Page;
 use crate::http::page_cache::PageKey;
 use crate::http::paging::Paging;
@@ -27,9 +28,9 @@ pub(crate) const UNCATEGORIZED: &str = "Uncategorized";
 /// Which jobs are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Shown {
-    /// Those that had a good build of late.
+    /// Those that had a good build of late, and those that were built of late and never had one.
     Active,
-    /// All that ever had one.
+    /// All that were ever built.
     All,
 }
 
@@ -79,18 +80,33 @@ fn cut_off(now: i64, expired_days: u32) -> Option<Timestamp> {
 pub(crate) struct VisibleJob<'a> {
     pub(crate) job: &'a JobState,
     platforms: Vec<&'a PlatformState>,
+    /// Of platforms where none was ever good, the newest build.
+    never_good: Vec<&'a Listed>,
 }
 
 fn visible(jobs: &[JobState], after: Option<Timestamp>) -> Vec<VisibleJob<'_>> {
-    let is_shown = |state: &&PlatformState| after.is_none_or(|after| state.latest.finish > after);
-    let with_platforms =
-        jobs.iter().map(|job| VisibleJob { job, platforms: job.platforms.iter().filter(is_shown).collect() });
-    with_platforms.filter(|job| !job.platforms.is_empty()).collect()
+    let is_shown = |build: &Listed| after.is_none_or(|after| build.finish > after);
+    let with_platforms = jobs.iter().map(|job| VisibleJob {
+        job,
+        platforms: job.platforms.iter().filter(|state| is_shown(&state.latest)).collect(),
+        never_good: job.never_good.iter().filter(|build| is_shown(build)).collect(),
+    });
+    with_platforms.filter(|job| job.rows() > 0).collect()
 }
 
 impl VisibleJob<'_> {
     fn address(&self) -> String {
         link::job(&self.job.name, None)
+    }
+
+    /// How many platforms are shown of it.
+    fn rows(&self) -> usize {
+        self.platforms.len() + self.never_good.len()
+    }
+
+    /// Whether a good build of it is shown.
+    pub(crate) fn has_good(&self) -> bool {
+        !self.platforms.is_empty()
     }
 
     /// The heading that it stands under.
@@ -111,6 +127,12 @@ impl PlatformState {
     }
 }
 
+impl Listed {
+    fn failing_title(&self) -> String {
+        format!("{} at {}", self.result(), self.time())
+    }
+}
+
 struct Section<'a> {
     name: &'a str,
     id: String,
@@ -123,7 +145,11 @@ struct FrontPage<'a> {
     look: &'a Look,
     all: bool,
     sections: Vec<Section<'a>>,
+    /// How many jobs with a good build there are, in words.
     total: String,
+    /// How many that never had one.
+    never_good: usize,
+    /// How many platforms of jobs fail now.
     failing: usize,
     expired_days: u32,
     pager: Pager,
@@ -136,6 +162,25 @@ pub(crate) struct Pager {
     pub(crate) after: Option<String>,
     /// The words for both: what lies there.
     pub(crate) words: [&'static str; 2],
+}
+
+impl Pager {
+    /// Those around a part that shows so many. One that shows nothing lies beyond the end, and so may the part before:
+    /// then the first link leads to the beginning.
+    pub(crate) fn of(
+        paging: Paging,
+        shown: usize,
+        more: bool,
+        [before, after]: [&'static str; 2],
+        address: impl Fn(Paging) -> String,
+    ) -> Self {
+        let beginning = Paging { start: 0, ..paging };
+        let (back, before) = match paging.before() {
+            Some(_) if shown == 0 => (Some(beginning), "To the beginning"),
+            back => (back, before),
+        };
+        Self { before: back.map(&address), after: paging.after(more).map(address), words: [before, after] }
+    }
 }
 
 fn html(app: &App, shown: Shown, jobs: &[VisibleJob<'_>], paging: Paging) -> Result<Page, Refusal> {
@@ -157,19 +202,18 @@ fn html(app: &App, shown: Shown, jobs: &[VisibleJob<'_>], paging: Paging) -> Res
         .collect();
     let here = if all { "/all-builds" } else { "/" };
     let address = |paging: Paging| format!("{here}{}", paging.query(FRONT_JOBS, None));
+    let good = jobs.iter().filter(|job| job.has_good()).count();
+    let failing = |job: &VisibleJob<'_>| job.platforms.iter().filter(|state| state.failing.is_some()).count();
     let page = FrontPage {
         look: app.look(),
         all,
         sections,
-        total: text::count(total as u64, "job", "jobs"),
-        failing: jobs.iter().flat_map(|job| &job.platforms).filter(|state| state.failing.is_some()).count(),
+        total: text::count(good as u64, "job", "jobs"),
+        never_good: total - good,
+        failing: jobs.iter().map(|job| failing(job) + job.never_good.len()).sum(),
         expired_days: app.settings().expired_days,
-        pager: Pager {
-            before: paging.before().map(address),
-            after: paging.after(end < total).map(address),
-            words: ["Earlier jobs", "Further jobs"],
-        },
+        pager: Pager::of(paging, part.len(), end < total, ["Earlier jobs", "Further jobs"], address),
     };
-    let layout = if all { Layout::new("All builds").here("All builds") } else { Layout::new(&app.look().name) };
+    let layout = if all { Layout::new("All jobs").here("All jobs") } else { Layout::new(&app.look().name) };
     render(app, &layout.style(&STYLE), &page)
 }
