@@ -36,10 +36,10 @@ async fn job(State(app): State<App>, Path(name): Path<String>, uri: Uri, query: 
             let platform = query.text("platform");
             let paging = Paging { start: 0, count: FEED_BUILDS };
             let found = app.read(|connection| match jobs::job(connection, &name)? {
-                Some(job) => {
+                Some(job) if job.was_built_on(platform) => {
                     lists::of_job(connection, job.id, platform, Which::All, paging).map(|part| Some((job, part)))
                 }
-                None => Ok(None),
+                Some(_) | None => Ok(None),
             })?;
             let (job, part) = found.ok_or(Refusal::NotFound)?;
             let title = match platform {
@@ -50,7 +50,7 @@ async fn job(State(app): State<App>, Path(name): Path<String>, uri: Uri, query: 
                 title: format!("{title} · {}", app.settings().site.name),
                 subtitle: Some(job.synopsis).filter(|synopsis| !synopsis.is_empty()),
                 id: list_id(&["job", &job.name, platform.unwrap_or_default()]),
-                own: format!("/job/{}/feed.atom{}", link::segment(&job.name), platform_query(platform)),
+                own: link::job_feed(&job.name, platform),
                 page: link::job_failed(&job.name, platform),
             };
             feed.page(app, &part.builds)
@@ -75,8 +75,8 @@ async fn failed(State(app): State<App>, uri: Uri, query: QueryMap) -> Response {
                 title: format!("{title} · {}", app.settings().site.name),
                 subtitle: None,
                 id: list_id(&["failed-builds", platform.unwrap_or_default()]),
-                own: format!("/failed-builds/feed.atom{}", platform_query(platform)),
-                page: format!("/failed-builds{}", platform_query(platform)),
+                own: format!("/failed-builds/feed.atom{}", link::query(platform)),
+                page: format!("/failed-builds{}", link::query(platform)),
             };
             feed.page(app, &part.builds)
         })
@@ -159,10 +159,6 @@ fn told(build: &Listed) -> String {
         ));
     }
     told
-}
-
-fn platform_query(platform: Option<&str>) -> String {
-    platform.map(|platform| format!("?platform={}", link::segment(platform))).unwrap_or_default()
 }
 
 fn absolute(site: Option<&str>, path: &str) -> String {

@@ -54,6 +54,53 @@ pub(crate) fn of_job(
     part(connection, &statement, &[(":job", &job)], platform, paging)
 }
 
+/// What there is of a job, on one platform or on all, to lead to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Latest {
+    /// No good build.
+    Nothing,
+    /// A good build, but none with a main binary.
+    Build,
+    /// A good build with a main binary.
+    MainBinary,
+}
+
+/// What there is to lead to, beside a part of the list. Usually the part shows it, and nothing is asked.
+pub(crate) fn latest(
+    connection: &Connection,
+    job: i64,
+    platform: Option<&str>,
+    part: &Part,
+) -> rusqlite::Result<Latest> {
+    if part.builds.iter().any(|build| build.is_good() && build.main_binary.is_some()) {
+        return Ok(Latest::MainBinary);
+    }
+    let mut statement = connection.prepare_cached(latest_statement(platform))?;
+    let (good, main_binary) = match platform {
+        Some(platform) => statement.query_row((job, platform), |row| Ok((row.get(0)?, row.get(1)?)))?,
+        None => statement.query_row([job], |row| Ok((row.get(0)?, row.get(1)?)))?,
+    };
+    Ok(match (good, main_binary) {
+        (_, true) => Latest::MainBinary,
+        (true, false) => Latest::Build,
+        (false, false) => Latest::Nothing,
+    })
+}
+
+fn latest_statement(platform: Option<&str>) -> &'static str {
+    match platform {
+        Some(_) => {
+            "SELECT EXISTS (SELECT 1 FROM build WHERE job = ?1 AND platform = ?2 AND result_code = 0),
+                EXISTS (SELECT 1 FROM build
+                        WHERE job = ?1 AND platform = ?2 AND result_code = 0 AND main_binary IS NOT NULL)"
+        }
+        None => {
+            "SELECT EXISTS (SELECT 1 FROM build WHERE job = ?1 AND result_code = 0),
+                EXISTS (SELECT 1 FROM build WHERE job = ?1 AND result_code = 0 AND main_binary IS NOT NULL)"
+        }
+    }
+}
+
 /// The failed builds of all jobs, newest first.
 pub(crate) fn failed(connection: &Connection, platform: Option<&str>, paging: Paging) -> rusqlite::Result<Part> {
     let statement = list_statement(failed_condition(platform));
@@ -115,6 +162,16 @@ mod tests {
             assert!(plan.contains(index), "{condition}:\n{plan}");
             assert!(!plan.contains("SCAN a\n") && !plan.contains("SCAN b\n"), "{condition}:\n{plan}");
             assert!(!plan.contains("TEMP B-TREE"), "{condition}:\n{plan}");
+        }
+    }
+
+    #[test]
+    fn what_there_is_to_lead_to_is_seen_in_an_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = crate::Database::create(folder.path()).unwrap();
+        for platform in [None, Some("")] {
+            let plan = database.read(|connection| Ok(plan(connection, latest_statement(platform)))).unwrap();
+            assert_eq!(plan.matches("INDEX repository_").count(), 2, "{plan}");
         }
     }
 }

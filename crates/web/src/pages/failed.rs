@@ -16,14 +16,12 @@ use axum::extract::State;
 use axum::response::Response;
 use http::Uri;
 
-/// The feed of the same.
-const FEED: &str = "/failed-builds/feed.atom";
-
 #[derive(Template)]
 #[template(path = "failed.html")]
 struct FailedPage<'a> {
     builds: &'a [Listed],
     platform: Option<&'a str>,
+    feed_address: &'a str,
     pager: Pager,
 }
 
@@ -56,16 +54,16 @@ fn html(app: &App, part: &Part, platform: Option<&str>, paging: Paging) -> Resul
         Some(platform) => format!("Failed builds on {platform}"),
         None => "Failed builds".into(),
     };
+    let feed_address = format!("/failed-builds/feed.atom{}", link::query(platform));
     let page = FailedPage {
         builds: &part.builds,
         platform,
-        pager: Pager {
-            before: paging.before().map(|before| address(before, platform)),
-            after: paging.after(part.more).map(|after| address(after, platform)),
-            words: ["Newer failures", "Older failures"],
-        },
+        feed_address: &feed_address,
+        pager: Pager::of(paging, part.builds.len(), part.more, ["Newer failures", "Older failures"], |paging| {
+            address(paging, platform)
+        }),
     };
-    render(app, &Layout::new(title).here("Failed builds").feed("Failed builds", FEED), &page)
+    render(app, &Layout::new(title.clone()).here("Failed builds").feed(title, feed_address.clone()), &page)
 }
 
 impl Listed {

@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::database::jobs::{self, Job};
 use crate::database::listed::Listed;
-use crate::database::lists::{self, Part, Which};
+use crate::database::lists::{self, Latest, Part, Which};
 use crate::database::selected::Kind;
 use crate::digest::Digest;
 use crate::http::page::Page;
@@ -60,12 +60,21 @@ async fn show(app: App, name: String, which: Which, form: Form, uri: &Uri, query
             let paging = Paging::of(&query, usual, most)?;
             let platform = query.text("platform");
             let found = app.read(|connection| {
-                let Some(job) = jobs::job(connection, &name)? else { return Ok(None) };
+                let job = jobs::job(connection, &name)?.filter(|job| job.was_built_on(platform));
+                let Some(job) = job else { return Ok(None) };
                 let part = lists::of_job(connection, job.id, platform, which, paging)?;
-                Ok(Some((job, part)))
+                let latest = lists::latest(connection, job.id, platform, &part)?;
+                // People see what failed where nothing else is to be seen.
+                let (part, which) = match (latest, form) {
+                    (Latest::Nothing, Form::Html) if which == Which::Good => {
+                        (lists::of_job(connection, job.id, platform, Which::All, paging)?, Which::All)
+                    }
+                    (Latest::Nothing | Latest::Build | Latest::MainBinary, _) => (part, which),
+                };
+                Ok(Some((job, part, which, latest)))
             })?;
-            let (job, part) = found.ok_or(Refusal::NotFound)?;
-            let view = View { job: &job, part: &part, platform, which, paging };
+            let (job, part, which, latest) = found.ok_or(Refusal::NotFound)?;
+            let view = View { job: &job, part: &part, platform, which, latest, paging };
             match form {
                 Form::Html => view.html(app),
                 Form::Json => json::job::page(&group(&part.builds), view.address_after(JOB_BUILDS_JSON_MAX)),
@@ -157,9 +166,10 @@ struct JobPage<'a> {
     charts: Option<Charts>,
     with_failed: bool,
     first_part: bool,
-    other_address: String,
-    latest_address: String,
-    latest_binary_address: String,
+    /// The list without failed builds, or with them; none where there are no others.
+    other_address: Option<String>,
+    latest_address: Option<String>,
+    latest_binary_address: Option<String>,
     feed_address: String,
     /// Every build, one by one.
     builds_address: String,
@@ -172,6 +182,7 @@ struct View<'a> {
     part: &'a Part,
     platform: Option<&'a str>,
     which: Which,
+    latest: Latest,
     paging: Paging,
 }
 
@@ -217,10 +228,7 @@ impl View<'_> {
 
     fn html(&self, app: &App) -> Result<Page, Refusal> {
         let (job, platform) = (self.job, self.platform);
-        let latest = |rest: &str| {
-            let query = platform.map(|platform| format!("?platform={}", link::segment(platform))).unwrap_or_default();
-            format!("{}/build/latest{rest}{query}", link::job(&job.name, None))
-        };
+        let latest = |rest: &str| format!("{}/build/latest{rest}{}", link::job(&job.name, None), link::query(platform));
         let page = JobPage {
             view: self,
             job,
@@ -231,20 +239,23 @@ impl View<'_> {
             charts: Charts::of(&self.part.builds),
             with_failed: self.which == Which::All,
             first_part: self.paging.start == 0,
-            other_address: match self.which {
-                Which::Good => link::job_failed(&job.name, platform),
-                Which::All => link::job(&job.name, platform),
+            other_address: match (self.which, self.latest) {
+                (Which::Good, _) => Some(link::job_failed(&job.name, platform)),
+                (Which::All, Latest::Nothing) => None,
+                (Which::All, Latest::Build | Latest::MainBinary) => Some(link::job(&job.name, platform)),
             },
-            latest_address: latest(""),
-            latest_binary_address: latest("/main-binary"),
-            feed_address: link::job_feed(&job.name),
+            latest_address: (self.latest != Latest::Nothing).then(|| latest("")),
+            latest_binary_address: (self.latest == Latest::MainBinary).then(|| latest("/main-binary")),
+            feed_address: link::job_feed(&job.name, platform),
             builds_address: self.builds(None),
             readme: job.readme.as_deref().map(|readme| app.readmes().html(readme)),
-            pager: Pager {
-                before: self.paging.before().map(|it| format!("{}{}", self.here(), it.query(JOB_BUILDS, platform))),
-                after: self.address_after(JOB_BUILDS),
-                words: ["Newer builds", "Older builds"],
-            },
+            pager: Pager::of(
+                self.paging,
+                self.part.builds.len(),
+                self.part.more,
+                ["Newer builds", "Older builds"],
+                |paging| format!("{}{}", self.here(), paging.query(JOB_BUILDS, platform)),
+            ),
         };
         let mut layout = match platform {
             Some(platform) => Layout::new(format!("Job {} on {platform}", job.name)),
@@ -256,7 +267,7 @@ impl View<'_> {
             }
             None => layout.here(format!("Job {}", job.name)),
         };
-        layout = layout.style(&STYLE).feed(format!("Builds of {}", job.name), link::job_feed(&job.name));
+        layout = layout.style(&STYLE).feed(format!("Builds of {}", job.name), link::job_feed(&job.name, platform));
         render(app, &layout, &page)
     }
 }

@@ -55,9 +55,9 @@ pub(crate) fn builds(job: Option<&str>, conditions: &[(&str, &str)]) -> String {
     address
 }
 
-/// The feed of a job.
-pub(crate) fn job_feed(name: &str) -> String {
-    format!("/job/{}/feed.atom", segment(name))
+/// The feed of a job, of one platform or of all.
+pub(crate) fn job_feed(name: &str, platform: Option<&str>) -> String {
+    format!("/job/{}/feed.atom{}", segment(name), query(platform))
 }
 
 /// The page of a build.
@@ -85,7 +85,8 @@ pub(crate) fn package(name: &str, version: &str) -> String {
     format!("/search?q={}%20{}", segment(name), segment(version))
 }
 
-fn query(platform: Option<&str>) -> String {
+/// A platform as a query, or nothing for all.
+pub(crate) fn query(platform: Option<&str>) -> String {
     platform.map(|platform| format!("?platform={}", segment(platform))).unwrap_or_default()
 }
 

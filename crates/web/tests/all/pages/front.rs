@@ -11,8 +11,9 @@ fn now() -> String {
 #[tokio::test]
 async fn an_empty_repository_says_so() {
     let site = Site::empty();
-    assert!(site.html("/").await.contains("There is no good build yet"));
-    assert!(site.html("/all-builds").await.contains("There is no good build yet."));
+    assert!(site.html("/").await.contains("There is no build yet, or none of late"));
+    assert!(site.html("/all-builds").await.contains("There is no build yet."));
+    assert!(site.html("/builds").await.contains("No builds to list."));
     assert!(site.html("/failed-builds").await.contains("No failed builds to list"));
     assert!(site.html("/search").await.contains("What can be searched for"));
     for target in ["/", "/all-builds"] {
@@ -59,7 +60,67 @@ async fn jobs_need_no_section_and_no_synopsis_to_be_seen() {
     for shown in ["Uncategorized", "Says hello", "<a href=\"/job/plain\">plain</a>", "/job/alpha?platform=debian-12"] {
         assert!(html.contains(shown), "{shown}");
     }
-    assert!(!html.contains("/job/failed\""), "a job without a good build is only among the failed ones");
+    assert!(html.contains("3 jobs with a good build in the last 30 days, 1 that never had one."), "{html}");
+}
+
+#[tokio::test]
+async fn jobs_that_were_never_good_are_seen_and_counted() {
+    let mut site = Site::empty();
+    site.settings.expired_days = 0;
+    site.add(Build { job: "never", start: "2025-12-01T00:00:00Z", code: 1, ..GOOD });
+    let newest = site.add(Build { job: "never", code: 256, ..GOOD });
+    site.add(GOOD);
+    let elsewhere = site.add(Build { platform: "freebsd-14", code: 2, ..GOOD });
+    for target in ["/", "/all-builds"] {
+        let html = site.html(target).await;
+        for (job, uuid) in [("never", &newest), ("hello", &elsewhere)] {
+            let failing = format!("<a class=\"st bad\" href=\"/job/{job}/build/{uuid}\"");
+            assert!(html.contains(&failing), "{target} {job}: {html}");
+        }
+        assert_eq!(html.matches("<td class=\"soft\">never good</td>").count(), 2, "{html}");
+        assert!(html.contains("1 job with a good build, 1 that never had one."), "{html}");
+        assert!(html.contains("2 failing") && html.contains("rowspan=\"2\"><a href=\"/job/hello\">"), "{html}");
+    }
+    assert!(site.html("/all-builds").await.contains("<h1>All jobs</h1>"));
+    assert_eq!(site.json("/all-builds").await["jobs"].as_array().unwrap().len(), 1, "as in the original");
+    site.settings.expired_days = 30;
+    assert!(site.html("/").await.contains("There is no build yet, or none of late"));
+}
+
+#[tokio::test]
+async fn a_part_beyond_the_end_says_so_and_leads_back() {
+    let mut site = Site::empty();
+    site.settings.expired_days = 0;
+    site.add(GOOD);
+    site.add(Build { code: 1, ..GOOD });
+    for (target, beginning) in [
+        ("/?start=999", "/"),
+        ("/all-builds?start=999", "/all-builds"),
+        ("/failed-builds?start=999&count=7", "/failed-builds?count=7"),
+        ("/job/hello?start=999&platform=debian-12", "/job/hello?platform=debian-12"),
+        ("/job/hello/failed?start=999", "/job/hello/failed"),
+    ] {
+        let html = site.html(target).await;
+        let back = format!("<a rel=\"prev\" href=\"{beginning}\">← To the beginning</a>");
+        assert!(html.contains("The list ends before this part.") && html.contains(&back), "{target}: {html}");
+        assert!(!html.contains("There is no") && !html.contains("0 of 0"), "{target}: {html}");
+    }
+}
+
+#[tokio::test]
+async fn feeds_are_of_the_platform_that_a_page_is_of() {
+    let site = Site::empty();
+    site.add(Build { platform: "x&y", ..GOOD });
+    for (target, feed) in [
+        ("/job/hello?platform=x%26y", "/job/hello/feed.atom?platform=x%26y"),
+        ("/job/hello", "/job/hello/feed.atom"),
+        ("/failed-builds?platform=x%26y", "/failed-builds/feed.atom?platform=x%26y"),
+        ("/failed-builds", "/failed-builds/feed.atom"),
+    ] {
+        let html = site.html(target).await;
+        assert_eq!(html.matches(&format!("href=\"{feed}\"")).count(), 2, "in the head and on the page: {html}");
+        assert_eq!(ask(&site.app(), feed, &[]).await.status, StatusCode::OK, "{feed}");
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! `/job/{job}` and `/job/{job}/failed`.
 
-use super::site::{Build, GOOD, Site};
+use super::site::{Build, GOOD, Site, ask};
+use axum::http::StatusCode;
 use builder_web::Digest;
 use serde_json::{Value, json};
 
@@ -63,4 +64,38 @@ async fn a_build_without_a_main_binary_is_good_and_says_what_it_left() {
                    VALUES (1, 0, 0, x'', 1, 1)";
     site.connection().execute(derived, []).unwrap();
     assert!(site.html("/job/hello").await.contains("1 artifact, 1 B"));
+}
+
+#[tokio::test]
+async fn a_page_of_a_job_leads_only_where_something_is() {
+    let site = Site::empty();
+    let failed = site.add(Build { job: "only-failed", code: 1, main_binary: None, ..GOOD });
+    site.add(Build { job: "no-binary", main_binary: None, artifacts: &[("report.txt", "x")], ..GOOD });
+    // The newest part shows no main binary, an older build has one.
+    site.add(Build { job: "once", ..GOOD });
+    site.add(Build { job: "once", start: "2026-01-02T00:00:00Z", main_binary: None, ..GOOD });
+    site.add(Build { job: "once", platform: "freebsd-14", code: 1, ..GOOD });
+    let app = site.app();
+    for (target, links) in [
+        ("/job/only-failed", vec![]),
+        ("/job/only-failed/failed", vec![]),
+        ("/job/no-binary", vec!["/job/no-binary/build/latest"]),
+        ("/job/once?count=1", vec!["/job/once/build/latest", "/job/once/build/latest/main-binary"]),
+        ("/job/once?platform=freebsd-14", vec![]),
+    ] {
+        let html = site.html(target).await;
+        let found: Vec<_> = html.split('"').filter(|text| text.contains("/build/latest")).collect();
+        assert_eq!(found, links, "{target}");
+        for link in links {
+            let answer = ask(&app, link, &[]).await;
+            assert_eq!(answer.status, StatusCode::TEMPORARY_REDIRECT, "{link}");
+            assert_ne!(ask(&app, answer.header("location"), &[]).await.status, StatusCode::NOT_FOUND, "{link}");
+        }
+    }
+    let html = site.html("/job/only-failed").await;
+    assert!(html.contains("There is no good build yet.") && html.contains(&failed), "{html}");
+    assert_eq!(site.json("/job/only-failed").await, json!({"builds": []}), "as in the original");
+    for missing in ["/job/once?platform=zz", "/job/once/failed?platform=zz", "/job/once/feed.atom?platform=zz"] {
+        assert_eq!(ask(&app, missing, &[]).await.status, StatusCode::NOT_FOUND, "{missing}");
+    }
 }
