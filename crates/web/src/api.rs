@@ -14,6 +14,7 @@ mod search;
 mod types;
 
 use crate::app::App;
+use crate::http::address::redirect;
 use crate::http::page::Page;
 use crate::http::page_cache::PageKey;
 use crate::http::{Form, Refusal};
@@ -29,6 +30,8 @@ use utoipa::OpenApi;
 
 /// What begins every address of the interface.
 const PREFIX: &str = "/api/";
+/// Where the interface is described.
+const DOCUMENT: &str = "/api/v1/openapi.json";
 /// What a peer's page may send, and which methods are there.
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 
@@ -75,7 +78,15 @@ pub(crate) fn routes() -> Router<App> {
         .route("/api/v1/compare/{left}/{right}", get(compare::two))
         .route("/api/v1/search", get(search::all))
         .route("/api/v1/search/packages", get(search::packages))
-        .route("/api/v1/openapi.json", get(document))
+        .route(DOCUMENT, get(document))
+        // Who tries the bare address wants to know what there is.
+        .route("/api", get(lead))
+        .route("/api/v1", get(lead))
+}
+
+/// `GET /api` and `GET /api/v1`: lead to the document.
+async fn lead() -> Response {
+    redirect(StatusCode::TEMPORARY_REDIRECT, DOCUMENT)
 }
 
 /// `GET /api/v1/openapi.json`.

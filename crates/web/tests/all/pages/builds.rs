@@ -6,7 +6,7 @@ use builder_web::{App, Digest};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-/// All addresses of pages that can be reached from the front page without a form.
+/// All addresses that can be reached from the front page without a form, through pages of lists and builds.
 async fn crawl(app: &App) -> BTreeSet<String> {
     let mut seen = BTreeSet::from(["/".to_owned()]);
     let mut next = vec!["/".to_owned()];
@@ -18,7 +18,8 @@ async fn crawl(app: &App) -> BTreeSet<String> {
         let text = page.text().replace("&#38;", "&");
         let links = text.split("<a ").skip(1).filter_map(|tag| tag.split("href=\"").nth(1)?.split(['"', '#']).next());
         for link in links.filter(|link| link.starts_with('/') && !link.starts_with("/search")) {
-            if seen.insert(link.to_owned()) {
+            let is_file = link.split_once("/build/").is_some_and(|(_, rest)| rest.contains('/'));
+            if seen.insert(link.to_owned()) && !is_file {
                 next.push(link.to_owned());
             }
         }

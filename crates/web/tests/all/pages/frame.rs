@@ -90,6 +90,8 @@ async fn text_of_strangers_stays_text() {
     let digest = builder_web::Digest::of(b"x").to_string();
     let mut targets = vec!["/".to_owned(), "/all-builds".into(), "/failed-builds".into(), address.into()];
     targets.push(format!("{address}/failed?platform=on%20%3Cscript%3Ealert%28%27%26%22%27%29%3C%2Fscript%3E"));
+    targets.push("/builds".into());
+    targets.push(format!("{address}/builds?platform=on%20%3Cscript%3Ealert%28%27%26%22%27%29%3C%2Fscript%3E"));
     targets.push(format!("/search?q={digest}"));
     targets.push("/search?q=%3Cscript%3Ealert('%26%22')".into());
     for target in targets {
@@ -99,4 +101,22 @@ async fn text_of_strangers_stays_text() {
     }
     assert!(site.html("/").await.contains(&format!("href=\"{address}\"")), "the link leads there");
     site.json(address).await;
+}
+
+#[tokio::test]
+async fn the_interface_for_programs_is_found_from_any_page() {
+    let site = Site::empty();
+    let app = site.app();
+    for target in ["/", "/nothing"] {
+        assert!(ask(&app, target, &[]).await.text().contains("<a href=\"/api/v1/openapi.json\">API</a>"), "{target}");
+    }
+    for target in ["/api", "/api/v1", "/api/v1/"] {
+        let answer = ask(&app, target, &[]).await;
+        assert_eq!(
+            (answer.status, answer.header("location")),
+            (StatusCode::TEMPORARY_REDIRECT, "/api/v1/openapi.json"),
+            "{target}"
+        );
+    }
+    assert_eq!(ask(&app, "/api/v1/openapi.json", &[]).await.json()["info"]["title"], json!("builder-web"));
 }
