@@ -153,6 +153,8 @@ pub const PACKAGES_SHOWN_MAX: usize = 2000;
 pub const ENVIRONMENT_BYTES_MAX: u64 = 256 << 10;
 /// Lines of an environment that a page of a build shows.
 pub const ENVIRONMENT_SHOWN_MAX: usize = 1000;
+/// Words that a build is kept under, of those that are shown.
+pub const PINS_SHOWN_MAX: u32 = 100;
 /// Runs of hooks that a page of a build shows.
 pub const HOOK_RUNS_SHOWN_MAX: usize = 50;
 /// How much of a console without an index is read for one request, in bytes.

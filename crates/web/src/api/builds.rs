@@ -59,6 +59,8 @@ pub(super) struct OneBuildBody {
     other_platforms: Vec<ReferenceBody>,
     /// Lines of the console; null before that was derived.
     console_lines: Option<u64>,
+    /// The words that it is kept under, such as `release-1.2`, whatever the retention policy says.
+    pins: Vec<String>,
     /// What could not be read of it, for people.
     notes: Vec<String>,
     links: LinksBody,
@@ -193,6 +195,7 @@ struct Rows {
     binary_notes: BinaryNotes,
     reproduction: Reproduction,
     neighbours: Neighbours,
+    pins: Vec<String>,
 }
 
 impl Rows {
@@ -209,7 +212,8 @@ impl Rows {
             Reproduction::default()
         };
         let neighbours = related::neighbours(connection, &build, PLATFORMS_SHOWN_MAX)?;
-        Ok(Some(Self { build, main_binary, binary_notes, reproduction, neighbours }))
+        let pins = build::pins(connection, build.id)?;
+        Ok(Some(Self { build, main_binary, binary_notes, reproduction, neighbours, pins }))
     }
 
     fn body(&self) -> OneBuildBody {
@@ -235,6 +239,7 @@ impl Rows {
             previous_different_output: reference(&neighbours.earlier_different),
             other_platforms: neighbours.other_platforms.iter().map(ReferenceBody::of).collect(),
             console_lines: derived.map(|derived| derived.console_lines),
+            pins: self.pins.clone(),
             notes: derived.map(|derived| derived.notes.clone()).unwrap_or_default(),
             links: self.links(),
         }

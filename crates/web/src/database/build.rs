@@ -3,6 +3,7 @@
 
 use crate::database::columns::{optional_text, outcome_from_columns, text, time_from_columns, uuid_from_column};
 use crate::digest::Digest;
+use crate::limits::PINS_SHOWN_MAX;
 use builder_facts::identity::{InputKind, NoInput, OutputKind};
 use builder_model::{BuildId, Outcome, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -215,6 +216,13 @@ pub(crate) fn console_index(connection: &Connection, build: i64) -> rusqlite::Re
 pub(crate) fn artifact_sums(connection: &Connection, build: i64) -> rusqlite::Result<(u64, u64)> {
     let query = "SELECT count(*), coalesce(sum(size), 0) FROM build_artifact WHERE build = ?1";
     connection.prepare_cached(query)?.query_row([build], |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
+/// The words that a build is kept under, whatever the retention policy says.
+pub(crate) fn pins(connection: &Connection, build: i64) -> rusqlite::Result<Vec<String>> {
+    let query = "SELECT tag FROM repository_pin WHERE build = ?1 ORDER BY tag LIMIT ?2";
+    let mut statement = connection.prepare_cached(query)?;
+    statement.query_map(params![build, PINS_SHOWN_MAX], |row| text(row, 0))?.collect()
 }
 
 /// What a binary says of itself.

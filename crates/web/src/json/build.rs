@@ -48,6 +48,8 @@ pub(crate) struct BuildJson {
     next_different_output: Option<BuildReference>,
     previous_different_output: Option<BuildReference>,
     console_lines: Option<u64>,
+    /// The words that it is kept under, whatever the retention policy says.
+    pins: Vec<String>,
     notes: Vec<String>,
 }
 
@@ -81,6 +83,8 @@ pub(crate) struct Shown<'a> {
     pub(crate) reproduction: &'a Reproduction,
     /// Builds before and after it.
     pub(crate) neighbours: &'a Neighbours,
+    /// The words that it is kept under.
+    pub(crate) pins: &'a [String],
     /// What could not be read.
     pub(crate) notes: &'a [String],
 }
@@ -132,6 +136,7 @@ impl BuildJson {
             next_different_output: reference(&neighbours.later_different),
             previous_different_output: reference(&neighbours.earlier_different),
             console_lines: derived.map(|derived| derived.console_lines),
+            pins: shown.pins.to_vec(),
             notes: shown.notes.to_vec(),
         }
     }

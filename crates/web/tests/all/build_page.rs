@@ -267,6 +267,26 @@ async fn packages_are_listed_and_lead_to_other_builds() {
 }
 
 #[tokio::test]
+async fn a_build_says_under_which_words_it_is_kept() {
+    let site = Site::new();
+    let (told, other) = (Told::new(1), Told::new(2));
+    site.upload(&told).await;
+    site.upload(&other).await;
+    let pin = |tag: &str| {
+        let text = "INSERT INTO repository_pin SELECT id, ?1, 0 FROM build WHERE uuid = ?2";
+        assert_eq!(site.connection().execute(text, [tag, &told.build.to_string()]).unwrap(), 1);
+    };
+    pin("release-1");
+    pin("a<b");
+    assert!(html(&site.get(&told.page()).await).contains("<dt>Kept</dt><dd>as a&#60;b, release-1</dd>"));
+    assert!(!html(&site.get(&other.page()).await).contains("<dt>Kept</dt>"));
+    for target in [told.page(), format!("/api/v1/builds/{}", told.build)] {
+        assert_eq!(site.get_json(&target).await["pins"], serde_json::json!(["a<b", "release-1"]), "{target}");
+    }
+    assert_eq!(site.get_json(&other.page()).await["pins"], serde_json::json!([]));
+}
+
+#[tokio::test]
 async fn hooks_are_shown_to_those_who_may_see_them() {
     let site = Site::new();
     let told = Told::new(1);

@@ -43,6 +43,8 @@ pub(super) struct Gathered {
     pub(super) has_dependencies: bool,
     pub(super) has_treemap: bool,
     pub(super) has_hook_runs: bool,
+    /// The words that it is kept under.
+    pub(super) pins: Vec<String>,
     /// None when they are not shown.
     pub(super) hook_runs: Option<Vec<HookRun>>,
     /// What could not be read.
@@ -64,6 +66,7 @@ struct Rows {
     environment: Option<Digest>,
     debug: Option<Digest>,
     has_hook_runs: bool,
+    pins: Vec<String>,
     hook_runs: Option<Vec<HookRun>>,
 }
 
@@ -106,6 +109,7 @@ pub(super) fn gather(app: &App, uuid: &BuildId, paging: Paging, hooks: Hooks) ->
         system_packages: rows.system_packages,
         environment,
         has_hook_runs: rows.has_hook_runs,
+        pins: rows.pins,
         hook_runs: rows.hook_runs,
         notes,
     }))
@@ -144,6 +148,7 @@ fn rows(connection: &Connection, build: Build, paging: Paging, hooks: Hooks) -> 
         system_packages: inventory(at("system-packages")?.as_ref(), "system")?,
         environment: at("build-environment")?,
         has_hook_runs: build::has_hook_runs(connection, build.id)?,
+        pins: build::pins(connection, build.id)?,
         hook_runs: match hooks {
             Hooks::Shown => Some(build::hook_runs(connection, build.id, HOOK_RUNS_SHOWN_MAX)?),
             Hooks::Hidden => None,
@@ -172,6 +177,7 @@ impl Gathered {
             artifact_count: self.artifact_count,
             reproduction: &self.reproduction,
             neighbours: &self.neighbours,
+            pins: &self.pins,
             notes: &self.notes,
         }
     }

@@ -39,6 +39,8 @@ pub(super) struct BuildPage<'a> {
     has_dependencies: bool,
     has_treemap: bool,
     has_hook_runs: bool,
+    /// The words that it is kept under, as a list.
+    pins: Option<String>,
     hook_runs: Option<&'a [HookRun]>,
     notes: &'a [String],
 }
@@ -144,6 +146,7 @@ impl<'a> BuildPage<'a> {
             has_dependencies: gathered.has_dependencies,
             has_treemap: gathered.has_treemap,
             has_hook_runs: gathered.has_hook_runs,
+            pins: (!gathered.pins.is_empty()).then(|| gathered.pins.join(", ")),
             hook_runs: gathered.hook_runs.as_deref(),
             notes: &gathered.notes,
             build,
