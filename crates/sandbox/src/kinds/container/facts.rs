@@ -25,8 +25,9 @@ const PASSED: [&str; 12] = [
 /// What docker is asked: a version, what it stores with, and whether it can limit memory, swap, processors and processes.
 const DOCKER_QUESTION: &str = "{{.ServerVersion}} {{.Driver}} {{.MemoryLimit}} {{.SwapLimit}} {{.CPUCfsQuota}} {{.PidsLimit}} {{.SecurityOptions}}";
 /// What podman is asked: a version, what it stores with, whether it runs without rights, which version of control groups
-/// there is, and which of their controllers it has.
-const PODMAN_QUESTION: &str = "{{.Version.Version}} {{.Store.GraphDriverName}} {{.Host.Security.Rootless}} {{.Host.CgroupsVersion}} {{.Host.CgroupControllers}}";
+/// there is, who makes them, and which of their controllers it has.
+const PODMAN_QUESTION: &str = "{{.Version.Version}} {{.Store.GraphDriverName}} {{.Host.Security.Rootless}} \
+    {{.Host.CgroupsVersion}} {{.Host.CgroupManager}} {{.Host.CgroupControllers}}";
 
 /// What is asked of an image: its identity, and how many volumes it wants.
 const IMAGE_QUESTION: &str = "{{.Id}} {{with .Config}}{{with .Volumes}}{{len .}}{{else}}0{{end}}{{else}}0{{end}}";
@@ -178,9 +179,13 @@ fn podman(said: &str) -> Result<EngineAnswer, String> {
     let storage = words.next().unwrap_or_default().to_owned();
     let is_rootless = words.next() == Some("true");
     let is_unified = words.next() == Some("v2");
+    let manager = words.next();
     let controllers: Vec<&str> = words.map(|word| word.trim_matches(['[', ']', ','])).collect();
+    // Without rights it has groups only where systemd makes them for it. Where its user has no systemd, it lists the
+    // controllers of the host, and then runs containers without any limit.
+    let has_groups = !is_rootless || manager == Some("systemd");
     // Of version 1 it lists none, and root has all of them.
-    let has = |name| if is_unified { controllers.contains(&name) } else { !is_rootless };
+    let has = |name| has_groups && if is_unified { controllers.contains(&name) } else { !is_rootless };
     let limits =
         EngineLimits { memory: has("memory"), swap: has("memory"), processors: has("cpu"), processes: has("pids") };
     Ok(EngineAnswer { version, storage, is_rootless, limits })
@@ -221,10 +226,13 @@ mod tests {
             docker("26.1.5 overlayfs true false true true [name=seccomp,profile=builtin name=rootless]").unwrap();
         assert_eq!((answer.is_rootless, answer.limits), (true, EngineLimits { swap: false, ..all }));
         assert!(docker("  false false false false []").is_err() && docker("").is_err());
-        let answer = podman("4.3.1 overlay false v1 []").unwrap();
+        let answer = podman("4.3.1 overlay false v1 cgroupfs []").unwrap();
         assert_eq!((answer.is_rootless, answer.limits), (false, all));
-        let answer = podman("4.3.1 vfs true v2 [memory pids]").unwrap();
+        let answer = podman("4.3.1 vfs true v2 systemd [memory pids]").unwrap();
         assert_eq!((answer.is_rootless, answer.limits), (true, EngineLimits { processors: false, ..all }));
+        let none = EngineLimits { memory: false, swap: false, processors: false, processes: false };
+        let answer = podman("4.3.1 overlay true v2 cgroupfs [cpuset cpu io memory hugetlb pids rdma misc]").unwrap();
+        assert_eq!((answer.is_rootless, answer.limits), (true, none));
         assert!(podman("").is_err());
     }
 }

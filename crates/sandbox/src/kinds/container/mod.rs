@@ -142,7 +142,11 @@ pub(super) fn needs(policy: &Policy, host: &Host) -> Vec<Finding> {
     ];
     for (subject, _, _) in limits.into_iter().filter(|(_, is_asked, is_held)| *is_asked && !is_held) {
         let detail = format!("{name} cannot hold it on this host");
-        let mend = "boot Linux with swapaccount=1, or delegate the controllers of version 2 to the user";
+        let mend = if answer.is_rootless {
+            "loginctl enable-linger USER, and XDG_RUNTIME_DIR and DBUS_SESSION_BUS_ADDRESS of that user for the worker"
+        } else {
+            "boot Linux with swapaccount=1"
+        };
         findings.push(Finding::missing(subject, detail, mend));
     }
     findings.extend(
