@@ -60,8 +60,9 @@ pub(crate) fn tried(settings: &Settings, host: &Host, subject: &str) -> Finding 
         Ok(()) => Finding::works(subject, format!("ran in {} ms", begun.elapsed().as_millis())),
         // All that can be looked at is there: only the message tells more, to whom it does.
         Err(error) => {
-            let mend = app_armor_hint().unwrap_or(TRIAL_HINT);
-            Finding::missing(subject, without_hint(&error, subject).detail, mend)
+            let found = without_hint(&error, subject);
+            let mend = hint(settings.policy.kind, &found.detail).unwrap_or(TRIAL_HINT);
+            Finding::missing(subject, found.detail, mend)
         }
     }
 }
@@ -73,6 +74,21 @@ pub(crate) fn refuse_what_fails(settings: &Settings) -> Result<(), Error> {
     }
     let missing: Vec<_> = findings(settings).into_iter().filter(|finding| !finding.is_fulfilled()).collect();
     if missing.is_empty() { Ok(()) } else { Err(Error::Refused { findings: missing }) }
+}
+
+/// What to do about a trial that failed, where its kind or its complaint tells more than it says itself.
+fn hint(kind: Kind, complaint: &str) -> Option<&'static str> {
+    match kind {
+        Kind::Bubblewrap => app_armor_hint(),
+        Kind::Container if complaint.contains("bind source path does not exist") => Some(
+            "docker does not see the worker's /tmp, which its unit gives it for itself: name another folder by --workdir DIR, or by TMPDIR in its unit",
+        ),
+        Kind::Container if complaint.contains("apparmor_parser") => Some("apt-get install apparmor"),
+        Kind::Container if complaint.contains("creating /etc/mtab symlink: permission denied") => Some(
+            "podman without rights of root cannot use a root file system of another user: tar -C ROOT -cf - . | podman import - NAME, and `image = \"NAME\"` for `root`",
+        ),
+        Kind::None | Kind::Container | Kind::Nspawn | Kind::Jail => None,
+    }
 }
 
 /// What to do where AppArmor forbids user namespaces to programs that it has no profile for, as Ubuntu has it.
@@ -188,5 +204,18 @@ mod tests {
                  root file system  missing  is not there\n                           do: make it\n"
             )
         );
+    }
+
+    #[test]
+    fn complaints_of_engines_that_do_not_tell_what_to_do_get_a_hint() {
+        let complaint = "docker: Error response from daemon: invalid mount config for type \"bind\": bind source path \
+            does not exist: /tmp/builder-b1f264";
+        assert!(hint(Kind::Container, complaint).is_some_and(|hint| hint.contains("--workdir")));
+        let complaint = "docker: Error response from daemon: AppArmor enabled on system but the docker-default profile \
+            could not be loaded: running `apparmor_parser apparmor_parser --version` failed";
+        assert_eq!(hint(Kind::Container, complaint), Some("apt-get install apparmor"));
+        let complaint = "Error: creating /etc/mtab symlink: permission denied";
+        assert!(hint(Kind::Container, complaint).is_some_and(|hint| hint.contains("podman import")));
+        assert_eq!(hint(Kind::Container, "docker: Error response from daemon"), None);
     }
 }
