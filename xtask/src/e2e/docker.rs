@@ -27,7 +27,7 @@ pub(super) fn run(arguments: &[&str]) -> Result<bool> {
         ("ip", "iproute2"),
         ("unshare", "util-linux"),
     ])?;
-    let base = base()?;
+    let base = super::base()?;
     let folder = super::folder("docker")?.join("run");
     empty(&folder)?;
     // As an unpacked tarball has them.
@@ -37,6 +37,9 @@ pub(super) fn run(arguments: &[&str]) -> Result<bool> {
     run_command(program("cp", &["-r", "packaging/containers"]).arg(&context))?;
     let story = folder.join("docker.sh");
     fs::write(&story, include_str!("docker.sh")).context("write the story")?;
+    for (name, text) in super::STORY_PARTS {
+        fs::write(folder.join(name), text).context("write what the story reads in")?;
+    }
     let mut last = String::new();
     let namespaces = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh"];
     let mut command = program("timeout", &["--kill-after", "10", SECONDS_MAX]);
@@ -67,19 +70,6 @@ fn work(folder: &Path) -> Result<PathBuf> {
     let work = folder.join("work");
     fs::create_dir_all(&work).context("make the folder of jobs")?;
     Ok(work)
-}
-
-/// A Debian root file system; made once.
-fn base() -> Result<PathBuf> {
-    let folder = super::folder("docker")?;
-    let (base, made) = (folder.join("base"), folder.join("made"));
-    if !made.exists() {
-        println!("making a Debian root file system, once: debootstrap takes a minute");
-        empty(&base)?;
-        run_command(program("debootstrap", &["--variant=minbase", "bookworm"]).arg(&base))?;
-        fs::write(&made, "").context("note that the root file system is whole")?;
-    }
-    Ok(base)
 }
 
 /// Control groups of containers of this engine, in trees of either version; the empty ones at the top are the engine's own,

@@ -28,6 +28,10 @@ const SYSTEMS: &[(&str, Run)] = &[
     ("ubuntu", debian::run_on_ubuntu),
 ];
 
+/// What the stories in containers read in, by the names that they have for it.
+const STORY_PARTS: [(&str, &str); 2] =
+    [("prelude.sh", include_str!("prelude.sh")), ("hostile.sh", include_str!("hostile.sh"))];
+
 /// Runs the system that is named; nothing if there is none of that name.
 pub(crate) fn e2e(arguments: &[&str]) -> Option<Result<bool>> {
     let (name, rest) = arguments.split_first()?;
@@ -57,6 +61,19 @@ fn programs(names: &[&str], into: &Path, arguments: &[&str]) -> Result<()> {
     Ok(())
 }
 
+/// A Debian root file system; made once.
+fn base() -> Result<PathBuf> {
+    let folder = folder("base")?;
+    let (base, made) = (folder.join("root"), folder.join("made"));
+    if !made.exists() {
+        println!("making a Debian root file system, once: debootstrap takes a minute");
+        machine::empty(&base)?;
+        run(program("debootstrap", &["--variant=minbase", "bookworm"]).arg(&base))?;
+        std::fs::write(&made, "").context("note that the root file system is whole")?;
+    }
+    Ok(base)
+}
+
 /// Says what is done now.
 fn step(what: &str) {
     println!("\n== {what}");
@@ -78,8 +95,9 @@ mod tests {
         let scripts: Vec<_> = scripts.filter(|path| path.extension().is_some_and(|name| name == "sh")).collect();
         assert!(scripts.len() >= 2, "{scripts:?}");
         // SC2016: scripts of jobs stand in single quotes, so that nothing in them is expanded here.
-        let output = Command::new("shellcheck").args(["--shell", "sh", "--exclude", "SC2016"]).args(&scripts).output();
-        let output = output.unwrap();
+        let mut shellcheck = Command::new("shellcheck");
+        shellcheck.args(["--external-sources", "--shell", "sh", "--exclude", "SC2016"]).args(&scripts);
+        let output = shellcheck.current_dir(root()).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     }
 }
