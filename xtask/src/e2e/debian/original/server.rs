@@ -1,8 +1,7 @@
-//! An installed original, taken over: its package with its unit, its data folder and its configuration are there before.
+//! The original's server: its state and its records are taken over, and given back.
 
-use super::super::machine::Machine;
-use super::{Ground, expect, install, seen, step};
-use crate::command::{output, program, root};
+use super::{Machine, Package, expect, seen, step, write};
+use crate::command::root;
 use anyhow::{Context, Result, ensure};
 use std::path::Path;
 
@@ -13,30 +12,20 @@ const STATE: &str = "3049a5030c0171a32a3028181339393939313233313233353935392e393
 /// The build whose record is in the original's data folder: the first one that our tests have from its encoder.
 const RECORDS: &str = "crates/testkit/vectors/wire.jsonl";
 
-/// What stands for the original: the packages of our names, its unit, a program that runs and does nothing.
-const UNIT: &str = "[Unit]\nDescription=stands for the original\n[Service]\nUser=builder\n\
-                    ExecStart=/usr/bin/builder-server\n[Install]\nWantedBy=multi-user.target\n";
-const POSTINST: &str = "#!/bin/sh\nset -e\ngetent group builder >/dev/null || groupadd -g 497 builder\n\
-                        getent passwd builder >/dev/null || useradd -g 497 -u 497 -d /nonexistent -s /usr/sbin/nologin builder\n\
-                        chown -R builder:builder /var/lib/builder\n";
-
-pub(super) fn story(ground: &Ground) -> Result<()> {
-    let name = ground.distribution.name;
-    step(&format!("another {name} has the original: its package, its unit, its folders with a state and a record"));
-    let system = ground.system("original")?;
-    let record = lay_out(&system)?;
-    ground.tell(&system, "original", |machine| {
-        let made = "dpkg-deb --root-owner-group --build /root/original /root/original.deb; dpkg -i /root/original.deb; \
-                    systemctl enable --now builder.service 2>&1; systemctl is-active builder.service";
-        expect(&machine.run(made)?, "active")?;
-        seen(
-            &machine
-                .run("dpkg-query -W builder; find /var/lib/builder /etc/builder -type f -printf '%u:%g %m %s %p\\n'")?,
-        );
-        take_over(machine)?;
-        compare(machine, &record)
-    })
-}
+pub(super) const PACKAGE: Package = Package {
+    name: "builder",
+    version: "0.3.0",
+    unit: "[Unit]\nDescription=stands for the original\n[Service]\nUser=builder\n\
+           ExecStart=/usr/bin/builder-server\n[Install]\nWantedBy=multi-user.target\n",
+    data: "/var/lib/builder",
+    programs: &[
+        ("usr/bin/builder-server", SLEEPS),
+        ("usr/bin/builder-client", SLEEPS),
+        ("usr/bin/builder-worker", SLEEPS),
+    ],
+    conffiles: &[],
+};
+const SLEEPS: &str = "#!/bin/sh\nexec sleep infinity\n";
 
 fn unhex(text: &str) -> Result<Vec<u8>> {
     let digits = |at| u8::from_str_radix(text.get(at..at + 2).unwrap_or_default(), 16);
@@ -44,8 +33,8 @@ fn unhex(text: &str) -> Result<Vec<u8>> {
 }
 
 /// The record with its place below the data folder.
-struct Record {
-    path: String,
+pub(super) struct Record {
+    pub(super) path: String,
     bytes: Vec<u8>,
 }
 
@@ -67,39 +56,22 @@ impl Record {
 }
 
 /// What the original leaves where it runs, and a package that stands for its own.
-fn lay_out(system: &Path) -> Result<Record> {
-    let write = |path: &str, bytes: &[u8]| -> Result<()> {
-        let path = system.join(path);
-        let folder = path.parent().context("a path without a folder")?;
-        std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&path, bytes)).context("write into the system")
-    };
+pub(super) fn lay_out(system: &Path) -> Result<Record> {
     let record = Record::first()?;
-    write("var/lib/builder/state", &unhex(STATE)?)?;
-    write(&format!("var/lib/builder/{}", record.path), &record.bytes)?;
-    write("etc/builder/orb-build.template.debian-12", b"echo %%OPAM_PACKAGE%% on %%PLATFORM%%\n")?;
-    let control = "Package: builder\nVersion: 0.3.0\nArchitecture: all\nMaintainer: nobody <nobody@packages.invalid>\n\
-                   Description: stands for the original\n";
-    write("root/original/DEBIAN/control", control.as_bytes())?;
-    write("root/original/DEBIAN/postinst", POSTINST.as_bytes())?;
-    write("root/original/usr/lib/systemd/system/builder.service", UNIT.as_bytes())?;
-    for name in ["builder-server", "builder-client", "builder-worker"] {
-        write(&format!("root/original/usr/bin/{name}"), b"#!/bin/sh\nexec sleep infinity\n")?;
-    }
-    let mut chmod = program("chmod", &["-R", "755"]);
-    output(chmod.arg(system.join("root/original")))?;
+    PACKAGE.lay_out(system)?;
+    write(system, "var/lib/builder/state", &unhex(STATE)?)?;
+    write(system, &format!("var/lib/builder/{}", record.path), &record.bytes)?;
+    write(system, "etc/builder/orb-build.template.debian-12", b"echo %%OPAM_PACKAGE%% on %%PLATFORM%%\n")?;
     Ok(record)
 }
 
-fn take_over(machine: &Machine) -> Result<()> {
-    step("our packages are installed over it");
-    install(machine, "packages")?;
+pub(super) fn is_taken_over(machine: &Machine) -> Result<()> {
     let units = "for unit in builder.service builder-server.service builder-web.service; do \
                  echo $unit: $(systemctl is-active $unit || true); done";
     let units =
         machine.wait("the server is active", &format!("systemctl -q is-active builder-server && {{ {units}; }}"))?;
     seen(&units);
     expect(&units, "builder.service: inactive")?;
-    seen(&machine.run("dpkg-query -W 'builder*'")?);
     let info = machine.wait("the server answers", "builder-client info")?;
     seen(&info);
     seen(&machine.run("find /var/lib/builder /etc/builder -printf '%u:%g %m %p\\n'")?);
@@ -109,7 +81,7 @@ fn take_over(machine: &Machine) -> Result<()> {
     expect(&template, "%%OPAM_PACKAGE%%")
 }
 
-fn compare(machine: &Machine, record: &Record) -> Result<()> {
+pub(super) fn compare(machine: &Machine, record: &Record) -> Result<()> {
     step("the way back: export-state gives the state that the original wrote, and the record is as it was");
     machine.run("runuser -u builder -- builder-server export-state /var/lib/builder/state.new")?;
     let read = |name: &str| {
