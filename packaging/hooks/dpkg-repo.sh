@@ -3,8 +3,10 @@
 # platform, under a version that tells builds apart: <version>-<time of the build>-<SHA-256>.
 #
 # Environment:
-#   REPO_KEYID  the key that signs the repository
-#   REPO_HOME   the home with the configuration of aptly and the keys of gpg
+#   REPO_KEYID          the key that signs the repository
+#   REPO_HOME           the home with the configuration of aptly and the keys of gpg
+#   REPO_ARCHITECTURES  what is published, such as amd64,arm64; decided once, when the first package comes. Left out, it is
+#                       what the packages are for that are there then, or this machine if they are for all
 #
 # Needs: aptly, dpkg-deb.
 
@@ -42,18 +44,13 @@ esac
 [ -f "$package_file" ] || fail "there is no package $package_file"
 [ -n "${REPO_KEYID:-}" ] || fail 'REPO_KEYID does not say which key signs the repository'
 
-is_there=yes
-packages=$(aptly repo show -with-packages "$platform" 2> /dev/null) || is_there=no
-case $packages in
-    *"$sha256"*)
-        printf '%s is in the repository %s already\n' "$sha256" "$platform"
-        exit 0
-        ;;
-esac
-
 name=$(dpkg-deb -f "$package_file" Package)
 case $name in
     '' | [!a-z0-9]* | *[!a-z0-9+.-]*) fail "this is no name of a package: $name" ;;
+esac
+architecture=$(dpkg-deb -f "$package_file" Architecture)
+case $architecture in
+    '' | *[!a-z0-9-]*) fail "this is no architecture: $architecture" ;;
 esac
 version=$(dpkg-deb -f "$package_file" Version)
 is_version() {
@@ -66,22 +63,42 @@ elif ! is_version '-[0-9]+-g[0-9a-fA-F]+'; then
 fi
 version=$version-$build_time-$sha256
 
-work=$(mktemp -d "${TMPDIR:-/tmp}/builder-web.XXXXXX")
-trap 'rm -rf "$work"' EXIT
-trap 'exit 1' HUP INT TERM
-dpkg-deb -R "$package_file" "$work/package"
-control=$work/package/DEBIAN/control
-sed "s/^[Vv]ersion:.*/Version: $version/" "$control" > "$work/control"
-cat "$work/control" > "$control"
-dpkg-deb --root-owner-group -b "$work/package" "$work/$name.deb"
+# Takes the place of every other version of the package in the repository.
+add() {
+    work=$(mktemp -d "${TMPDIR:-/tmp}/builder-web.XXXXXX")
+    trap 'rm -rf "$work"' EXIT
+    trap 'exit 1' HUP INT TERM
+    dpkg-deb -R "$package_file" "$work/package"
+    control=$work/package/DEBIAN/control
+    sed "s/^[Vv]ersion:.*/Version: $version/" "$control" > "$work/control"
+    cat "$work/control" > "$control"
+    # What is published under a name stays as it is, in every repository: so no other build has this one.
+    new=$work/${name}_${version}_$architecture.deb
+    dpkg-deb --root-owner-group -b "$work/package" "$new"
+    aptly repo remove "$platform" "$name"
+    aptly repo add "$platform" "$new"
+}
 
-if [ "$is_there" = no ]; then
+packages=$(aptly repo show -with-packages "$platform" 2> /dev/null) ||
     aptly repo create "-distribution=$platform" "$platform"
-fi
-aptly repo remove "$platform" "$name"
-aptly repo add "$platform" "$work/$name.deb"
+case $packages in
+    # It may be there because it could not be published the last time.
+    *"$sha256"*) printf '%s is in the repository %s already\n' "$sha256" "$platform" ;;
+    *) add ;;
+esac
+
 if aptly publish show "$platform" > /dev/null 2>&1; then
     aptly publish update "-gpg-key=$REPO_KEYID" "$platform"
 else
-    aptly publish repo "-gpg-key=$REPO_KEYID" "$platform"
+    architectures=${REPO_ARCHITECTURES:-}
+    if [ -z "$architectures" ] && [ "$architecture" = all ]; then
+        # On FreeBSD it has the system in front.
+        architectures=$(dpkg --print-architecture | sed 's/.*-//')
+    fi
+    aptly publish repo "-architectures=$architectures" "-gpg-key=$REPO_KEYID" "$platform"
 fi
+published=$(aptly publish show "$platform" | sed -n 's/^Architectures: *//p' | tr ',' ' ')
+case " $published all " in
+    *" $architecture "*) ;;
+    *) fail "$platform is published for $published only, not for $architecture: aptly publish drop $platform, and once more" ;;
+esac

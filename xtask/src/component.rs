@@ -73,6 +73,13 @@ const COMPONENTS: &[Component] = &[
     // The hook scripts that are shipped read the database with the one and make packages with the others.
     Component { name: "sqlite3", found: || in_path("sqlite3"), source: Source::Debian("sqlite3"), tests: &["sqlite3"] },
     Component { name: "dpkg-deb", found: || in_path("dpkg-deb"), source: Source::Debian("dpkg"), tests: &["dpkg_deb"] },
+    // What publishes packages and what fetches them; a machine without apt has nothing that brings either.
+    Component {
+        name: "aptly",
+        found: || ["aptly", "gpg", "apt-get", "dpkg-deb"].iter().all(|name| in_path(name)),
+        source: Source::Debian("aptly"),
+        tests: &["aptly"],
+    },
     Component {
         name: "dpkg-dev",
         found: || in_path("dpkg-buildpackage"),

@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tower::ServiceExt as _;
 
+mod debian;
 mod shipped;
 mod told;
 

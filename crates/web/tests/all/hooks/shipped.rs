@@ -8,17 +8,17 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tempfile::TempDir;
 
-const SHELLS: [&[&str]; 2] = [&["dash"], &["bash", "--posix"]];
+pub(super) const SHELLS: [&[&str]; 2] = [&["dash"], &["bash", "--posix"]];
 
-fn script(name: &str) -> PathBuf {
+pub(super) fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging/hooks").join(name)
 }
 
 /// A folder of programs that stand in for those that not everybody has.
-struct Tools(TempDir);
+pub(super) struct Tools(TempDir);
 
 impl Tools {
-    fn new(programs: &[(&str, &str)]) -> Self {
+    pub(super) fn new(programs: &[(&str, &str)]) -> Self {
         let tools = Self(tempfile::tempdir().unwrap());
         for (name, text) in programs {
             tools.add(name, text);
@@ -32,7 +32,7 @@ impl Tools {
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub(super) fn file(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
@@ -42,7 +42,7 @@ impl Tools {
     }
 
     /// Runs a script, where `$tools` names this folder.
-    fn run(&self, shell: &[&str], name: &str, arguments: &[String]) -> Output {
+    pub(super) fn run(&self, shell: &[&str], name: &str, arguments: &[String]) -> Output {
         let (program, flags) = shell.split_first().unwrap();
         let path = std::env::join_paths(
             std::iter::once(self.0.path().to_owned())
@@ -50,11 +50,11 @@ impl Tools {
         );
         let mut command = Command::new(program);
         command.args(flags).arg(script(name)).args(arguments).env("PATH", path.unwrap()).env("tools", self.0.path());
-        command.env("REPO_KEYID", "KEY").env("REPO", self.file("repo")).env("REPO_KEY", "repo.key");
-        command.env("TMPDIR", self.0.path()).output().unwrap()
+        command.env("REPO", self.file("repo")).env("REPO_KEY", "repo.key").env("REPO_HOME", self.0.path());
+        command.env("REPO_KEYID", "repository@example.org").env("TMPDIR", self.0.path()).output().unwrap()
     }
 
-    fn runs(&self, shell: &[&str], name: &str, arguments: &[String]) -> String {
+    pub(super) fn runs(&self, shell: &[&str], name: &str, arguments: &[String]) -> String {
         let output = self.run(shell, name, arguments);
         assert!(output.status.success(), "{shell:?}: {output:?}");
         let left = fs::read_dir(self.0.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -63,7 +63,7 @@ impl Tools {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    fn fails(&self, shell: &[&str], name: &str, arguments: &[String]) -> String {
+    pub(super) fn fails(&self, shell: &[&str], name: &str, arguments: &[String]) -> String {
         let output = self.run(shell, name, arguments);
         assert!(!output.status.success(), "{shell:?}: {output:?}");
         String::from_utf8(output.stderr).unwrap()
@@ -210,40 +210,8 @@ async fn a_new_version_draws_all_anew_with_sqlite3() {
     assert_eq!(names(&site.data().join("_cache")), ["dependencies_9"], "old ones are better than none");
 }
 
-/// Keeps what it is given below `$tools/kept`, and writes down what it was asked.
-const APTLY: &str = r#"
-echo "$*" >> "$tools/log"
-mkdir -p "$tools/kept"
-case "$1 $2" in
-    'repo show') [ -e "$tools/kept/$4" ] && cat "$tools/kept/$4" ;;
-    'repo create') : > "$tools/kept/$4" ;;
-    'repo remove') : > "$tools/kept/$3" ;;
-    'repo add') cp "$4" "$tools/added.deb"; dpkg-deb -f "$4" Package Version >> "$tools/kept/$3" ;;
-    'publish show') [ -e "$tools/kept/published" ] ;;
-    'publish repo') : > "$tools/kept/published" ;;
-esac
-"#;
-/// As on BSD: what GNU sed understands beyond POSIX is an error.
-const SED: &str =
-    "case $1 in -*) echo 'sed: BSD and GNU differ here' >&2; exit 1 ;; esac\nexec /bin/sed --posix \"$@\"\n";
-
-fn debian_package(folder: &Path, version: &str) -> PathBuf {
-    let root = folder.join("unpacked");
-    fs::create_dir_all(root.join("DEBIAN")).unwrap();
-    fs::create_dir_all(root.join("usr/bin")).unwrap();
-    fs::write(root.join("usr/bin/hello"), "hello").unwrap();
-    let control = format!(
-        "Package: hello\nVersion: {version}\nArchitecture: all\nMaintainer: A <a@example.org>\nDescription: says hello\n \
-         Version: of this line nothing changes\n"
-    );
-    fs::write(root.join("DEBIAN/control"), control).unwrap();
-    let package = folder.join("hello.deb");
-    let built = Command::new("dpkg-deb").arg("--root-owner-group").arg("-b").arg(root).arg(&package).output().unwrap();
-    assert!(built.status.success(), "{built:?}");
-    package
-}
-
-fn of_package(path: &str, sha256: &str, file: &Path) -> Vec<String> {
+/// What a hook is told of a package.
+pub(super) fn of_package(path: &str, sha256: &str, file: &Path) -> Vec<String> {
     vec![
         "--build-time=20260102030405".into(),
         format!("--sha256={sha256}"),
@@ -253,83 +221,6 @@ fn of_package(path: &str, sha256: &str, file: &Path) -> Vec<String> {
         format!("--main-binary-filepath={path}"),
         file.display().to_string(),
     ]
-}
-
-#[test]
-fn a_package_enters_the_repository_of_its_platform_with_dpkg_deb() {
-    for shell in SHELLS {
-        let tools = Tools::new(&[("aptly", APTLY), ("sed", SED)]);
-        let package = debian_package(tools.0.path(), "1.2.3");
-        tools.runs(shell, "dpkg-repo.sh", &of_package("bin/hello", "ab", &package));
-        assert_eq!(tools.read("log"), "", "only packages");
-
-        tools.runs(shell, "dpkg-repo.sh", &of_package("bin/hello.deb", "ab12", &package));
-        let log = tools.read("log");
-        let asked: Vec<&str> = log.lines().map(|line| line.split(" /").next().unwrap()).collect();
-        let expected = [
-            "repo show -with-packages debian-12",
-            "repo create -distribution=debian-12 debian-12",
-            "repo remove debian-12 hello",
-            "repo add debian-12",
-            "publish show debian-12",
-            "publish repo -gpg-key=KEY debian-12",
-        ];
-        assert_eq!(asked, expected);
-        let fields = Command::new("dpkg-deb").arg("-f").arg(tools.file("added.deb")).output().unwrap();
-        let fields = String::from_utf8(fields.stdout).unwrap();
-        assert!(fields.contains("\nVersion: 1.2.3-0-g0000000-20260102030405-ab12\n"), "{fields}");
-        assert!(fields.contains("\n Version: of this line nothing changes\n"), "{fields}");
-
-        // The same again is there already; another one takes its place.
-        let said = tools.runs(shell, "dpkg-repo.sh", &of_package("bin/hello.deb", "ab12", &package));
-        assert_eq!(said, "ab12 is in the repository debian-12 already\n");
-        let package = debian_package(tools.0.path(), "1.2.3-45-gabcdef0");
-        tools.runs(shell, "dpkg-repo.sh", &of_package("bin/hello.deb", "cd34", &package));
-        assert!(tools.read("log").ends_with("publish update -gpg-key=KEY debian-12\n"));
-        let listed = tools.read("kept/debian-12");
-        assert_eq!(listed, "Package: hello\nVersion: 1.2.3-45-gabcdef0-20260102030405-cd34\n");
-
-        for bad in ["1.2", "1.2.3~rc1", "1.2.3-45-gxyz", "1:1.2.3"] {
-            let package = debian_package(tools.0.path(), bad);
-            let said = tools.fails(shell, "dpkg-repo.sh", &of_package("bin/hello.deb", "ef56", &package));
-            assert!(said.contains("neither X.Y.Z nor X.Y.Z-N-gHASH"), "{said}");
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_package_of_dpkg_deb_goes_from_its_upload_to_page_hook_and_download() {
-    let tools = Tools::new(&[("aptly", APTLY), ("sed", SED)]);
-    let package = fs::read(debian_package(tools.0.path(), "1.2.3")).unwrap();
-    // A hook has the environment of the server; this one gets what an operator would put there.
-    let (folder, shipped) = (tools.0.path().display(), script("dpkg-repo.sh"));
-    let hook = format!(
-        "#!/bin/sh\nexport tools='{folder}' PATH=\"{folder}:$PATH\" TMPDIR='{folder}' REPO_KEYID=KEY\n\
-         exec '{}' \"$@\"\n",
-        shipped.display()
-    );
-    let running = super::Running::new(&[("dpkg-repo.sh", &hook)], |_| {}).await;
-    let told = Told::new(1).files(&[("hello_1.2.3_all.deb", &package), ("hello_1.2.3.changes", b"Format: 1.8\n")]);
-    running.upload(&told).await;
-    let runs = running.ended().await;
-    assert_eq!((runs[0].state.as_str(), runs[0].status), ("done", Some(0)), "{runs:?}");
-    let sha256 = Digest::of(&package).to_string();
-    let fields = Command::new("dpkg-deb").arg("-f").arg(tools.file("added.deb")).output().unwrap();
-    let fields = String::from_utf8(fields.stdout).unwrap();
-    assert!(fields.contains(&format!("\nVersion: 1.2.3-0-g0000000-20240905130000-{sha256}\n")), "{fields}");
-
-    let page = running.site.get(&told.page()).await.text();
-    let file = format!("{}/f/hello_1.2.3_all.deb", told.page());
-    for shown in ["Main binary", &sha256, &format!("href=\"{file}\""), "Judged by"] {
-        assert!(page.contains(shown), "{shown} in {page}");
-    }
-    assert_eq!(running.site.get(&format!("{}/main-binary", told.page())).await.location(), file);
-    let sent = running.site.get(&file).await;
-    assert!(sent.body == package, "what comes back is the package");
-    assert!(sent.header("content-disposition").unwrap().starts_with("attachment"));
-    let came = tools.file("came.deb");
-    fs::write(&came, &sent.body).unwrap();
-    assert!(Command::new("dpkg-deb").arg("--contents").arg(came).output().unwrap().status.success());
 }
 
 const PKG: &str = r#"
