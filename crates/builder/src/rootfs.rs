@@ -129,13 +129,17 @@ pub(crate) fn run(flags: Rootfs) -> Result<ExitCode> {
         (Action::List, Host::Linux) => list(&folder.list()?, flags.format),
         (Action::List, Host::FreeBsd) => list_snapshots(flags.format),
         (Action::Update(update), Host::Linux) => update_one(&folder, update, flags.format),
-        (Action::Update(update), Host::FreeBsd) => told(&zfs::update(&update.name.to_string())),
+        (Action::Update(update), Host::FreeBsd) => {
+            change_snapshot(&update.name.to_string(), zfs::Change::Update, snapshots, told)
+        }
         (Action::Check { name }, Host::Linux) => check(&folder, &name, flags.format),
         (Action::Check { .. }, Host::FreeBsd) => {
             bail!("a snapshot of ZFS cannot change\nhint: `zpool scrub` checks the disks")
         }
         (Action::Remove { name }, Host::Linux) => remove(&folder, &name),
-        (Action::Remove { name }, Host::FreeBsd) => told(&zfs::remove(&name.to_string())),
+        (Action::Remove { name }, Host::FreeBsd) => {
+            change_snapshot(&name.to_string(), zfs::Change::Remove, snapshots, told)
+        }
     }
 }
 
@@ -245,18 +249,40 @@ fn list(all: &[Described], format: Format) -> Result<ExitCode> {
     show(&table, "there are no root file systems yet; `builder rootfs create --help` says how to make one")
 }
 
-fn list_snapshots(format: Format) -> Result<ExitCode> {
+/// All snapshots that jails can be cloned from.
+fn snapshots() -> Result<Vec<zfs::Snapshot>> {
     let words = zfs::list();
     let answer =
         command(&words).stderr(Stdio::inherit()).output().with_context(|| format!("cannot run {}", words[0]))?;
-    let all = zfs::listed(&String::from_utf8_lossy(&answer.stdout));
+    Ok(zfs::listed(&String::from_utf8_lossy(&answer.stdout)))
+}
+
+/// Has poudriere change a jail that nobody uses, and looks whether it did.
+fn change_snapshot(
+    name: &str,
+    change: zfs::Change,
+    mut list: impl FnMut() -> Result<Vec<zfs::Snapshot>>,
+    run: impl FnOnce(&[String]) -> Result<ExitCode>,
+) -> Result<ExitCode> {
+    let before = list()?;
+    zfs::free(name, &before)?;
+    let status = run(&zfs::change(name, change))?;
+    if status == ExitCode::SUCCESS {
+        zfs::changed(name, change, &before, &list()?)?;
+    }
+    Ok(status)
+}
+
+fn list_snapshots(format: Format) -> Result<ExitCode> {
+    let all = snapshots()?;
     if format == Format::Json {
         print(&serde_json::to_value(&all).context("write JSON")?)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let mut table = Table::new(&["NAME", "SNAPSHOT", "MADE", "GUID"]);
+    let mut table = Table::new(&["NAME", "SNAPSHOT", "MADE", "GUID", "USE"]);
     for one in all {
-        table.row(vec![one.name, one.snapshot, time(one.made), one.guid]);
+        let in_use = if one.clones.is_empty() { "free" } else { "in use" };
+        table.row(vec![one.name, one.snapshot, time(one.made), one.guid, in_use.to_owned()]);
     }
     show(&table, "there are no snapshots of poudriere's jails yet")
 }
@@ -323,4 +349,39 @@ fn say(text: &str) -> Result<()> {
 #[expect(clippy::print_stderr, reason = "what is not a result goes beside it")]
 fn complain(text: &str) {
     eprintln!("builder: {text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+
+    /// What is listed before and after, what was run, and the error.
+    fn changed(before: &str, after: &str, status: ExitCode) -> (Vec<String>, Result<ExitCode>) {
+        let ran = RefCell::new(Vec::new());
+        let mut lists = [before, after].into_iter();
+        let list = || {
+            let clones = lists.next().unwrap_or_default();
+            Ok(zfs::listed(&format!("z/p/jails/a@clean\t{clones}\n")))
+        };
+        let run = |words: &[String]| {
+            ran.borrow_mut().push(words.join(" "));
+            Ok(status)
+        };
+        let result = change_snapshot("a", zfs::Change::Update, list, run);
+        (ran.into_inner(), result)
+    }
+
+    #[test]
+    fn poudriere_is_not_run_on_a_jail_in_use_and_is_looked_after() {
+        let (ran, done) = changed("1\t1\t0\t-", "2\t1\t0\t-", ExitCode::SUCCESS);
+        assert_eq!((ran, done.unwrap()), (vec!["poudriere jail -u -j a".to_owned()], ExitCode::SUCCESS));
+        let (ran, refused) = changed("1\t1\t0\tz/builder/jobs/x", "", ExitCode::SUCCESS);
+        assert!(ran.is_empty() && refused.unwrap_err().to_string().contains("has the clones z/builder/jobs/x"));
+        let (_, kept) = changed("1\t1\t0\t-", "1\t1\t0\tz/builder/jobs/x", ExitCode::SUCCESS);
+        assert!(kept.unwrap_err().to_string().contains("is still what it was"));
+        // It said itself what is wrong.
+        let (_, failed) = changed("1\t1\t0\t-", "1\t1\t0\t-", ExitCode::FAILURE);
+        assert_eq!(failed.unwrap(), ExitCode::FAILURE);
+    }
 }

@@ -46,6 +46,28 @@ pub enum Error {
         /// The name.
         name: String,
     },
+    /// Jobs run in clones of its snapshot.
+    #[error(
+        "jobs run in the root file system {name}: {snapshot} has the clones {}\nhint: try again when `builder rootfs list` \
+         shows it as free; `service builder_worker stop` ends all jobs",
+        clones.join(", ")
+    )]
+    Cloned {
+        /// The name.
+        name: String,
+        /// Of the whole name.
+        snapshot: String,
+        /// The datasets that were cloned from it.
+        clones: Vec<String>,
+    },
+    /// The program that does the work left the snapshot in its place, and said nothing.
+    #[error("{snapshot} is still what it was: a job began while poudriere was at work\nhint: {hint}")]
+    Kept {
+        /// Of the whole name.
+        snapshot: String,
+        /// What to do.
+        hint: String,
+    },
     /// What is noted about it makes no sense.
     #[error("cannot read {}: {why}\nhint: remove the root file system and create it again", path.display())]
     Note {
