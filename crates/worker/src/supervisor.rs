@@ -171,6 +171,8 @@ fn settle_inside(order: &Order) -> io::Result<()> {
     // Whoever has the same user as we have could else attach to us, and change what we do.
     #[cfg(target_os = "linux")]
     nix::sys::prctl::set_dumpable(false)?;
+    #[cfg(target_os = "freebsd")]
+    sys::forbid_tracing()?;
     #[cfg(target_os = "linux")]
     if let Some(writable) = &order.writable {
         crate::walls::put_up(writable)?;

@@ -59,9 +59,9 @@ pub(crate) const fn landlock_version() -> Option<u32> {
 }
 
 #[cfg(target_os = "freebsd")]
-pub(crate) use freebsd::{become_reaper, processes, signal_descendants};
+pub(crate) use freebsd::{become_reaper, forbid_tracing, processes, signal_descendants};
 
-/// FreeBSD's calls for reapers, procctl(2), and its list of processes, sysctl(3).
+/// FreeBSD's calls for reapers and against tracers, procctl(2), and its list of processes, sysctl(3).
 #[cfg(target_os = "freebsd")]
 mod freebsd {
     use crate::processes::Process;
@@ -94,6 +94,14 @@ mod freebsd {
     pub(crate) fn become_reaper() -> nix::Result<()> {
         // SAFETY: PROC_REAP_ACQUIRE takes no data.
         let result = unsafe { libc::procctl(libc::P_PID, own_id(), libc::PROC_REAP_ACQUIRE, ptr::null_mut()) };
+        Errno::result(result).map(drop)
+    }
+
+    /// Keeps others from tracing this process, and its children until they execute another program.
+    pub(crate) fn forbid_tracing() -> nix::Result<()> {
+        let mut state = libc::PROC_TRACE_CTL_DISABLE;
+        // SAFETY: PROC_TRACE_CTL reads one int, which the pointer points to.
+        let result = unsafe { libc::procctl(libc::P_PID, own_id(), libc::PROC_TRACE_CTL, (&raw mut state).cast()) };
         Errno::result(result).map(drop)
     }
 

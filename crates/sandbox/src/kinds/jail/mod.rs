@@ -34,7 +34,9 @@ const PROGRAM_FOLDER_BYTES: u64 = 256 << 20;
 const OWN_FOLDERS: [&str; 5] = [BUILD_FOLDER, "/dev", PROGRAM_FOLDER, "/tmp", "/var/tmp"];
 /// What is done before and after a job.
 const SCRIPT: &str = include_str!("jail.sh");
-/// What no build needs, of what a jail may allow.
+/// What no build needs, of what a jail may allow. Two things that a new jail allows are left: `allow.unprivileged_proc_debug`,
+/// because tests and debuggers look into processes of their own (the supervisor inside forbids it for itself), and
+/// `allow.suser`, without which nobody in there is root, so that jail(8) could not become `build` either.
 const FORBIDDEN: [&str; 9] = [
     "allow.nochflags",
     "allow.nomlock",
