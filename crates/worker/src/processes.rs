@@ -44,7 +44,14 @@ pub(crate) fn become_reaper() -> io::Result<()> {
 /// listed there seem to be none.
 pub(crate) fn signal_descendants(signal: Signal) -> usize {
     #[cfg(target_os = "freebsd")]
-    return crate::sys::signal_descendants(signal as i32);
+    {
+        let count = crate::sys::signal_descendants(signal as i32);
+        // Who is stopped does not hear it otherwise.
+        if signal != Signal::SIGKILL {
+            crate::sys::signal_descendants(Signal::SIGCONT as i32);
+        }
+        count
+    }
     #[cfg(not(target_os = "freebsd"))]
     {
         let descendants = below(&[Pid::this()], &list());
