@@ -105,7 +105,7 @@ pub(super) fn needs(policy: &Policy, host: &Host) -> Vec<Finding> {
             let mend = format!("zfs create -p -o mountpoint=none {dataset}");
             findings.push(or(facts.has_clones_dataset, &dataset, "is there", "there is no such dataset", &mend));
         }
-        None => findings.extend(policy.root.as_deref().into_iter().flat_map(|root| of_folder(root, host))),
+        None => findings.extend(policy.root.as_deref().into_iter().flat_map(|root| of_folder(root, policy, host))),
     }
     if rctl::is_needed(&policy.limits) {
         findings.push(or(
@@ -124,8 +124,8 @@ pub(super) fn needs(policy: &Policy, host: &Host) -> Vec<Finding> {
 }
 
 /// What a folder has to have that nobody may write to.
-fn of_folder<'a>(root: &'a Path, host: &'a Host) -> impl Iterator<Item = Finding> + 'a {
-    let folders = OWN_FOLDERS.iter().map(|folder| below(root, Path::new(folder)));
+fn of_folder<'a>(root: &'a Path, policy: &'a Policy, host: &'a Host) -> impl Iterator<Item = Finding> + 'a {
+    let folders = mount_points(policy).map(|folder| below(root, folder));
     let absent = folders.filter(|folder| !host.present.contains(folder));
     let has_build = host
         .accounts
@@ -144,10 +144,16 @@ fn of_folder<'a>(root: &'a Path, host: &'a Host) -> impl Iterator<Item = Finding
         .chain(user)
 }
 
+/// Where something is mounted in the root file system, seen from inside.
+fn mount_points(policy: &Policy) -> impl Iterator<Item = &Path> {
+    let shown = policy.read_only.iter().chain(&policy.writable);
+    OWN_FOLDERS.iter().map(Path::new).chain(shown.map(PathBuf::as_path))
+}
+
 /// The paths of the host that are looked for.
 pub(super) fn paths_shown(policy: &Policy) -> Vec<PathBuf> {
     let folder = policy.root.as_deref().filter(|root| root.is_absolute());
-    folder.map_or_else(Vec::new, |root| OWN_FOLDERS.iter().map(|own| below(root, Path::new(own))).collect())
+    folder.map_or_else(Vec::new, |root| mount_points(policy).map(|folder| below(root, folder)).collect())
 }
 
 /// A path that is seen inside, from outside.
@@ -246,9 +252,10 @@ impl Making {
         clone.extend(options.into_iter().flat_map(|option| ["-o".to_owned(), option]));
         let names = [root.as_os_str().to_owned(), OsString::from(&self.dataset)];
         steps.push(step(clone.iter().map(String::as_str), names));
-        let folders = OWN_FOLDERS.iter().map(Path::new).chain(policy.read_only.iter().map(PathBuf::as_path));
-        let folders = folders.chain(policy.writable.iter().map(PathBuf::as_path));
-        steps.push(step(["/bin/mkdir", "-p"], folders.map(|folder| below(&self.root, folder).into_os_string())));
+        steps.push(step(
+            ["/bin/mkdir", "-p"],
+            mount_points(policy).map(|folder| below(&self.root, folder).into_os_string()),
+        ));
         let network = if policy.has_network { "on" } else { "off" };
         steps.push(self.script("furnish", &[&self.root.display().to_string(), &policy.host_name, network]));
     }

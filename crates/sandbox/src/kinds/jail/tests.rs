@@ -118,7 +118,7 @@ fn the_network_is_the_hosts_one_address_of_it_or_none() {
 
 #[test]
 fn a_folder_is_seen_read_only_and_has_to_have_what_a_clone_is_given() {
-    let text = "sandbox = 'jail'\nroot = '/jails/14'";
+    let text = "sandbox = 'jail'\nroot = '/jails/14'\nread-only = ['/usr/ports']";
     let (policy, mut host) = (policy(text), host());
     host.root = Some(Ok(crate::Root::of_snapshot(Path::new("/jails/14"), None)));
     let mends = |host: &Host| -> Vec<String> {
@@ -133,10 +133,11 @@ fn a_folder_is_seen_read_only_and_has_to_have_what_a_clone_is_given() {
             "mkdir -p /jails/14/mnt",
             "mkdir -p /jails/14/tmp",
             "mkdir -p /jails/14/var/tmp",
+            "mkdir -p /jails/14/usr/ports",
             "pw -R /jails/14 useradd -n build -u 1000 -d /build",
         ]
     );
-    host.present = paths_shown(&policy).into_iter().collect();
+    host.present = super::super::paths_shown(&policy).into_iter().collect();
     host.accounts.passwd = Some("root:*:0:0::/root:/bin/sh\nbuild:*:1000:1000:build:/build:/bin/sh\n".into());
     assert_eq!(mends(&host), Vec::<String>::new());
     let place = Place { folder: "/w/builder-1".into(), name: "builder-1".into(), layer: None, slot: 0 };
