@@ -117,6 +117,8 @@ pub enum Inside {
         /// Places that may be written to, seen from inside, where the sandbox has walls that the inside has to put up
         /// itself; nothing else may be changed then.
         writable: Option<Vec<OsString>>,
+        /// How long files may get, in bytes, where what makes the sandbox undoes such a limit from outside.
+        file_bytes: Option<u64>,
     },
 }
 

@@ -166,12 +166,12 @@ fn file_of(content: &[u8]) -> io::Result<File> {
 }
 
 fn hand_over(enclosure: &Enclosure, order: &Order, inside: &UnixStream) -> io::Result<()> {
-    let Inside::Supervisor { folder, environment, writable } = &enclosure.inside else { return Ok(()) };
+    let Inside::Supervisor { folder, environment, writable, file_bytes } = &enclosure.inside else { return Ok(()) };
     let script = Path::new(folder).join(folder::SCRIPT).into();
     let plan = Plan::Bare(environment.clone());
     debug_assert!(Path::new(&order.script).ends_with(folder::SCRIPT), "the script has its name from the folder");
-    let writable = writable.clone();
-    match (Order { folder: folder.clone(), script, plan, writable }).write(inside) {
+    let (folder, writable) = (folder.clone(), writable.clone());
+    match (Order { folder, script, plan, writable, file_bytes: *file_bytes }).write(inside) {
         // There is no sandbox after all: its end tells why.
         Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => Ok(()),
         result => result,

@@ -18,7 +18,7 @@ use trees::{Controller, Trees};
 
 use crate::wait;
 use builder_sandbox::size::size_text;
-use builder_sandbox::{Finding, Kind, Limits, Policy};
+use builder_sandbox::{Finding, Kind, Limits, Policy, User};
 use std::ffi::OsStr;
 use std::fmt;
 use std::io;
@@ -67,7 +67,7 @@ pub(crate) fn group(policy: &Policy) -> Result<Option<Group>, Finding> {
     Group::create(&limits, processes_beside(policy.kind))
 }
 
-/// The limits of each process of a job that is to run under this policy.
+/// The limits of each process of a job that is to run under this policy, as far as its supervisor outside holds them.
 ///
 /// # Errors
 ///
@@ -170,10 +170,11 @@ fn disk_counted(policy: &Policy) -> String {
             ("counted each second in /build and in the root file system", true)
         }
         Kind::Bubblewrap | Kind::Container | Kind::Nspawn => ("counted each second in /build", true),
+        // Root in a jail may raise the limits of its own processes.
         Kind::Jail if policy.is_root_writable => {
-            ("counted each second in /build; a clone has it as its quota besides", false)
+            ("counted each second in /build; a clone has it as its quota besides", policy.user != User::Root)
         }
-        Kind::Jail => ("counted each second in /build", false),
+        Kind::Jail => ("counted each second in /build", policy.user != User::Root),
     };
     let writable = if policy.writable.is_empty() { "" } else { ", and not in what `writable` names" };
     let file = if is_file_held { "; each single file is held to it exactly" } else { "" };
@@ -293,7 +294,8 @@ mod tests {
             (policy(Kind::Container, false), "counted each second in /build; each"),
             (policy(Kind::Container, true), "in /build and in the root file system; each"),
             (policy(Kind::Nspawn, true), "in /build and in the root file system; each"),
-            (policy(Kind::Jail, true), "in /build; a clone has it as its quota besides"),
+            (policy(Kind::Jail, true), "in /build; a clone has it as its quota besides; each"),
+            (Policy { user: User::Root, ..policy(Kind::Jail, false) }, "in /build"),
             (
                 Policy { writable: vec!["/var/cache".into()], ..policy(Kind::Bubblewrap, false) },
                 "in /build, and not in what `writable` names; each",
@@ -301,7 +303,7 @@ mod tests {
         ] {
             let text = disk_counted(&policy);
             assert!(text.contains(expected), "{text}");
-            assert_eq!(text.ends_with(file), policy.kind != Kind::Jail, "{text}");
+            assert_eq!(text.ends_with(file), policy.user != User::Root, "{text}");
         }
     }
 

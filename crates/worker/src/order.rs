@@ -24,6 +24,8 @@ pub(crate) struct Order {
     pub(crate) plan: Plan,
     /// For a supervisor inside of a sandbox: where alone the script may write.
     pub(crate) writable: Option<Vec<OsString>>,
+    /// For one inside of a sandbox: how long files may get, in bytes, if nobody outside could see to that.
+    pub(crate) file_bytes: Option<u64>,
 }
 
 impl Order {
@@ -158,13 +160,18 @@ mod tests {
             owner: None,
             host_user: None,
             complaints: Complaints::ToSupervisor,
-            inside: Inside::Supervisor { folder: "/build".into(), environment: environment.clone(), writable: None },
+            inside: Inside::Supervisor {
+                folder: "/build".into(),
+                environment: environment.clone(),
+                writable: None,
+                file_bytes: Some(1),
+            },
             verdict: None,
             cleanup: vec![],
         };
         for plan in [Plan::Bare(environment), Plan::Enclosed(Box::new(enclosure))] {
-            let order =
-                Order { folder: "/tmp/a folder".into(), script: odd.clone(), plan, writable: Some(vec![odd.clone()]) };
+            let (folder, writable) = ("/tmp/a folder".into(), Some(vec![odd.clone()]));
+            let order = Order { folder, script: odd.clone(), plan, writable, file_bytes: Some(1 << 40) };
             let mut sent = Vec::new();
             order.write(&mut sent).unwrap();
             assert!(Order::read(&sent[..sent.len() - 1]).is_err());

@@ -46,7 +46,8 @@ impl Prepared {
             let owner = enclosure.and_then(|enclosure| enclosure.stage.as_ref()?.root.as_ref()?.layer.as_ref()?.owner);
             LAYER_FOLDERS.into_iter().try_for_each(|name| layer.add(name, owner))?;
         }
-        let order = Order { folder: folder.path().into(), script: script.into(), plan, writable: None };
+        let (folder_path, script) = (folder.path().into(), script.into());
+        let order = Order { folder: folder_path, script, plan, writable: None, file_bytes: None };
         Ok(Self { folder, layer, name: place.name, order })
     }
 }

@@ -149,6 +149,7 @@ fn supervise(role: Role, mut arguments: impl Iterator<Item = OsString>) -> io::R
     let mut calls = Calls::listen()?;
     let Some(order) = await_order(&calls)? else { return Ok(()) };
     std::env::set_current_dir(&order.folder)?;
+    limits.file_bytes = order.file_bytes.or(limits.file_bytes);
     limits.apply()?;
     if role == Role::Inside {
         settle_inside(&order)?;

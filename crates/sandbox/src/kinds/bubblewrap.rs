@@ -184,6 +184,7 @@ pub(super) fn plan(policy: &Policy, host: &Host, place: &Place) -> Plan {
             folder: BUILD_FOLDER.into(),
             environment: environment(policy, host),
             writable: Some(writable(policy)),
+            file_bytes: None,
         },
         verdict: None,
         cleanup: Vec::new(),

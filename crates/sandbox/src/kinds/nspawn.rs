@@ -88,6 +88,7 @@ pub(super) fn plan(policy: &Policy, host: &Host, place: &Place) -> Option<Plan> 
             folder: BUILD_FOLDER.into(),
             environment: environment(policy, host),
             writable: None,
+            file_bytes: None,
         },
         verdict: None,
         cleanup: Vec::new(),

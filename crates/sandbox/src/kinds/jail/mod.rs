@@ -176,6 +176,8 @@ pub(super) fn plan(policy: &Policy, host: &Host, place: &Place) -> Plan {
             folder: BUILD_FOLDER.into(),
             environment: environment(policy, host),
             writable: None,
+            // jail(8) gives the job the limits of its user's login class.
+            file_bytes: policy.limits.disk_bytes,
         },
         verdict: None,
         cleanup: vec![making.script("end", &[JAILS_FOLDER, &making.name, &making.dataset])],

@@ -80,6 +80,7 @@ fn a_clone_is_made_furnished_and_taken_away() {
     assert_eq!(shown(&enclosure.prepare), expected);
     let end = format!("/bin/sh -c SCRIPT jail.sh end /var/db/builder-worker/jails builder-0a1b2c {dataset}");
     assert_eq!(shown(&enclosure.cleanup), [end]);
+    assert!(matches!(enclosure.inside, Inside::Supervisor { file_bytes: Some(21_474_836_480), .. }));
 }
 
 #[test]
@@ -94,7 +95,7 @@ fn a_jail_allows_nothing_and_ends_with_its_last_process() {
          allow.noread_msgbuf allow.noreserved_ports allow.noset_hostname allow.nosocket_af exec.clean \
          exec.jail_user=build command=/mnt/builder-worker"
     );
-    let Inside::Supervisor { folder, environment, writable: None } = &enclosure.inside else {
+    let Inside::Supervisor { folder, environment, writable: None, file_bytes: None } = &enclosure.inside else {
         panic!("no supervisor inside")
     };
     assert_eq!(folder, "/build");
