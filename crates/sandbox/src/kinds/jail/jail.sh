@@ -11,7 +11,7 @@
 set -u
 
 tell() {
-    logger -t builder-worker "$1"
+    logger -t builder_worker "$1"
     printf '%s\n' "$1" >&2
 }
 

@@ -309,7 +309,7 @@ fn a_jail_that_will_not_go(shell: &[&str]) {
     assert_eq!(fs::read_to_string(precious).unwrap(), "x");
     // For the jobs that come after, that is no obstacle.
     assert!(stubs.run(shell, &["begin", &jails, "builder-2", "-"]).status.success());
-    assert!(stubs.calls().contains("logger -t builder-worker cannot take away all of the jail builder-1"));
+    assert!(stubs.calls().contains("logger -t builder_worker cannot take away all of the jail builder-1"));
 }
 
 #[test]
