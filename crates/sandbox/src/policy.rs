@@ -87,7 +87,7 @@ pub enum User {
 /// An address of the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
-    /// The interface that it is added to, and stays at; without one, the host has it already.
+    /// The interface that it is added to as long as a job has it; without one, the host has it already.
     pub interface: Option<String>,
     /// The address.
     pub ip: IpAddr,

@@ -209,7 +209,7 @@ impl Making {
     }
 
     fn prepare(&self, policy: &Policy, host: &Host, place: &Place) -> Vec<Step> {
-        let mut steps = vec![self.script("begin", &[JAILS_FOLDER, &self.name, &self.dataset])];
+        let mut steps = vec![self.script("begin", &[JAILS_FOLDER, &self.name, &self.dataset, &added_address(policy)])];
         self.root_file_system(policy, &mut steps);
         let folder = |inside: &str| below(&self.root, Path::new(inside)).into_os_string();
         let tmp = |mode: &str, bytes: u64| format!("size={bytes},mode={mode},nosuid");
@@ -294,6 +294,13 @@ fn owner(policy: &Policy) -> HostUser {
         User::Build => HostUser { uid: BUILD_ID, gid: BUILD_ID },
         User::Root => HostUser { uid: 0, gid: 0 },
     }
+}
+
+/// The address that jail(8) adds to an interface of the host, or `-`.
+fn added_address(policy: &Policy) -> String {
+    let address = policy.address.as_ref();
+    let added = address.and_then(|address| Some(format!("{}/{}", address.interface.as_ref()?, address.ip)));
+    added.unwrap_or_else(|| "-".to_owned())
 }
 
 /// The addresses of a jail: none, one of the host's, or all of them.

@@ -57,7 +57,7 @@ fn a_clone_is_made_furnished_and_taken_away() {
     let root = "/var/db/builder-worker/jails/builder-0a1b2c/root";
     let dataset = "zroot/builder/jobs/builder-0a1b2c";
     let expected = [
-        format!("/bin/sh -c SCRIPT jail.sh begin /var/db/builder-worker/jails builder-0a1b2c {dataset}"),
+        format!("/bin/sh -c SCRIPT jail.sh begin /var/db/builder-worker/jails builder-0a1b2c {dataset} -"),
         format!(
             "/sbin/zfs clone -o mountpoint={root} -o atime=off -o setuid=off -o quota=21474836480 \
              zroot/poudriere/jails/14-amd64@clean {dataset}"
@@ -112,7 +112,10 @@ fn the_network_is_the_hosts_one_address_of_it_or_none() {
         ("network = true\naddress = '2001:db8::2'", "ip4=disable ip6.addr=2001:db8::2"),
         ("network = false", "ip4=disable ip6=disable"),
     ] {
-        let words = command(&enclosure(&format!("{SNAPSHOT}{text}\nuser = 'root'"))).join(" ");
+        let enclosure = enclosure(&format!("{SNAPSHOT}{text}\nuser = 'root'"));
+        let added = if text.contains("lo1") { " lo1/127.0.2.2" } else { " -" };
+        assert!(shown(&enclosure.prepare)[0].ends_with(added), "{text}");
+        let words = command(&enclosure).join(" ");
         assert!(words.contains(expected) && words.contains("exec.jail_user=root"), "{text}: {words}");
     }
 }
@@ -185,7 +188,7 @@ struct Stubs(tempfile::TempDir);
 impl Stubs {
     fn new() -> Self {
         let stubs = Self(tempfile::tempdir().unwrap());
-        for name in ["jail", "jls", "logger", "mount", "ps", "pw", "rctl", "umount", "zfs"] {
+        for name in ["ifconfig", "jail", "jls", "logger", "mount", "ps", "pw", "rctl", "umount", "zfs"] {
             let answers = stubs.path("answers");
             fs::create_dir_all(&answers).unwrap();
             let text = format!(
@@ -236,9 +239,9 @@ fn life_of_a_jail(shell: &[&str]) {
         stubs.calls()
     };
 
-    assert_eq!(ran(&["begin", &jails, job[0], job[1]]), "");
+    assert_eq!(ran(&["begin", &jails, job[0], job[1], "-"]), "");
     let owner = fs::read_to_string(stubs.path("jails/builder-1/owner")).unwrap();
-    assert_eq!(owner, format!("{} {}\n", std::process::id(), job[1]));
+    assert_eq!(owner, format!("{} {} -\n", std::process::id(), job[1]));
 
     let root = stubs.path("jails/builder-1/root");
     fs::create_dir(root.join("etc")).unwrap();
@@ -283,7 +286,7 @@ fn life_of_a_jail(shell: &[&str]) {
         fs::write(stubs.path("jails").join(name).join("owner"), format!("{owner}\n")).unwrap();
     }
     stubs.answer("ps", "case $4 in 88) echo builder-worker;; 77) echo sh;; esac");
-    ran(&["begin", &jails, "builder-5", "-"]);
+    ran(&["begin", &jails, "builder-5", "-", "-"]);
     let mut left: Vec<_> = fs::read_dir(stubs.path("jails")).unwrap().map(|e| e.unwrap().file_name()).collect();
     left.sort();
     assert_eq!(left, ["builder-3", "builder-5"]);
@@ -308,26 +311,89 @@ fn a_jail_that_will_not_go(shell: &[&str]) {
     assert!(!stubs.run(shell, &["end", &jails, "builder-1", "-"]).status.success());
     assert_eq!(fs::read_to_string(precious).unwrap(), "x");
     // For the jobs that come after, that is no obstacle.
-    assert!(stubs.run(shell, &["begin", &jails, "builder-2", "-"]).status.success());
+    assert!(stubs.run(shell, &["begin", &jails, "builder-2", "-", "-"]).status.success());
     assert!(stubs.calls().contains("logger -t builder_worker cannot take away all of the jail builder-1"));
+}
+
+/// An address that jail(8) added goes with the last jail that has it, or with the sweep after a killed worker; one that was
+/// there before stays.
+fn an_address_of_jails(shell: &[&str]) {
+    let stubs = Stubs::new();
+    let jails = stubs.path("jails").display().to_string();
+    let added = stubs.path("added").display().to_string();
+    // As jail(8) and ifconfig(8) have it: what is added is shown.
+    stubs.answer(
+        "ifconfig",
+        &format!(
+            "case $# in\n1) echo 'lo1: flags=8049<UP> mtu 16384'; echo '\tinet 127.0.2.1 netmask 0xff000000'\n\
+             echo '\tinet6 fe80::2%lo1 prefixlen 64'\n[ ! -f {added} ] || echo '\tinet 127.0.2.2 netmask 0xffffffff' ;;\n\
+             4) rm {added} ;;\nesac"
+        ),
+    );
+    stubs.answer("jls", "exit 1");
+    let ran = |arguments: &[&str]| {
+        let output = stubs.run(shell, arguments);
+        assert!(output.status.success(), "{shell:?} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        let calls = stubs.calls();
+        calls
+            .lines()
+            .filter(|line| line.starts_with("ifconfig") && line.contains("alias"))
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    let begin = |name: &str, address: &str| {
+        ran(&["begin", &jails, name, "-", address]);
+        fs::read_to_string(stubs.path("jails").join(name).join("owner")).unwrap().split(' ').nth(2).unwrap().to_owned()
+    };
+    assert_eq!(begin("builder-1", "lo1/127.0.2.2"), "lo1/127.0.2.2\n", "{shell:?}");
+    fs::write(&added, "").unwrap();
+    stubs.answer("ps", "echo builder-worker");
+    assert_eq!(begin("builder-2", "lo1/127.0.2.2"), "lo1/127.0.2.2\n");
+    assert_eq!(ran(&["end", &jails, "builder-1", "-"]), "");
+    let gone = "ifconfig lo1 inet 127.0.2.2 -alias";
+    assert_eq!(ran(&["end", &jails, "builder-2", "-"]), gone);
+    // It is not there any more, and not taken away again.
+    assert_eq!(ran(&["end", &jails, "builder-2", "-"]), "");
+
+    for own in ["lo1/127.0.2.1", "lo1/fe80::2"] {
+        assert_eq!(begin("builder-3", own), "-\n", "{own}");
+        assert_eq!(ran(&["end", &jails, "builder-3", "-"]), "");
+    }
+
+    assert_eq!(begin("builder-4", "lo1/127.0.2.2"), "lo1/127.0.2.2\n");
+    fs::write(&added, "").unwrap();
+    stubs.answer("ps", "exit 1");
+    assert_eq!(ran(&["begin", &jails, "builder-5", "-", "lo1/127.0.2.2"]), gone);
+    fs::write(&added, "").unwrap();
+    // One that comes while this one is taken away finds it again.
+    let comes = format!("mkdir -p {jails}/builder-6; echo '1 - lo1/127.0.2.2' > {jails}/builder-6/owner");
+    stubs.answer(
+        "ifconfig",
+        &format!("case $# in\n1) echo '\tinet 127.0.2.2 netmask 0xffffffff' ;;\n4) {comes} ;;\nesac"),
+    );
+    let again = "ifconfig lo1 inet 127.0.2.2/32 alias";
+    assert_eq!(ran(&["end", &jails, "builder-5", "-"]), format!("{gone}\n{again}"));
 }
 
 #[test]
 fn jails_live_and_end_under_dash() {
     life_of_a_jail(&["dash"]);
     a_jail_that_will_not_go(&["dash"]);
+    an_address_of_jails(&["dash"]);
 }
 
 #[test]
 fn jails_live_and_end_under_bash_as_posix() {
     life_of_a_jail(&["bash", "--posix"]);
     a_jail_that_will_not_go(&["bash", "--posix"]);
+    an_address_of_jails(&["bash", "--posix"]);
 }
 
 #[test]
 fn jails_live_and_end_under_mksh() {
     life_of_a_jail(&["mksh"]);
     a_jail_that_will_not_go(&["mksh"]);
+    an_address_of_jails(&["mksh"]);
 }
 
 #[test]
