@@ -64,6 +64,8 @@ pub struct WebhookTable {
     jobs: Vec<String>,
 }
 
+/// Shortest secret of a webhook, in bytes: with a shorter one, whoever sees a message can guess how to sign others.
+const WEBHOOK_SECRET_BYTES_MIN: usize = 16;
 /// What a webhook may be told of.
 const EVENTS: [&str; 3] = ["upload", "failure", "output-changed"];
 
@@ -80,12 +82,24 @@ impl Config {
 
     fn parse(text: &str) -> anyhow::Result<Self> {
         let config: Self = toml::from_str(text)?;
+        if let Some(url) = &config.site.url
+            && !is_address(url, With::Path)
+        {
+            bail!("url = {url:?} under [site] is no address\nhint: give one such as https://builds.example.org");
+        }
         for webhook in &config.webhook {
-            if !["http://", "https://"].iter().any(|scheme| webhook.url.starts_with(scheme)) {
-                bail!("the webhook {:?} is no address such as https://example.org/told", webhook.url);
+            let WebhookTable { url, secret, events, .. } = webhook;
+            if !is_address(url, With::Query) {
+                bail!("the webhook {url:?} is no address\nhint: give one such as https://example.org/told");
             }
-            if let Some(event) = webhook.events.iter().find(|event| !EVENTS.contains(&event.as_str())) {
-                bail!("the webhook {} asks for {event:?}; there are {}", webhook.url, EVENTS.join(", "));
+            if secret.len() < WEBHOOK_SECRET_BYTES_MIN {
+                bail!(
+                    "the secret of the webhook {url} has {} bytes; it needs {WEBHOOK_SECRET_BYTES_MIN} or more\nhint: `openssl rand -hex 32` makes one",
+                    secret.len()
+                );
+            }
+            if let Some(event) = events.iter().find(|event| !EVENTS.contains(&event.as_str())) {
+                bail!("the webhook {url} asks for {event:?}; there are {}", EVENTS.join(", "));
             }
         }
         Ok(config)
@@ -129,6 +143,25 @@ impl Config {
     }
 }
 
+/// What may follow the host in an address.
+#[derive(PartialEq)]
+enum With {
+    /// A path, to which others are added.
+    Path,
+    /// A path and a query.
+    Query,
+}
+
+/// Whether this is an absolute address of HTTP.
+fn is_address(url: &str, with: With) -> bool {
+    let Ok(uri) = url.parse::<http::Uri>() else { return false };
+    let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
+    is_http
+        && uri.host().is_some_and(|host| !host.is_empty())
+        && !url.contains('#')
+        && (with == With::Query || uri.query().is_none())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,7 +201,7 @@ mod tests {
     fn the_file_says_what_the_site_is() {
         let config = Config::parse(
             "port = 8080\n[site]\nname = \"our builds\"\nurl = \"https://builds.example.org/\"\n[retention]\nkeep-last = 3\n\
-             [[webhook]]\nurl = \"https://example.org/told\"\nsecret = \"s\"\nevents = [\"failure\"]\n",
+             [[webhook]]\nurl = \"https://example.org/told\"\nsecret = \"a long random word\"\nevents = [\"failure\"]\n",
         )
         .unwrap();
         assert_eq!(config.port, Some(8080));
@@ -177,10 +210,53 @@ mod tests {
         assert_eq!(config.site().introduction, Site::default().introduction);
         assert_eq!(config.retention(), Retention { keep_last: Some(3), keep_days: None });
         assert_eq!(config.webhooks().len(), 1);
-        for bad in ["prot = 1", "[[webhook]]\nurl = \"x\"\nsecret = \"\"", "[site]\ntitle = \"x\""] {
+        for bad in ["prot = 1", "[site]\ntitle = \"x\""] {
             assert!(Config::parse(bad).is_err(), "{bad}");
         }
-        let bad = "[[webhook]]\nurl = \"http://x\"\nsecret = \"s\"\nevents = [\"failed\"]";
-        assert!(Config::parse(bad).unwrap_err().to_string().contains("there are upload, failure, output-changed"));
+    }
+
+    /// What is wrong with a webhook of the file.
+    fn webhook(url: &str, secret: &str, events: &str) -> Result<(), String> {
+        let text = format!("[[webhook]]\nurl = {url:?}\nsecret = {secret:?}\nevents = {events}\n");
+        Config::parse(&text).map(drop).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_webhook_has_an_address_and_a_secret_that_nobody_guesses() {
+        let (url, secret) = ("http://user:password@127.0.0.1:8080/told?by=builder", "0123456789abcdef");
+        assert_eq!(webhook(url, secret, "[\"failure\"]"), Ok(()));
+        for bad in
+            ["", "x", "example.org/told", "ftp://example.org", "http://", "http:///told", "https://a b", "http://a/#b"]
+        {
+            let error = webhook(bad, secret, "[]").unwrap_err();
+            assert!(error.contains("is no address") && error.contains("hint:"), "{bad}: {error}");
+        }
+        for bad in ["", "s", "0123456789abcde"] {
+            let error = webhook(url, bad, "[]").unwrap_err();
+            assert!(error.contains("it needs 16 or more") && error.contains("hint:"), "{bad}: {error}");
+        }
+        let error = webhook(url, secret, "[\"failed\"]").unwrap_err();
+        assert!(error.contains("there are upload, failure, output-changed"), "{error}");
+    }
+
+    #[test]
+    fn the_site_has_an_address_that_links_can_begin_with() {
+        let site = |url: &str| Config::parse(&format!("[site]\nurl = {url:?}"));
+        assert_eq!(
+            site("https://example.org/builds/").unwrap().site().url.as_deref(),
+            Some("https://example.org/builds")
+        );
+        for bad in [
+            "",
+            "builds.example",
+            "//builds.example",
+            "ftp://builds.example",
+            "https://",
+            "https://a/?b",
+            "https://a/#b",
+        ] {
+            let error = site(bad).unwrap_err().to_string();
+            assert!(error.contains("under [site] is no address\nhint:"), "{bad}: {error}");
+        }
     }
 }
