@@ -67,7 +67,7 @@ struct Cli {
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     color: clap::ColorChoice,
     /// Print help
-    #[arg(long, action = clap::ArgAction::Help)]
+    #[arg(long, global = true, action = clap::ArgAction::Help)]
     help: Option<bool>,
 }
 
@@ -104,6 +104,10 @@ struct MirrorArguments {
     /// Only builds on this platform
     #[arg(long, value_name = "PLATFORM")]
     platform: Option<String>,
+    /// Print help
+    // Of all commands: `-h` is `--host` only where a server is started.
+    #[arg(short, long, action = clap::ArgAction::Help)]
+    help: Option<bool>,
 }
 
 /// Runs builder-web with these arguments, the first of which is the program's name.
@@ -215,6 +219,16 @@ fn serve(cli: Cli) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_command_has_help() {
+        let lines = ["--help", "mirror --help", "mirror -h", "help", "help mirror", "completions --help", "man --help"];
+        for line in lines {
+            let error = Cli::try_parse_from(format!("builder-web {line}").split(' ')).unwrap_err();
+            assert_eq!(error.kind(), clap::error::ErrorKind::DisplayHelp, "{line}: {error}");
+            assert_eq!(error.to_string().contains("--platform"), line.contains("mirror"), "{line}");
+        }
+    }
 
     #[test]
     fn the_flags_are_those_of_the_original() {
