@@ -23,6 +23,7 @@ Examples:
 Configuration: CONFIGDIR/builder-web.toml may hold
   host = \"::\"                    port = 8080
   expired-jobs = 30              upload-bytes-max = 21474836480
+  hook-seconds-max = 600         how long one run of a hook may take
   trusted-proxies = [\"127.0.0.1\"]  whose X-Forwarded-For is believed
   [site]                         name, introduction (Markdown), logo (a file), url
   [retention]                    keep-last, keep-days: what `builder-db gc` keeps
