@@ -3,7 +3,7 @@
 use crate::accounts::gate::Gate;
 use crate::comparison::Comparisons;
 use crate::database::Database;
-use crate::depot::Depot;
+use crate::depot::{Depot, TurnLock};
 use crate::error::WebError;
 use crate::http::page_cache::PageCache;
 use crate::limits::{MAKING_AT_ONCE_MAX, READERS_MAX, UPLOADS_AT_ONCE_MAX};
@@ -20,6 +20,13 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 /// A repository that is open. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct App(Arc<Parts>);
+
+/// The turn to make a build durable, until it is dropped: among the threads of this process, and among all processes.
+#[derive(Debug)]
+pub(crate) struct CommitTurn<'a> {
+    _across: TurnLock,
+    _within: MutexGuard<'a, ()>,
+}
 
 #[derive(Debug)]
 struct Parts {
@@ -99,8 +106,12 @@ impl App {
     }
 
     /// Waits for the turn to make the files and rows of one build durable.
-    pub(crate) fn commit_turn(&self) -> MutexGuard<'_, ()> {
-        self.0.commit.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn commit_turn(&self) -> Result<CommitTurn<'_>, WebError> {
+        let within = self.0.commit.lock().unwrap_or_else(PoisonError::into_inner);
+        let across = self.0.depot.lock_turn()?;
+        // A backup that is written here waits for its turn, too.
+        self.0.database.check_place()?;
+        Ok(CommitTurn { _across: across, _within: within })
     }
 
     /// Who may come in.

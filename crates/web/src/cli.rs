@@ -74,9 +74,10 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Copy builds from another instance, the original's or ours, into a data folder that no server uses
+    /// Copy builds from another instance, the original's or ours
     ///
-    /// Builds that are here already are not fetched again: run it as often as you like.
+    /// Builds that are here already are not fetched again: run it as often as you like, also beside a running server. Run
+    /// it as the user that runs builder-web, so that the files stay that user's.
     Mirror(MirrorArguments),
     /// Write a completion script for a shell to standard output
     #[command(hide = true)]

@@ -16,11 +16,14 @@ pub mod stored;
 pub(crate) mod texts;
 pub(crate) mod totals;
 
-use crate::error::WebError;
+use crate::depot::FileIdentity;
+use crate::error::{Tried, WebError};
 use crate::limits::{DATABASE_WAIT, READERS_MAX};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use schema::{APPLICATION_ID, DERIVED_BEFORE_3, LACKS_STARTS, ORIGINAL, OWN, OWN_VERSION, SCHEMA_VERSION, STARTS};
+use std::fs::{File, Permissions};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, PoisonError};
 
@@ -31,6 +34,8 @@ const STATEMENTS_KEPT: usize = 256;
 #[derive(Debug)]
 pub struct Database {
     path: PathBuf,
+    /// Which file was opened.
+    file: Option<FileIdentity>,
     writer: Mutex<Connection>,
     readers: Mutex<Vec<Connection>>,
     reader_back: Condvar,
@@ -86,8 +91,10 @@ impl Database {
         let readers =
             (0..READERS_MAX).map(|_| connect(&path, Access::Read)).collect::<Result<_, _>>().map_err(failed)?;
         let watch = connect(&path, Access::Read).map_err(failed)?;
+        let file = FileIdentity::of(&path);
         Ok(Self {
             path,
+            file,
             writer: Mutex::new(writer),
             readers: Mutex::new(readers),
             reader_back: Condvar::new(),
@@ -129,6 +136,15 @@ impl Database {
             .prepare_cached("PRAGMA data_version")
             .and_then(|mut statement| statement.query_row([], |row| row.get(0)));
         version.map_err(|source| WebError::Database { action: "read", path: self.path.clone(), source })
+    }
+
+    /// Whether the file that was opened is the one that lies there still: rows that are written to another one are lost.
+    pub(crate) fn check_place(&self) -> Result<(), WebError> {
+        if self.file == FileIdentity::of(&self.path) {
+            Ok(())
+        } else {
+            Err(WebError::DatabaseReplaced { path: self.path.clone() })
+        }
     }
 
     fn take_reader(&self) -> Reader<'_> {
@@ -330,6 +346,18 @@ mod tests {
             Ok(statement.get_status(rusqlite::StatementStatus::RePrepare))
         };
         assert_eq!(database.read(planned_again).unwrap(), 0);
+    }
+
+    #[test]
+    fn another_file_in_its_place_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::create(folder.path()).unwrap();
+        database.check_place().unwrap();
+        let (path, copy) = (Database::path_of(folder.path()), folder.path().join("copy"));
+        std::fs::copy(&path, &copy).unwrap();
+        std::fs::rename(&copy, &path).unwrap();
+        let error = database.check_place().unwrap_err().to_string();
+        assert!(error.contains("was replaced") && error.contains("hint:"), "{error}");
     }
 
     #[test]

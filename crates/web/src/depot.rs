@@ -9,7 +9,9 @@
 //! ```
 //!
 //! Whoever removes artifacts holds [`Depot::lock_removal`]; whoever counts on one that is there holds
-//! [`Depot::lock_sharing`] until its row is committed. The locks hold across processes.
+//! [`Depot::lock_sharing`] until its row is committed. Whoever makes a build durable holds [`Depot::lock_turn`], and whoever
+//! receives one a lock on its staging folder, which tells it from what a crash left. The locks hold across processes: a
+//! mirror may store builds beside the server.
 
 mod read;
 
@@ -21,7 +23,7 @@ use crate::name::Name;
 use builder_model::BuildId;
 use std::fs::{self, File, TryLockError};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// Where artifacts lie, below the data folder.
@@ -44,6 +46,18 @@ pub struct ArtifactsLock {
 /// The lock of the one server of a data folder, until it is dropped.
 #[derive(Debug)]
 pub struct ServerLock {
+    _folder: File,
+}
+
+/// The turn to make a build durable, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct TurnLock {
+    _folder: File,
+}
+
+/// The lock on one staging folder, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct StagingLock {
     _folder: File,
 }
 
@@ -142,6 +156,32 @@ impl Depot {
         }
     }
 
+    /// Waits for the turn to make the files and rows of one build durable, whichever process has it now.
+    pub(crate) fn lock_turn(&self) -> Result<TurnLock, WebError> {
+        let file = File::open(&self.root).tried("open", &self.root)?;
+        file.lock().tried("lock", &self.root)?;
+        Ok(TurnLock { _folder: file })
+    }
+
+    /// Takes a staging folder; none when somebody has it, or when it is gone by now.
+    pub(crate) fn try_lock_staging(staging: &Path) -> Result<Option<StagingLock>, WebError> {
+        let file = match File::open(staging) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error).tried("open", staging),
+        };
+        match file.try_lock() {
+            // Whoever had it may have removed it while it was opened here.
+            Ok(())
+                if file.metadata().ok().map(|open| FileIdentity::of_metadata(&open)) == FileIdentity::of(staging) =>
+            {
+                Ok(Some(StagingLock { _folder: file }))
+            }
+            Ok(()) | Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error).tried("lock", staging),
+        }
+    }
+
     /// Removes a file or a folder with all that is in it; one that is not there is no error.
     pub fn remove(path: &Path) -> Result<(), WebError> {
         let removed = match fs::symlink_metadata(path) {
@@ -153,6 +193,21 @@ impl Depot {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).tried("remove", path),
             Ok(()) | Err(_) => Ok(()),
         }
+    }
+}
+
+/// Which file it is, whatever its name: its device and its number there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FileIdentity(u64, u64);
+
+impl FileIdentity {
+    /// Of what lies there now. It is not opened: to close a database would take SQLite's locks on it away.
+    pub(crate) fn of(path: &Path) -> Option<Self> {
+        fs::metadata(path).ok().map(|metadata| Self::of_metadata(&metadata))
+    }
+
+    fn of_metadata(metadata: &fs::Metadata) -> Self {
+        Self(metadata.dev(), metadata.ino())
     }
 }
 
@@ -190,6 +245,18 @@ mod tests {
         for bad in ["/etc/passwd", "../x", "j/../../x", "./x"] {
             assert_eq!(depot.file_of_row(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn a_staging_folder_is_had_by_one_until_it_is_let_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let staging = folder.path().join("staging");
+        fs::create_dir(&staging).unwrap();
+        let lock = Depot::try_lock_staging(&staging).unwrap();
+        assert!(lock.is_some() && Depot::try_lock_staging(&staging).unwrap().is_none());
+        drop(lock);
+        assert!(Depot::try_lock_staging(&staging).unwrap().is_some());
+        assert!(Depot::try_lock_staging(&folder.path().join("gone")).unwrap().is_none());
     }
 
     #[test]

@@ -80,6 +80,12 @@ pub enum WebError {
         /// The journal that it has instead.
         mode: String,
     },
+    /// Another file lies where the database was that is open.
+    #[error("the database {} was replaced by another file while it was open; nothing was changed\nhint: restart builder-web", .path.display())]
+    DatabaseReplaced {
+        /// Which database.
+        path: PathBuf,
+    },
     /// Something that is asked for is not there.
     #[error("there is no {what}")]
     Unknown {
@@ -111,6 +117,7 @@ impl WebError {
             | Self::DatabaseVersion { .. }
             | Self::OwnVersion { .. }
             | Self::Journal { .. }
+            | Self::DatabaseReplaced { .. }
             | Self::Unknown { .. }
             | Self::Damaged { .. } => false,
         }

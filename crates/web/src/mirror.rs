@@ -1,4 +1,4 @@
-//! Copies builds from another instance, the original's or ours, into a data folder that no server uses.
+//! Copies builds from another instance, the original's or ours, into a data folder, also beside the server that has it.
 //!
 //! What is here already is not fetched, so that a run that was cut off goes on with the next one; what it left half done
 //! is removed first. Builds come one at a time, the oldest first, through the very path that uploads take, and each is
@@ -88,10 +88,9 @@ enum BuildError {
     OtherBinary(crate::digest::Digest),
 }
 
-/// Copies what is not here yet. For code that may block; the data folder must have no server.
+/// Copies what is not here yet. For code that may block.
 pub fn mirror(app: &App, options: &Options, watch: &mut dyn FnMut(Step<'_>)) -> Result<Report, MirrorError> {
     let source = Source::new(&options.url)?;
-    let _lock = app.depot().lock_server()?;
     reconcile(app)?;
     let sender = local::mirror_sender(app)?;
     let jobs = if options.jobs.is_empty() { source.jobs()? } else { options.jobs.clone() };

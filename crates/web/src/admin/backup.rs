@@ -56,6 +56,8 @@ impl Backup {
         make_ready(&folder.depot, dir)?;
         let to = Depot::open(dir)?;
         let _server = to.lock_server().with_context(|| format!("cannot write a backup to {}", dir.display()))?;
+        // A mirror that stores builds there notices afterwards that the database is another one.
+        let _turn = to.lock_turn()?;
         // What the copy of the database names is not removed before it is placed.
         let sharing = folder.depot.lock_sharing()?;
         let fresh = dir.join("builder.sqlite3.new");

@@ -57,6 +57,7 @@ async fn health(State(app): State<App>) -> Response {
 
 fn check(app: &App) -> Result<(), WebError> {
     app.read(totals::probe)?;
+    app.database().check_place()?;
     let folder = app.depot().stagings();
     // A file without a name: it is gone when it is closed, also by a crash.
     let mut file = tempfile::tempfile_in(&folder).tried("write to", &folder)?;
@@ -75,6 +76,7 @@ fn fault(error: &WebError) -> &'static str {
         | WebError::DatabaseVersion { .. }
         | WebError::OwnVersion { .. }
         | WebError::Journal { .. }
+        | WebError::DatabaseReplaced { .. }
         | WebError::Unknown { .. }
         | WebError::Damaged { .. } => "the database cannot be read; the log says more\n",
     }

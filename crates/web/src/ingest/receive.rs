@@ -4,7 +4,7 @@
 //! list of artifacts.
 
 use super::spool::{Spool, StoredConsole};
-use crate::depot::{Depot, make_folder};
+use crate::depot::{Depot, StagingLock, make_folder};
 use crate::digest::Digest;
 use crate::error::{Tried, WebError};
 use crate::name::{Name, NameError};
@@ -105,15 +105,23 @@ pub(crate) struct Staging {
     path: PathBuf,
     /// Left where it is, with its intent, for the next start.
     is_left: Cell<bool>,
+    /// Says that somebody is at work in it.
+    _lock: StagingLock,
 }
 
 impl Staging {
     /// Makes a folder of its own for an upload of this build: several may be on their way.
     pub(crate) fn create(depot: &Depot, build: &BuildId) -> Result<Self, WebError> {
-        let random = u64::from_be_bytes(crate::depot::random()?);
-        let path = depot.stagings().join(format!("{build}.{random:016x}"));
-        make_folder(&path)?;
-        let staging = Self { path, is_left: Cell::new(false) };
+        // Between its making and its lock, a start may take a folder for one that a crash left.
+        let (path, lock) = loop {
+            let random = u64::from_be_bytes(crate::depot::random()?);
+            let path = depot.stagings().join(format!("{build}.{random:016x}"));
+            make_folder(&path)?;
+            if let Some(lock) = Depot::try_lock_staging(&path)? {
+                break (path, lock);
+            }
+        };
+        let staging = Self { path, is_left: Cell::new(false), _lock: lock };
         make_folder(&staging.build())?;
         make_folder(&staging.path.join("artifacts"))?;
         Ok(staging)

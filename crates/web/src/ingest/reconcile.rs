@@ -1,8 +1,8 @@
 //! What a crash left between the files of an upload and its rows, put right at the next start.
 //!
 //! Before an upload moves files out of its staging folder it writes down which. A staging folder that is there at a
-//! start is what is left of an upload that did not end: if its build has rows, everything else is there, too; if not,
-//! its files are taken back. Nothing was acknowledged then, and the sender sends again.
+//! start, and that nobody has a lock on, is what is left of an upload that did not end: if its build has rows, everything
+//! else is there, too; if not, its files are taken back. Nothing was acknowledged then, and the sender sends again.
 
 use crate::app::App;
 use crate::depot::{ArtifactsLock, Depot};
@@ -44,12 +44,13 @@ impl Intent<'_> {
     }
 }
 
-/// Takes back what no build has; gives how many uploads that were. Only for the server that has the data folder.
+/// Takes back what no build has; gives how many uploads that were. What others receive meanwhile is left alone.
 pub(crate) fn reconcile(app: &App) -> Result<usize, WebError> {
     let stagings = app.depot().stagings();
     let mut count = 0;
     for entry in std::fs::read_dir(&stagings).tried("list", &stagings)? {
         let staging = entry.tried("list", &stagings)?.path();
+        let Some(_lock) = Depot::try_lock_staging(&staging)? else { continue };
         match std::fs::read_to_string(staging.join(INTENT)) {
             Ok(text) => match app.depot().try_lock_removal()? {
                 Some(lock) => take_back(app, &text, &lock)?,

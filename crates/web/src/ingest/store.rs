@@ -104,7 +104,7 @@ fn store_watched(
     }
     reached(Step::Synced);
     // From here on nothing that is counted on may be removed, and no other upload may move files of the same build.
-    let _turn = app.commit_turn();
+    let _turn = app.commit_turn()?;
     let sharing = depot.lock_sharing()?;
     let stored = known(app, &incoming)?;
     let fresh = fresh_by_now(depot, &incoming, &fresh)?;

@@ -1,6 +1,6 @@
 //! `builder-web mirror`: copies of builds from a repository of ours, and from one that answers as the original does.
 
-use crate::site::{Site, Told, uuid};
+use crate::site::{PASSWORD, Site, Told, USER, basic, uuid};
 use axum::Router;
 use axum::extract::Path;
 use axum::response::IntoResponse;
@@ -8,12 +8,18 @@ use axum::routing::get;
 use builder_model::Outcome;
 use builder_web::Digest;
 use builder_web::mirror::{MirrorError, Options, Report, mirror};
+use bytes::Bytes;
 use http::StatusCode;
 use serde_json::{Value, json};
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::future::pending;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
 
 async fn run(site: &Site, options: Options) -> Result<Report, MirrorError> {
     let app = site.app.clone();
@@ -78,16 +84,6 @@ async fn jobs_and_a_platform_can_be_chosen() {
     served.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_data_folder_at_work_is_left_alone() {
-    let (source, copy) = (Site::new(), Site::new());
-    let (served, at_work) = (source.serve().await, copy.serve().await);
-    let error = run(&copy, from(&served.url())).await.unwrap_err().to_string();
-    assert!(error.contains("another builder-web uses the data folder"), "{error}");
-    at_work.stop().await;
-    served.stop().await;
-}
-
 /// A repository that answers as the original does.
 #[derive(Clone, Default)]
 struct Original {
@@ -98,6 +94,8 @@ struct Original {
     records: HashMap<String, Vec<u8>>,
     /// Records that are cut off while they are sent.
     cut: Arc<Mutex<Vec<String>>>,
+    /// Where a test sends the next record from, piece by piece.
+    held: Arc<Mutex<Option<mpsc::Receiver<Bytes>>>>,
     fetched: Arc<AtomicU32>,
 }
 
@@ -124,6 +122,9 @@ impl Original {
 
     fn record(&self, uuid: &str) -> axum::response::Response {
         self.fetched.fetch_add(1, Ordering::Relaxed);
+        if let Some(pieces) = self.held.lock().unwrap().take() {
+            return axum::body::Body::new(Pieces(pieces)).into_response();
+        }
         let Some(record) = self.records.get(uuid) else { return StatusCode::NOT_FOUND.into_response() };
         let mut cut = self.cut.lock().unwrap();
         match cut.iter().position(|cut| cut == uuid) {
@@ -143,6 +144,99 @@ impl Original {
         );
         list.insert(0, json!({ "uuid": uuid, "main_binary": binary }));
         self.records.insert(uuid, told.encode());
+    }
+}
+
+/// A body that comes when somebody sends it.
+struct Pieces(mpsc::Receiver<Bytes>);
+
+impl http_body::Body for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
+        self.0.poll_recv(context).map(|piece| piece.map(|piece| Ok(http_body::Frame::data(piece))))
+    }
+}
+
+/// Waits until so many uploads are on their way in a data folder.
+async fn wait_for_stagings(data: &std::path::Path, count: usize) {
+    let until = Instant::now() + Duration::from_secs(60);
+    while std::fs::read_dir(data.join("_staging")).unwrap().count() != count {
+        assert!(Instant::now() < until, "there are not {count} uploads on their way");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_answers_receives_and_starts_again_while_its_data_folder_is_brought_up_to_date() {
+    let mut original = Original { jobs: json!(["hello"]), ..Original::default() };
+    // What both have is one file, whoever stores it first.
+    let (slow, next) = (Told::new(1), Told::new(2));
+    original.has(&slow, Some(b"binary"));
+    original.has(&next, Some(b"binary"));
+    let (send, receive) = mpsc::channel(1);
+    *original.held.lock().unwrap() = Some(receive);
+    let (copy, url) = (Site::new(), original.serve().await);
+    let served = copy.serve().await;
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_builder-web"));
+    command.args(["mirror", &url, "--datadir"]).arg(copy.data());
+    let mirrored = tokio::task::spawn_blocking(move || command.output().unwrap());
+    let record = slow.encode();
+    let (first, last) = record.split_at(record.len() / 2);
+    send.send(Bytes::copy_from_slice(first)).await.unwrap();
+    wait_for_stagings(&copy.data(), 1).await;
+
+    // The record of the mirror is half there. Pages and uploads go on meanwhile, and a new start leaves it alone.
+    let client = Client::new(&served.url());
+    assert_eq!(client.upload(&Told::new(3)).await, 201);
+    assert_eq!(client.upload(&next).await, 201, "a build that the mirror will meet");
+    assert_eq!(client.get(&Told::new(3).page()).await, 200);
+    served.stop().await;
+    let served = copy.serve().await;
+    let client = Client::new(&served.url());
+    assert_eq!(client.get(&slow.page()).await, 404);
+    send.send(Bytes::copy_from_slice(last)).await.unwrap();
+    drop(send);
+
+    let mirrored = mirrored.await.unwrap();
+    let text = String::from_utf8_lossy(&mirrored.stdout).into_owned() + &String::from_utf8_lossy(&mirrored.stderr);
+    assert!(text.contains("copied 1 builds") && text.contains("0 failed"), "{text}");
+    for told in [&slow, &next, &Told::new(3)] {
+        assert_eq!(client.get(&told.page()).await, 200, "the server shows what the mirror stored");
+    }
+    served.stop().await;
+    let mut check = std::process::Command::new(env!("CARGO_BIN_EXE_builder-db"));
+    let checked = check.arg("check").arg("--datadir").arg(copy.data()).output().unwrap();
+    assert!(checked.status.success(), "{checked:?}");
+}
+
+/// Somebody who asks a repository at work.
+struct Client {
+    agent: ureq::Agent,
+    url: String,
+}
+
+impl Client {
+    fn new(url: &str) -> Self {
+        Self { agent: ureq::Agent::config_builder().http_status_as_error(false).build().into(), url: url.into() }
+    }
+
+    async fn get(&self, page: &str) -> u16 {
+        let (agent, address) = (self.agent.clone(), format!("{}{page}", self.url));
+        let get = move || agent.get(address).call().unwrap().status().as_u16();
+        tokio::task::spawn_blocking(get).await.unwrap()
+    }
+
+    async fn upload(&self, told: &Told) -> u16 {
+        let (agent, address, body) = (self.agent.clone(), format!("{}/upload", self.url), told.encode());
+        let post = move || {
+            agent.post(address).header("authorization", basic(USER, PASSWORD)).send(body).unwrap().status().as_u16()
+        };
+        tokio::task::spawn_blocking(post).await.unwrap()
     }
 }
 

@@ -153,6 +153,8 @@ pub(super) fn audit_stagings(
         Err(error) => return Err(error),
     };
     for path in entries(&folder.depot.stagings())? {
+        // A mirror is at work in it, or it is gone.
+        let Some(_lock) = Depot::try_lock_staging(&path)? else { continue };
         if mode == Mode::Repair {
             Depot::remove(&path)?;
         }
