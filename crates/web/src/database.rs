@@ -55,7 +55,8 @@ impl Database {
         if path.exists() {
             return Err(WebError::DatabaseExists { path });
         }
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        create_closed(&path)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let made = Connection::open_with_flags(&path, flags).and_then(|mut connection| {
             connection.busy_timeout(DATABASE_WAIT)?;
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -74,6 +75,7 @@ impl Database {
         if !path.exists() {
             return Err(WebError::DatabaseMissing { path });
         }
+        close_to_others(&path)?;
         let failed = |source| WebError::Database { action: "open", path: path.clone(), source };
         let mut writer = connect(&path, Access::Write).map_err(failed)?;
         let pragma = |name: &str| writer.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
@@ -156,6 +158,41 @@ impl Database {
             readers = self.reader_back.wait(readers).unwrap_or_else(PoisonError::into_inner);
         }
     }
+}
+
+/// The rights on a database, but for what the umask takes: passwords, tokens and what hooks printed are in it.
+const MODE: u32 = 0o640;
+
+/// Makes an empty file for a database, which nobody else can read at any moment.
+pub(crate) fn create_closed(path: &Path) -> Result<(), WebError> {
+    let file = File::options().write(true).create_new(true).mode(MODE).open(path);
+    file.map(drop).tried("create", path)
+}
+
+/// Takes the rights of all others on a database, and on what SQLite keeps beside it: the original left it open to
+/// everybody on the host. The owner and the group keep theirs.
+fn close_to_others(path: &Path) -> Result<(), WebError> {
+    const OTHERS: u32 = 0o007;
+    for suffix in ["", "-wal", "-shm"] {
+        let mut file = path.as_os_str().to_owned();
+        file.push(suffix);
+        let file = PathBuf::from(file);
+        let Ok(metadata) = std::fs::metadata(&file) else { continue };
+        let mode = metadata.permissions().mode();
+        if mode & OTHERS == 0 {
+            continue;
+        }
+        match std::fs::set_permissions(&file, Permissions::from_mode(mode & !OTHERS)) {
+            Ok(()) => tracing::info!("{} is closed to other users now; its group may read it still", file.display()),
+            // It belongs to somebody else, whose business it is.
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                tracing::warn!("{} can be read by every user of this host, and has passwords in it", file.display());
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error).tried("change the rights of", &file),
+        }
+    }
+    Ok(())
 }
 
 /// A reader that goes back when it is dropped, also by a panic.
@@ -320,6 +357,25 @@ mod tests {
         assert_eq!(starts.collect::<rusqlite::Result<Vec<(i64, i64)>>>().unwrap(), [(10, 11), (20, 21)]);
         let indices = "SELECT count(*) FROM sqlite_master WHERE name = 'repository_build_input'";
         assert_eq!(connection.query_row(indices, [], |row| row.get::<_, i64>(0)).unwrap(), 0, "nothing asks it");
+    }
+
+    #[test]
+    fn nobody_else_on_the_host_reads_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |suffix: &str| {
+            let path = folder.path().join(format!("builder.sqlite3{suffix}"));
+            std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+        };
+        let modes = || ["", "-wal", "-shm"].map(mode);
+        let database = Database::create(folder.path()).unwrap();
+        assert_eq!(modes(), [MODE; 3]);
+        drop(database);
+        // As the original leaves it.
+        let path = Database::path_of(folder.path());
+        std::fs::set_permissions(&path, Permissions::from_mode(0o664)).unwrap();
+        let database = Database::open(folder.path()).unwrap();
+        assert_eq!(modes(), [0o660; 3], "what the group had, it keeps");
+        drop(database);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::admin::args::{Common, Format};
 use crate::admin::audit::{Mode, Report, Scope, audit, sweep};
 use crate::admin::folder::Folder;
 use crate::admin::screen::{Screen, Unit, bytes_text, count_text};
-use crate::database::Database;
+use crate::database::{Database, create_closed};
 use crate::depot::{Depot, make_folder, sync_folder};
 use crate::digest::Digest;
 use crate::error::{Tried, WebError};
@@ -116,6 +116,7 @@ fn make_ready(from: &Depot, dir: &Path) -> anyhow::Result<()> {
 /// Copies the database as it is at one moment, whatever others write meanwhile.
 fn copy_database(from: &Path, to: &Path) -> Result<(), WebError> {
     Depot::remove(to)?;
+    create_closed(to)?;
     let failed = |source| WebError::Database { action: "copy", path: from.to_owned(), source };
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(from, flags).map_err(failed)?;

@@ -2,6 +2,7 @@
 
 use super::support::{Build, Data, GOOD};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 #[test]
 fn a_backup_is_a_whole_data_folder_and_follows_the_first() {
@@ -16,6 +17,8 @@ fn a_backup_is_a_whole_data_folder_and_follows_the_first() {
     assert_eq!(data.ok(&["check-backup", dir]), "2 builds and 2 artifacts read, 11 B: all is well\n");
     let copy = |path: &str| elsewhere.path().join("backup").join(path);
     assert_eq!(fs::read_to_string(copy(&format!("hello/{old}/outline.gz"))).unwrap(), "outline");
+    let rights = fs::metadata(copy("builder.sqlite3")).unwrap().permissions().mode() & 0o777;
+    assert_eq!(rights, 0o640, "passwords are in it");
 
     // What is new comes, what is gone goes.
     data.ok(&["vacuum", "except-latest", "1"]);
