@@ -87,7 +87,8 @@ pub(crate) fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("builder: {}", builder_daemon::last_words(&error));
+            let text = format!("builder: {}", builder_daemon::last_words(&error));
+            eprint!("{}", builder_daemon::for_standard_error(&text));
             ExitCode::FAILURE
         }
     }

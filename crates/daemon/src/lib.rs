@@ -1,6 +1,8 @@
 //! What every program of builder that goes on running does at its edge: its log, its sockets, its limits, what it tells
 //! the service manager, and how it is asked to stop. What the programs do in between is theirs.
 
+mod journal;
+
 use anyhow::Context;
 use std::io::{self, IsTerminal};
 use std::net::{SocketAddr, TcpListener};
@@ -20,7 +22,8 @@ pub enum Colours {
     Never,
 }
 
-/// Starts the log, on standard error. `filter` is a level or a filter of `tracing`; without one, `RUST_LOG` says what is
+/// Starts the log, on standard error; where that leads into systemd's journal, as lines with priorities and without times.
+/// `filter` is a level or a filter of `tracing`; without one, `RUST_LOG` says what is
 /// logged, and where that is not set, `default`.
 pub fn start_logging(filter: Option<&str>, default: &str, colours: Colours) {
     let filter = match filter {
@@ -32,12 +35,17 @@ pub fn start_logging(filter: Option<&str>, default: &str, colours: Colours) {
         Colours::Always => true,
         Colours::Never => false,
     };
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_target(false)
-        .with_writer(io::stderr)
-        .with_ansi(colours)
-        .init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(io::stderr);
+    if journal::has_standard_error() {
+        log.event_format(journal::Lines::default()).init();
+    } else {
+        log.with_ansi(colours).init();
+    }
+}
+
+/// What a program that cannot go on says on standard error, as the journal wants it where that is one.
+pub fn for_standard_error(text: &str) -> String {
+    if journal::has_standard_error() { journal::lines(tracing::Level::ERROR, text) } else { format!("{text}\n") }
 }
 
 /// An error as it shows itself, behind its context where it has one. What lies below is part of its text already, before

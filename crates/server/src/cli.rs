@@ -308,7 +308,8 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("builder-server: {}", builder_daemon::last_words(&error));
+            let text = format!("builder-server: {}", builder_daemon::last_words(&error));
+            eprint!("{}", builder_daemon::for_standard_error(&text));
             ExitCode::FAILURE
         }
     }

@@ -126,7 +126,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("builder-web: {error:#}");
+            eprint!("{}", builder_daemon::for_standard_error(&format!("builder-web: {error:#}")));
             let is_version = error.chain().any(|cause| {
                 let own = cause.downcast_ref::<crate::start::StartError>();
                 matches!(own, Some(crate::start::StartError::Own(crate::WebError::DatabaseVersion { .. })))

@@ -14,6 +14,7 @@ mod feeds;
 mod files;
 mod hooks;
 mod hostile;
+mod journal;
 mod judged;
 mod mirror;
 mod opam_export;
