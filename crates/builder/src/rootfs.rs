@@ -15,7 +15,8 @@ use std::time::Duration;
 const AFTER_HELP: &str = "\
 Examples:
   builder rootfs create debian-12 --debian bookworm --package build-essential,git
-  builder rootfs create noble --ubuntu noble --snapshot 20260131
+  builder rootfs create noble --ubuntu noble --also noble-updates,noble-security
+  builder rootfs create pinned --debian bookworm --snapshot 20260131
   builder rootfs update debian-12        as the archive is today
   builder rootfs check debian-12         whether it still is what was made
   builder rootfs create 141amd64 --freebsd 14.1-RELEASE
@@ -54,7 +55,7 @@ enum Format {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Make a root file system out of a distribution's packages
-    Create(Create),
+    Create(Box<Create>),
     /// Show all root file systems
     List,
     /// Make one anew, of the same packages as they are today, or of another snapshot
@@ -77,6 +78,12 @@ struct Create {
     name: RootfsName,
     #[command(flatten)]
     of: Of,
+    /// Further suites, such as noble-updates,noble-security; needs mmdebstrap; may be repeated
+    #[arg(long, value_name = "SUITES", value_delimiter = ',')]
+    also: Vec<String>,
+    /// Parts of the archive, such as main,contrib [default: main, of Ubuntu also universe]; may be repeated
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    components: Vec<String>,
     /// As the archive was at this moment, such as 20260131 or 20260131T120000Z
     #[arg(long, value_name = "TIME")]
     snapshot: Option<Snapshot>,
@@ -107,7 +114,7 @@ struct Of {
     #[arg(long, value_name = "SUITE")]
     ubuntu: Option<String>,
     /// A release of FreeBSD, such as 14.1-RELEASE; only on FreeBSD, with ZFS and poudriere
-    #[arg(long, value_name = "RELEASE", conflicts_with_all = ["snapshot", "mirror", "packages", "keyring", "tool"])]
+    #[arg(long, value_name = "RELEASE", conflicts_with_all = ["also", "components", "snapshot", "mirror", "packages", "keyring", "tool"])]
     freebsd: Option<String>,
 }
 
@@ -125,7 +132,7 @@ pub(crate) fn run(flags: Rootfs) -> Result<ExitCode> {
     let folder = Folder::new(&flags.dir);
     let host = if cfg!(target_os = "freebsd") { Host::FreeBsd } else { Host::Linux };
     match (flags.action, host) {
-        (Action::Create(create), host) => create_one(&folder, create, host, flags.format),
+        (Action::Create(create), host) => create_one(&folder, *create, host, flags.format),
         (Action::List, Host::Linux) => list(&folder.list()?, flags.format),
         (Action::List, Host::FreeBsd) => list_snapshots(flags.format),
         (Action::Update(update), Host::Linux) => update_one(&folder, update, flags.format),
@@ -163,6 +170,8 @@ fn create_one(folder: &Folder, create: Create, host: Host, format: Format) -> Re
     let recipe = Recipe {
         distribution,
         suite,
+        also: create.also,
+        components: create.components,
         snapshot: create.snapshot,
         mirror: create.mirror,
         architecture: create.arch,

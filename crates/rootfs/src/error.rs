@@ -1,5 +1,6 @@
 //! What can go wrong with root file systems, in words for whoever looks after a host.
 
+use crate::recipe::Distribution;
 use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -86,6 +87,16 @@ pub enum Error {
         program: String,
         /// What brings it.
         hint: &'static str,
+    },
+    /// The keys are not there that packages are signed with.
+    #[error("there are no keys of {distribution} in {}\nhint: {hint}", path.display())]
+    NoKeyring {
+        /// Whose keys.
+        distribution: Distribution,
+        /// Where they were looked for.
+        path: PathBuf,
+        /// What brings them.
+        hint: String,
     },
     /// A program failed.
     #[error("{program} failed ({status}){}\nhint: all that it said is in {}", told(last), log.display())]

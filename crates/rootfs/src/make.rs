@@ -13,6 +13,9 @@ const LINE_BYTES_MAX: usize = 4096;
 /// The time that programs are told, in seconds since 1970, so that what they make is the same on another day.
 const EPOCH: &str = "1";
 
+/// Where debootstrap has a script for each suite that it knows.
+const SCRIPTS: &str = "/usr/share/debootstrap/scripts";
+
 /// Makes a tree in an empty folder, and tells each line that the program says.
 ///
 /// # Errors
@@ -21,10 +24,11 @@ const EPOCH: &str = "1";
 pub fn make(recipe: &Recipe, root: &Path, log: &Path, line: &mut dyn FnMut(&str)) -> Result<(), Error> {
     recipe.check()?;
     let tool = recipe.tool;
-    let words = recipe.command(root);
     if in_path(tool.program()).is_none() {
         return Err(Error::NoProgram { program: tool.program().to_owned(), hint: hint(tool) });
     }
+    check_keyring(recipe)?;
+    let words = recipe.command(root, script(recipe, Path::new(SCRIPTS)));
     let mut file = File::create(log).tried("create", log)?;
     let mut last = String::new();
     // What it mounts goes with its namespace, whatever ends it.
@@ -41,6 +45,28 @@ pub fn make(recipe: &Recipe, root: &Path, log: &Path, line: &mut dyn FnMut(&str)
         return Err(Error::Program { program, status, last, log: log.to_owned() });
     }
     strip(root, recipe)
+}
+
+/// The script that debootstrap is told to take, where it has none for the suite.
+fn script(recipe: &Recipe, scripts: &Path) -> Option<&'static str> {
+    (!scripts.join(&recipe.suite).exists()).then(|| recipe.distribution.script())
+}
+
+/// Whether there are keys: without them, the programs ask the archive first, and then say little.
+fn check_keyring(recipe: &Recipe) -> Result<(), Error> {
+    let path = Path::new(recipe.keyring());
+    if path.is_file() {
+        return Ok(());
+    }
+    let hint = match &recipe.keyring {
+        Some(_) => "name a file of keys with --keyring".to_owned(),
+        None => format!(
+            "apt-get install {}; where there is no such package, copy the file from a host that has it, or name another \
+             one with --keyring",
+            recipe.distribution.keyring_package()
+        ),
+    };
+    Err(Error::NoKeyring { path: path.to_owned(), distribution: recipe.distribution, hint })
 }
 
 fn hint(tool: Tool) -> &'static str {
@@ -99,6 +125,34 @@ fn run(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recipe::Distribution;
+
+    fn recipe(suite: &str) -> Recipe {
+        Recipe::new(Distribution::Ubuntu, suite, Tool::Debootstrap)
+    }
+
+    #[test]
+    fn a_suite_without_a_script_has_that_of_its_distribution() {
+        let scripts = tempfile::tempdir().unwrap();
+        std::fs::write(scripts.path().join("jammy"), "").unwrap();
+        assert_eq!(script(&recipe("jammy"), scripts.path()), None);
+        assert_eq!(script(&recipe("noble"), scripts.path()), Some("gutsy"));
+    }
+
+    #[test]
+    fn keys_that_are_not_there_are_named_with_what_brings_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = folder.path().join("keys.gpg");
+        let named = |keys: &Path| Recipe { keyring: Some(keys.display().to_string()), ..recipe("noble") };
+        let error = check_keyring(&named(&keys)).unwrap_err().to_string();
+        assert!(error.contains("keys.gpg") && error.contains("hint: name a file"), "{error}");
+        std::fs::write(&keys, "").unwrap();
+        check_keyring(&named(&keys)).unwrap();
+        // This host may have them.
+        if let Err(error) = check_keyring(&recipe("noble")) {
+            assert!(error.to_string().contains("apt-get install ubuntu-keyring"), "{error}");
+        }
+    }
 
     #[test]
     fn all_that_a_program_says_is_heard() {

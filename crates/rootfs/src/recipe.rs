@@ -39,6 +39,39 @@ impl Distribution {
         }
     }
 
+    /// What the archive of a suite adds to the address of the archive: Debian keeps its security updates apart.
+    fn archive_suffix(self, suite: &str) -> &'static str {
+        match self {
+            Self::Debian if suite.ends_with("-security") => "-security",
+            Self::Debian | Self::Ubuntu => "",
+        }
+    }
+
+    /// The parts of the archive that a system of it has when it is installed.
+    fn components(self) -> &'static [&'static str] {
+        match self {
+            Self::Debian => &["main"],
+            Self::Ubuntu => &["main", "universe"],
+        }
+    }
+
+    /// The script of debootstrap for its suites, all of which are links to this one: for a suite that is younger than
+    /// the debootstrap of this host.
+    pub(crate) fn script(self) -> &'static str {
+        match self {
+            Self::Debian => "sid",
+            Self::Ubuntu => "gutsy",
+        }
+    }
+
+    /// The package that has its keys.
+    pub(crate) fn keyring_package(self) -> &'static str {
+        match self {
+            Self::Debian => "debian-archive-keyring",
+            Self::Ubuntu => "ubuntu-keyring",
+        }
+    }
+
     /// The keys that its packages are signed with, as Debian and Ubuntu install them.
     fn keyring(self) -> &'static str {
         match self {
@@ -146,6 +179,12 @@ pub struct Recipe {
     pub distribution: Distribution,
     /// Of which suite, such as `bookworm`.
     pub suite: String,
+    /// Of which further suites, such as `bookworm-updates`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<String>,
+    /// Of which parts of the archive, unless of those that the distribution installs from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub components: Vec<String>,
     /// As they were at this moment; without one, as they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<Snapshot>,
@@ -171,6 +210,8 @@ impl Recipe {
         Self {
             distribution,
             suite: suite.to_owned(),
+            also: Vec::new(),
+            components: Vec::new(),
             snapshot: None,
             mirror: None,
             architecture: None,
@@ -196,8 +237,14 @@ impl Recipe {
                 "{count} packages are named, at most {PACKAGES_MAX} are allowed"
             )));
         }
-        for package in &self.packages {
-            word("package", package)?;
+        let named = [("package", &self.packages), ("suite", &self.also), ("component", &self.components)];
+        for (what, names) in named {
+            names.iter().try_for_each(|name| word(what, name))?;
+        }
+        if !self.also.is_empty() && self.tool == Tool::Debootstrap {
+            let wrong = "debootstrap takes the packages of one suite, and of further ones what that one lacks\n\
+                         hint: apt-get install mmdebstrap, which takes the newest of all";
+            return Err(Error::argument(wrong));
         }
         let known = ["http://", "https://", "file:///"];
         match &self.mirror {
@@ -216,26 +263,46 @@ impl Recipe {
 
     /// Where the packages come from.
     pub fn source(&self) -> String {
+        self.source_of(&self.suite)
+    }
+
+    fn source_of(&self, suite: &str) -> String {
+        let suffix = self.distribution.archive_suffix(suite);
         match (&self.snapshot, &self.mirror) {
-            (Some(snapshot), _) => format!("{}/{snapshot}", self.distribution.snapshots()),
+            (Some(snapshot), _) => format!("{}{suffix}/{snapshot}", self.distribution.snapshots()),
             (None, Some(mirror)) => mirror.clone(),
-            (None, None) => self.distribution.mirror().to_owned(),
+            (None, None) => format!("{}{suffix}", self.distribution.mirror()),
         }
     }
 
-    /// The lines by which the packages inside are updated from where they came.
+    /// The parts of the archive.
+    fn components(&self) -> Vec<&str> {
+        match self.components.as_slice() {
+            [] => self.distribution.components().to_vec(),
+            named => named.iter().map(String::as_str).collect(),
+        }
+    }
+
+    /// The lines by which the packages inside are updated from where they came, one for each suite.
     pub(crate) fn sources_list(&self) -> String {
         // What signs a snapshot has run out by the time that it is asked.
         let options = if self.snapshot.is_some() { "[check-valid-until=no] " } else { "" };
-        format!("deb {options}{} {} main\n", self.source(), self.suite)
+        let components = self.components().join(" ");
+        let line = |suite: &String| format!("deb {options}{} {suite} {components}\n", self.source_of(suite));
+        std::iter::once(&self.suite).chain(&self.also).map(line).collect()
     }
 
-    /// The command that makes it.
-    pub(crate) fn command(&self, root: &Path) -> Vec<String> {
+    /// The file of the keys.
+    pub(crate) fn keyring(&self) -> &str {
+        self.keyring.as_deref().unwrap_or_else(|| self.distribution.keyring())
+    }
+
+    /// The command that makes it; with debootstrap by this script of it, unless by that of the suite.
+    pub(crate) fn command(&self, root: &Path, script: Option<&str>) -> Vec<String> {
         let root = root.display().to_string();
-        let keyring = self.keyring.clone().unwrap_or_else(|| self.distribution.keyring().to_owned());
         let mut words = vec![self.tool.program().to_owned(), "--variant=minbase".to_owned()];
-        words.push(format!("--keyring={keyring}"));
+        words.push(format!("--keyring={}", self.keyring()));
+        words.push(format!("--components={}", self.components().join(",")));
         if let Some(architecture) = &self.architecture {
             words.push(format!("--arch={architecture}"));
         }
@@ -251,7 +318,15 @@ impl Recipe {
                 }
             }
         }
-        words.extend([self.suite.clone(), root, self.source()]);
+        words.extend([self.suite.clone(), root]);
+        match self.tool {
+            Tool::Debootstrap => {
+                words.push(self.source());
+                words.extend(script.map(str::to_owned));
+            }
+            // A line for each suite; their keys are named once for all.
+            Tool::Mmdebstrap => words.extend(self.sources_list().lines().map(str::to_owned)),
+        }
         words
     }
 }
@@ -276,23 +351,57 @@ mod tests {
     #[test]
     fn commands_of_both_tools() {
         let root = Path::new("/r");
-        let keyring = "--keyring=/usr/share/keyrings/debian-archive-keyring.gpg";
+        let keyring = "--keyring=/usr/share/keyrings/debian-archive-keyring.gpg --components=main";
         assert_eq!(
-            recipe().command(root).join(" "),
+            recipe().command(root, None).join(" "),
             format!(
                 "debootstrap --variant=minbase {keyring} --include=build-essential,git bookworm /r http://deb.debian.org/debian"
             )
         );
         let pinned = Recipe { snapshot: Some("20260131".parse().unwrap()), tool: Tool::Mmdebstrap, ..recipe() };
         assert_eq!(
-            pinned.command(root).join(" "),
+            pinned.command(root, None).join(" "),
             format!(
                 "mmdebstrap --variant=minbase {keyring} --include=build-essential,git --mode=root --format=directory \
                  --aptopt=Acquire::Check-Valid-Until \"false\" bookworm /r \
-                 http://snapshot.debian.org/archive/debian/20260131T000000Z"
+                 deb [check-valid-until=no] http://snapshot.debian.org/archive/debian/20260131T000000Z bookworm main"
             )
         );
-        assert!(pinned.sources_list().starts_with("deb [check-valid-until=no] http://snapshot"));
+    }
+
+    #[test]
+    fn ubuntu_is_made_by_a_debootstrap_that_does_not_know_the_suite() {
+        let recipe = Recipe::new(Distribution::Ubuntu, "noble", Tool::Debootstrap);
+        assert_eq!(
+            recipe.command(Path::new("/r"), Some(recipe.distribution.script())).join(" "),
+            "debootstrap --variant=minbase --keyring=/usr/share/keyrings/ubuntu-archive-keyring.gpg \
+             --components=main,universe noble /r http://archive.ubuntu.com/ubuntu gutsy"
+        );
+        let few = Recipe { components: vec!["main".to_owned()], ..recipe };
+        assert_eq!(few.sources_list(), "deb http://archive.ubuntu.com/ubuntu noble main\n");
+    }
+
+    #[test]
+    fn further_suites_come_from_where_they_are() {
+        let also = |names: [&str; 2]| names.map(str::to_owned).to_vec();
+        let debian =
+            Recipe { also: also(["bookworm-updates", "bookworm-security"]), tool: Tool::Mmdebstrap, ..recipe() };
+        assert_eq!(
+            debian.sources_list(),
+            "deb http://deb.debian.org/debian bookworm main\n\
+             deb http://deb.debian.org/debian bookworm-updates main\n\
+             deb http://deb.debian.org/debian-security bookworm-security main\n"
+        );
+        let pinned = Recipe { snapshot: Some("20260131".parse().unwrap()), ..debian.clone() };
+        let last = "debian-security/20260131T000000Z bookworm-security main\n";
+        assert!(pinned.sources_list().ends_with(last), "{}", pinned.sources_list());
+        let words = debian.command(Path::new("/r"), None);
+        assert_eq!(words.last().unwrap(), "deb http://deb.debian.org/debian-security bookworm-security main");
+        let ubuntu =
+            Recipe { distribution: Distribution::Ubuntu, also: also(["noble-updates", "noble-security"]), ..debian };
+        let last = "deb http://archive.ubuntu.com/ubuntu noble-security main universe\n";
+        assert!(ubuntu.sources_list().ends_with(last), "{}", ubuntu.sources_list());
+        assert!(Recipe { tool: Tool::Debootstrap, ..ubuntu }.check().unwrap_err().to_string().contains("hint:"));
     }
 
     #[test]
@@ -302,6 +411,8 @@ mod tests {
             Recipe { suite: "-oops".to_owned(), ..recipe() },
             Recipe { suite: String::new(), ..recipe() },
             Recipe { packages: vec!["a,b".to_owned()], ..recipe() },
+            Recipe { components: vec!["main universe".to_owned()], ..recipe() },
+            Recipe { also: vec!["-x".to_owned()], tool: Tool::Mmdebstrap, ..recipe() },
             Recipe { packages: vec!["a".to_owned(); PACKAGES_MAX + 1], ..recipe() },
             Recipe { architecture: Some("amd64 x".to_owned()), ..recipe() },
             Recipe { mirror: Some("deb.debian.org".to_owned()), ..recipe() },
