@@ -5,6 +5,7 @@ pub(crate) mod body;
 pub(crate) mod compression;
 pub(crate) mod conditional;
 mod content_type;
+mod disposition;
 mod dress;
 mod files;
 pub(crate) mod negotiate;

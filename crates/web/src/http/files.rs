@@ -6,6 +6,7 @@
 use super::address::{Found, find_build};
 use super::compression::compressed;
 use super::conditional::{FOR_EVER, Wanted, wanted};
+use super::disposition::attachment;
 use super::{Refusal, body, content_type};
 use crate::app::App;
 use crate::database::stored::{self, StoredBuild};
@@ -18,7 +19,6 @@ use axum::routing::get;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
 use std::path::PathBuf;
@@ -120,11 +120,6 @@ fn set(response: &mut Response, name: HeaderName, value: &str) {
         }
         Err(error) => tracing::error!("cannot send the header {name}: {error}"),
     }
-}
-
-/// Saves under this name: RFC 6266, with the name as RFC 8187 has it.
-fn attachment(name: &str) -> String {
-    format!("attachment; filename*=UTF-8''{}", utf8_percent_encode(name, NON_ALPHANUMERIC))
 }
 
 type BuildPath = Path<(String, String)>;
