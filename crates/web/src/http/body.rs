@@ -127,7 +127,12 @@ pub(crate) fn written_by(
         let _place = place;
         let mut pieces = Pieces { to: to.clone(), piece: Vec::with_capacity(PIECE_BYTES) };
         if let Err(error) = work(&mut pieces).and_then(|()| pieces.flush()) {
-            tracing::debug!("an answer was cut off: {error}");
+            // The peer went, or reads nothing; anything else is trouble of ours.
+            if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::TimedOut) {
+                tracing::debug!("an answer was cut off: {error}");
+            } else {
+                tracing::error!("an answer was cut off: {error}");
+            }
             // A peer that is gone, or reads nothing, needs no error: its connection ends without the end of the body.
             if to.try_send(Err(error)).is_err() {
                 tracing::debug!("nobody waits for it");

@@ -9,7 +9,8 @@ use super::conditional::{FOR_EVER, Wanted, wanted};
 use super::disposition::attachment;
 use super::{Refusal, body, content_type};
 use crate::app::App;
-use crate::database::stored::{self, StoredBuild};
+use crate::database::stored::{self, StoredArtifact, StoredBuild};
+use crate::depot::Depot;
 use crate::pages::link;
 use axum::Router;
 use axum::body::Body;
@@ -20,7 +21,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use std::fs::File;
-use std::io::{Seek, SeekFrom};
+use std::io::{Seek, SeekFrom, Write};
 use std::path::PathBuf;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -58,6 +59,8 @@ Disallow: /search
 
 /// A file as it is sent.
 struct Sent {
+    /// What it is called when it is lost, such as `The artifact bin/hello`.
+    what: String,
     file: PathBuf,
     etag: String,
     content_type: String,
@@ -71,7 +74,7 @@ impl Sent {
     fn respond(self, headers: &HeaderMap) -> Result<Response, Refusal> {
         let mut file = File::open(&self.file).map_err(|error| {
             tracing::error!("cannot open {}: {error}", self.file.display());
-            Refusal::NotFound
+            lost(&self.what)
         })?;
         let broken = |error: std::io::Error| {
             tracing::error!("cannot read {}: {error}", self.file.display());
@@ -162,6 +165,7 @@ async fn artifact(
         let artifact = found.ok_or(Refusal::NotFound)?;
         let name = artifact.path.rsplit('/').next().unwrap_or_default();
         let sent = Sent {
+            what: artifact_text(&artifact),
             file: app.depot().artifact(&artifact.digest),
             etag: format!("\"{}\"", STANDARD.encode(artifact.digest.0)),
             content_type: content_type::of_artifact(&artifact.path),
@@ -186,6 +190,7 @@ async fn console(State(app): State<App>, path: BuildPath, headers: HeaderMap) ->
 
 fn text(app: &App, build: &StoredBuild, row: &str, what: &str, headers: &HeaderMap) -> Result<Response, Refusal> {
     let sent = Sent {
+        what: format!("The {what} of this build"),
         file: app.depot().file_of_row(row).ok_or(Refusal::NotFound)?,
         // A build has one console and one script for ever. A weak tag, as they are sent compressed and as they are.
         etag: format!("W/\"{}-{what}\"", build.uuid),
@@ -200,14 +205,23 @@ fn text(app: &App, build: &StoredBuild, row: &str, what: &str, headers: &HeaderM
 /// `…/exec`: the record, byte for byte as it was uploaded where that is known.
 async fn exec(State(app): State<App>, path: BuildPath, headers: HeaderMap) -> Response {
     of_build(app, path, "/exec", move |app, build| {
+        let (depot, console) = (app.depot(), &build.console);
+        let artifacts = app.read(|connection| stored::artifacts(connection, build.row))?;
+        if !depot.outline_of_row(console).is_some_and(|outline| outline.is_file()) {
+            text_there(depot, &build, console, "console")?;
+            text_there(depot, &build, &build.script, "script")?;
+        }
         let record = crate::record::Record::of(app, &build)?;
         let etag = format!("\"{}-exec-{}\"", build.uuid, record.version());
         let bytes = record.bytes();
         let name = format!("{}-{}.full", build.job, build.uuid);
         // Put together from rows, it holds the readme that the job has now.
         let cache = if record.is_exact() { FOR_EVER } else { "no-cache" };
-        let body = |place| body::written_by(bytes, place, move |to| record.write(to));
-        Ok(made(app, &headers, &etag, "application/octet-stream", &name, body, cache))
+        let body = |place| {
+            all_there(depot, &build, &artifacts)?;
+            Ok(body::written_by(bytes, place, move |to| record.write(to)))
+        };
+        made(app, &headers, &etag, "application/octet-stream", &name, body, cache)
     })
     .await
 }
@@ -219,9 +233,12 @@ async fn archive(State(app): State<App>, path: BuildPath, headers: HeaderMap) ->
         let etag = format!("\"{}-tar-{}\"", build.uuid, crate::archive::VERSION);
         let name = format!("{}-{}.tar.gz", build.job, build.uuid);
         let (depot, finished) = (app.depot().clone(), build.finished);
-        let body =
-            |place| body::written_by(None, place, move |to| crate::archive::write(&depot, finished, &artifacts, to));
-        Ok(made(app, &headers, &etag, "application/tar+gzip", &name, body, FOR_EVER))
+        let body = |place| {
+            all_there(&depot, &build, &artifacts)?;
+            let write = move |to: &mut dyn Write| crate::archive::write(&depot, finished, &artifacts, to);
+            Ok(body::written_by(None, place, write))
+        };
+        made(app, &headers, &etag, "application/tar+gzip", &name, body, FOR_EVER)
     })
     .await
 }
@@ -233,18 +250,19 @@ fn made(
     etag: &str,
     content_type: &str,
     name: &str,
-    body: impl FnOnce(OwnedSemaphorePermit) -> Body,
+    body: impl FnOnce(OwnedSemaphorePermit) -> Result<Body, Refusal>,
     cache: &'static str,
-) -> Response {
+) -> Result<Response, Refusal> {
     let mut response = if super::conditional::is_known(headers, etag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
         match app.making_place() {
-            Some(place) => Response::new(body(place)),
-            None => return Refusal::Busy(5).into_response(),
+            Some(place) => Response::new(body(place)?),
+            None => return Err(Refusal::Busy(5)),
         }
     };
     let sent = Sent {
+        what: String::new(),
         file: PathBuf::new(),
         etag: etag.to_owned(),
         content_type: content_type.to_owned(),
@@ -254,7 +272,37 @@ fn made(
     };
     set(&mut response, header::ETAG, etag);
     sent.dress(&mut response);
-    response
+    Ok(response)
+}
+
+/// What is said of a file that is lost.
+fn lost(what: &str) -> Refusal {
+    Refusal::Lost(format!("{what} is missing on this server. Another upload of the same content brings it back."))
+}
+
+fn artifact_text(artifact: &StoredArtifact) -> String {
+    format!("The file of the artifact {}", artifact.path)
+}
+
+/// Whether all artifacts are there: once the head of an answer is sent, nothing can be said any more.
+fn all_there(depot: &Depot, build: &StoredBuild, artifacts: &[StoredArtifact]) -> Result<(), Refusal> {
+    for artifact in artifacts {
+        let file = depot.artifact(&artifact.digest);
+        if !std::fs::metadata(&file).is_ok_and(|found| found.is_file() && found.len() == artifact.bytes) {
+            tracing::error!("build {} lacks its artifact {}: {}", build.uuid, artifact.path, file.display());
+            return Err(lost(&artifact_text(artifact)));
+        }
+    }
+    Ok(())
+}
+
+/// Whether the script or console that a row names is there.
+fn text_there(depot: &Depot, build: &StoredBuild, row: &str, what: &str) -> Result<(), Refusal> {
+    if depot.file_of_row(row).is_some_and(|file| file.is_file()) {
+        return Ok(());
+    }
+    tracing::error!("build {} lacks its {what}: {row}", build.uuid);
+    Err(lost(&format!("The {what} of this build")))
 }
 
 /// `…/vizdependencies`
@@ -280,6 +328,7 @@ fn visualization(
 ) -> Result<Response, Refusal> {
     let found = found.ok_or(Refusal::NotFound)?;
     let sent = Sent {
+        what: "The visualization".into(),
         file: found.file,
         etag: format!("\"{}-{}\"", found.version, found.of),
         content_type: "text/html; charset=utf-8".into(),

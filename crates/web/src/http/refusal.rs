@@ -10,6 +10,8 @@ use http::{HeaderValue, StatusCode, header};
 pub(crate) enum Refusal {
     /// There is no such thing at this address.
     NotFound,
+    /// There should be something, but a file of it is lost on this server; the text says which.
+    Lost(String),
     /// There is something at this address, but not for this method; the router says in `Allow` for which.
     Method,
     /// The request cannot be understood; the text says what, where and what to do.
@@ -55,7 +57,7 @@ impl From<WebError> for Refusal {
 impl Refusal {
     fn status(&self) -> StatusCode {
         match self {
-            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::Lost(_) => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Bad(_) => StatusCode::BAD_REQUEST,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
@@ -75,7 +77,11 @@ impl Refusal {
             Self::Method => {
                 "This address does not take this method; the header Allow names those that it takes.".into()
             }
-            Self::Bad(text) | Self::Forbidden(text) | Self::Conflict(text) | Self::TooLarge(text) => text.clone(),
+            Self::Lost(text)
+            | Self::Bad(text)
+            | Self::Forbidden(text)
+            | Self::Conflict(text)
+            | Self::TooLarge(text) => text.clone(),
             Self::Unauthorized => "Unauthorized!".into(),
             Self::TooMany(seconds) => format!("Too many wrong passwords; wait {seconds} seconds."),
             Self::Full => "There is no room left on this server.".into(),
@@ -100,6 +106,7 @@ impl IntoResponse for Refusal {
                 headers.insert(header::RETRY_AFTER, seconds.into());
             }
             Self::NotFound
+            | Self::Lost(_)
             | Self::Method
             | Self::Bad(_)
             | Self::Forbidden(_)

@@ -172,8 +172,43 @@ async fn files_that_are_gone_are_not_found_and_nothing_breaks() {
     site.upload(&told).await;
     std::fs::remove_dir_all(site.data().join("hello")).unwrap();
     std::fs::remove_dir_all(site.data().join("_artifacts")).unwrap();
-    for path in ["/f/bin/hello", "/script", "/console"] {
-        assert_eq!(site.get(&format!("{}{path}", told.page())).await.status, StatusCode::NOT_FOUND, "{path}");
+    for (path, lost) in [
+        ("/f/bin/hello", "The file of the artifact bin/hello is missing"),
+        ("/script", "The script of this build is missing"),
+        ("/console", "The console of this build is missing"),
+        ("/all.tar.gz", "The file of the artifact bin/hello is missing"),
+        ("/exec", "The console of this build is missing"),
+    ] {
+        let answer = site.get(&format!("{}{path}", told.page())).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
+        assert!(answer.text().contains(lost), "{path}: {}", answer.text());
+        assert_eq!(answer.header("etag"), None, "{path}: nobody keeps it");
+    }
+}
+
+#[tokio::test]
+async fn what_is_put_together_says_before_it_begins_that_a_file_is_gone() {
+    let site = Site::new();
+    let told = Told::new(1).files(&[("bin/hello", b"binary"), ("lib/one", b"one"), ("lib/two", b"two")]);
+    site.upload(&told).await;
+    let digest = builder_web::Digest::of(b"two").to_string();
+    let file = site.data().join("_artifacts").join(&digest[..2]).join(&digest);
+    for damage in ["cut off", "removed"] {
+        if damage == "removed" {
+            std::fs::remove_file(&file).unwrap()
+        } else {
+            std::fs::write(&file, b"t").unwrap()
+        }
+        for path in ["all.tar.gz", "exec"] {
+            let answer = site.get(&format!("{}/{path}", told.page())).await;
+            assert_eq!(answer.status, StatusCode::NOT_FOUND, "{damage}: {path}");
+            assert!(answer.text().contains("artifact lib/two is missing on this server"), "{}", answer.text());
+        }
+    }
+    // The same upload again heals it.
+    assert_eq!(site.post(crate::site::USER, "/upload", told.encode()).await.status, StatusCode::OK);
+    for path in ["all.tar.gz", "exec"] {
+        assert_eq!(site.get(&format!("{}/{path}", told.page())).await.status, StatusCode::OK, "{path}");
     }
 }
 
