@@ -8,7 +8,8 @@ use axum::response::{IntoResponse, Response};
 use builder_model::BuildId;
 use http::{HeaderValue, StatusCode, header};
 
-/// An answer that leads elsewhere: path-absolute and without a body, as the clients of the original need it.
+/// An answer that leads elsewhere, or to what was made: path-absolute and without a body, as the clients of the original
+/// need it.
 pub(crate) fn redirect(status: StatusCode, location: &str) -> Response {
     let mut response = status.into_response();
     match HeaderValue::from_str(location) {

@@ -1,6 +1,7 @@
 //! `POST /upload` and `POST /job/<job>/platform/<platform>/upload`: who sends is checked before the body is read, and
 //! the body goes to disk as it comes.
 
+use super::address::redirect;
 use super::{Peer, QueryMap, Refusal};
 use crate::app::App;
 use crate::ingest::receive::{Incoming, receive};
@@ -9,6 +10,7 @@ use crate::ingest::{ReceiveError, Sender, Stored};
 use crate::limits::{BODY_PAUSE_MAX, BODY_PIECES_QUEUED_MAX, REFUSED_BODY_BYTES_MAX, REFUSED_BODY_WAIT};
 use crate::metrics::Metrics;
 use crate::name::Name;
+use crate::pages::link;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -73,7 +75,13 @@ fn permit(app: &App, sender: &Sender, job: &Name) -> Result<(), ReceiveError> {
     app.read(|connection| may_upload(connection, sender, job))?.map_err(ReceiveError::Refused)
 }
 
-fn finish(app: &App, sender: &Sender, incoming: Incoming) -> Result<Stored, ReceiveError> {
+/// What became of an upload, and the address of its build.
+struct Finished {
+    stored: Stored,
+    page: String,
+}
+
+fn finish(app: &App, sender: &Sender, incoming: Incoming) -> Result<Finished, ReceiveError> {
     let (job, build, artifacts) = (incoming.job.clone(), incoming.build, incoming.artifacts.len());
     let lines = incoming.console.lines;
     let stored = store(app, sender, incoming)?;
@@ -84,7 +92,16 @@ fn finish(app: &App, sender: &Sender, incoming: Incoming) -> Result<Stored, Rece
         }
         Stored::Again => tracing::info!("{} uploaded build {build} of {job} again; it is here already", sender.name),
     }
-    Ok(stored)
+    Ok(Finished { stored, page: link::build(job.as_str(), build) })
+}
+
+/// The answer to an upload that is here. Who sent a binary by hand learns its UUID by it.
+fn stored(finished: &Finished) -> Response {
+    let status = match finished.stored {
+        Stored::New { .. } => StatusCode::CREATED,
+        Stored::Again => StatusCode::OK,
+    };
+    redirect(status, &finished.page)
 }
 
 /// Runs the work on a thread that may block, and feeds it the body.
@@ -92,7 +109,7 @@ async fn upload(
     app: App,
     headers: &HeaderMap,
     body: Body,
-    work: impl FnOnce(&App, &mut Pieces) -> Result<Stored, ReceiveError> + Send + 'static,
+    work: impl FnOnce(&App, &mut Pieces) -> Result<Finished, ReceiveError> + Send + 'static,
 ) -> Response {
     let limit = app.settings().upload_bytes_max;
     let too_large = || ReceiveError::TooLarge { what: "the body", limit };
@@ -114,8 +131,7 @@ async fn upload(
         }
     };
     match (result, body) {
-        (Ok(Stored::New { .. }), _) => (StatusCode::CREATED, "").into_response(),
-        (Ok(Stored::Again), _) => StatusCode::OK.into_response(),
+        (Ok(finished), _) => stored(&finished),
         (Err(refusal), Some(body)) => refuse(refusal, body).await,
         (Err(refusal), None) => refusal.into_response(),
     }

@@ -48,8 +48,10 @@ async fn the_vector_becomes_the_files_and_rows_of_the_original() {
 #[tokio::test]
 async fn the_same_again_is_no_error_and_another_one_is() {
     let site = Site::new();
-    assert_eq!(site.post(USER, "/upload", vector()).await.status, StatusCode::CREATED);
-    assert_eq!(site.post(USER, "/upload", vector()).await.status, StatusCode::OK);
+    for status in [StatusCode::CREATED, StatusCode::OK] {
+        let answer = site.post(USER, "/upload", vector()).await;
+        assert_eq!((answer.status, answer.location()), (status, VECTOR_PAGE));
+    }
     let mut other = vector();
     *other.last_mut().unwrap() = b'y';
     let answer = site.post(USER, "/upload", other).await;
@@ -321,6 +323,8 @@ async fn a_binary_made_by_hand_is_a_build() {
     let site = Site::new();
     let answer = site.post(USER, "/job/hello/platform/debian-12/upload?binary_name=hello.hvt", "binary").await;
     assert_eq!((answer.status, answer.text().as_str()), (StatusCode::CREATED, ""));
+    let json = site.get_json(answer.location()).await;
+    assert_eq!(answer.location(), format!("/job/hello/build/{}", json["uuid"].as_str().unwrap()));
     let latest = site.get("/job/hello/build/latest/main-binary").await;
     let to_file = site.get(latest.location()).await;
     assert!(to_file.location().ends_with("/f/bin/hello.hvt"), "{}", to_file.location());
