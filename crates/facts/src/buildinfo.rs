@@ -1,6 +1,9 @@
 //! Debian `.buildinfo` files (deb-buildinfo(5)): what a package was built from, as far as it should decide what comes
 //! out. Checksums, dates and paths are left aside: they say what came out, when and where.
 
+use crate::key_values::KeyValues;
+use crate::text::text as text_of;
+
 /// Longest `.buildinfo` that is read, in bytes. One with 5,000 build dependencies has a quarter of it.
 pub const BUILDINFO_BYTES_MAX: usize = 1 << 20;
 
@@ -19,9 +22,6 @@ pub enum BuildinfoError {
     /// More bytes than [`BUILDINFO_BYTES_MAX`].
     #[error("the .buildinfo has {0} bytes, at most {BUILDINFO_BYTES_MAX} are read")]
     Long(usize),
-    /// Not text.
-    #[error("the .buildinfo is not UTF-8")]
-    Encoding,
     /// A line that is neither a field nor goes on with one.
     #[error("line {line} of the .buildinfo {why}")]
     Line {
@@ -68,13 +68,13 @@ const FIELDS: [Field; 6] = [
 ];
 
 impl Buildinfo {
-    /// Reads a file, signed or not. A signature is not checked.
+    /// Reads a file, signed or not. A signature is not checked. Bytes that are not UTF-8 are marked, so that different
+    /// ones stay different.
     pub fn parse(bytes: &[u8]) -> Result<Self, BuildinfoError> {
         if bytes.len() > BUILDINFO_BYTES_MAX {
             return Err(BuildinfoError::Long(bytes.len()));
         }
-        let text = str::from_utf8(bytes).map_err(|_| BuildinfoError::Encoding)?;
-        let texts = field_texts(text)?;
+        let texts = field_texts(&text_of(bytes))?;
         let mut values = [const { Vec::new() }; FIELDS.len()];
         for ((field, text), values) in FIELDS.iter().zip(texts).zip(&mut values) {
             match text {
@@ -90,6 +90,36 @@ impl Buildinfo {
     /// Installed-Build-Depends, Environment, always in this order. Values of lists are sorted, each once.
     pub fn fields(&self) -> impl Iterator<Item = (&'static str, &[String])> {
         FIELDS.iter().zip(&self.values).map(|(field, values)| (field.name, values.as_slice()))
+    }
+
+    /// The packages of the system that were there, with their versions.
+    pub fn system_packages(&self) -> KeyValues {
+        KeyValues::of(self.values_of("Installed-Build-Depends").iter().map(|value| package(value)))
+    }
+
+    /// The variables of the environment that are told of.
+    pub fn environment(&self) -> KeyValues {
+        KeyValues::of(self.values_of("Environment").iter().map(|value| variable(value)))
+    }
+
+    fn values_of(&self, name: &str) -> &[String] {
+        self.fields().find(|(field, _)| *field == name).map_or(&[], |(_, values)| values)
+    }
+}
+
+/// `gcc-12 (= 12.2.0-14)` as name and version; whatever else it may be, as a name.
+fn package(value: &str) -> (String, String) {
+    let (name, relation) = value.split_once('(').unwrap_or((value, ""));
+    let version = relation.trim_end().trim_end_matches(')').trim_start_matches('=');
+    (name.trim().to_owned(), version.trim().to_owned())
+}
+
+/// `NAME="value"` as name and value, without the quotes and with `\"` as `"`; a line without `=` as a name.
+fn variable(line: &str) -> (String, String) {
+    let (name, value) = line.split_once('=').unwrap_or((line, ""));
+    match value.strip_prefix('"').and_then(|value| value.strip_suffix('"')) {
+        Some(quoted) => (name.to_owned(), quoted.replace("\\\"", "\"")),
+        None => (name.to_owned(), value.to_owned()),
     }
 }
 
@@ -204,6 +234,19 @@ Environment:
     }
 
     #[test]
+    fn packages_and_variables_are_told_apart() {
+        let file = FILE.replace(" gcc-12 (= 12.2.0-14),", " gcc-12:amd64 (= 12.2.0-14),\n odd,\n cut (= 1,");
+        let file = file.replace("LANG=\"C.UTF-8\"", "CFLAGS=\"-DNAME=\\\"a b\\\" -O2\"\n odd\n PLAIN=x");
+        let info = Buildinfo::parse(file.as_bytes()).unwrap();
+        let shown = |list: &KeyValues| list.iter().map(|(name, value)| format!("{name}|{value}")).collect::<Vec<_>>();
+        assert_eq!(shown(&info.system_packages()), ["autoconf|2.71-3", "cut|1", "gcc-12:amd64|12.2.0-14", "odd|"]);
+        assert_eq!(
+            shown(&info.environment()),
+            ["CFLAGS|-DNAME=\"a b\" -O2", "DEB_BUILD_OPTIONS|parallel=2", "PLAIN|x", "odd|"]
+        );
+    }
+
+    #[test]
     fn what_is_wrong_is_said() {
         assert_eq!(told(""), "the .buildinfo has no field Source");
         assert_eq!(told(&FILE.replace("Build-Architecture", "X")), "the .buildinfo has no field Build-Architecture");
@@ -214,7 +257,9 @@ Environment:
             told(&"x".repeat(BUILDINFO_BYTES_MAX + 1)),
             "the .buildinfo has 1048577 bytes, at most 1048576 are read"
         );
-        assert_eq!(Buildinfo::parse(b"\xff"), Err(BuildinfoError::Encoding));
+        assert_eq!(Buildinfo::parse(b"\xff").unwrap_err().to_string(), "line 1 of the .buildinfo is no field");
+        let bytes = [FILE.as_bytes(), b" BAD=\"\xff\"\n"].concat();
+        assert_eq!(Buildinfo::parse(&bytes).unwrap().environment().value("BAD"), Some("\u{fffd}ff"));
         assert!(told(&FILE.replace("Environment", "X")).ends_with("Environment=\n"), "old files have none");
     }
 

@@ -33,6 +33,11 @@ impl KeyValues {
         Self { entries, cut }
     }
 
+    /// Names and values that were read elsewhere.
+    pub(crate) fn of(entries: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self { entries: entries.into_iter().collect(), cut: false }
+    }
+
     /// Names and values, ascending by name.
     pub fn iter(&self) -> Iter<'_, String, String> {
         self.entries.iter()

@@ -4,7 +4,7 @@
 use crate::database::columns::{optional_text, outcome_from_columns, text, time_from_columns, uuid_from_column};
 use crate::digest::Digest;
 use crate::limits::PINS_SHOWN_MAX;
-use builder_facts::identity::{InputKind, NoInput, OutputKind};
+use builder_facts::identity::{InputKind, NoInput, OutputKind, buildinfo_path};
 use builder_model::{BuildId, Outcome, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -202,8 +202,28 @@ pub(crate) fn artifact_at(connection: &Connection, build: i64, path: &str) -> ru
     connection.prepare_cached(query)?.query_row(params![build, path], artifact_from_row).optional()
 }
 
+/// The `.buildinfo` of a build; none unless its input is told by it.
+pub(crate) fn buildinfo(connection: &Connection, build: &Build) -> rusqlite::Result<Option<Artifact>> {
+    let input = build.derived.as_ref().and_then(|derived| derived.input);
+    if input.is_none_or(|(kind, _)| kind != InputKind::Buildinfo) {
+        return Ok(None);
+    }
+    let query =
+        "SELECT id, filepath, sha256, size FROM build_artifact WHERE build = ?1 AND filepath GLOB '*.buildinfo'";
+    let mut statement = connection.prepare_cached(query)?;
+    let found = statement.query_map([build.id], artifact_from_row)?.collect::<rusqlite::Result<Vec<_>>>()?;
+    let path = buildinfo_path(found.iter().map(|artifact| artifact.path.as_str())).map(str::to_owned);
+    Ok(found.into_iter().find(|artifact| Some(&artifact.path) == path.as_ref()))
+}
+
 fn artifact_from_row(row: &Row<'_>) -> rusqlite::Result<Artifact> {
     Ok(Artifact { id: row.get(0)?, path: text(row, 1)?, sha256: row.get(2)?, size: row.get(3)? })
+}
+
+/// The script's file, relative to the data folder.
+pub(crate) fn script(connection: &Connection, build: i64) -> rusqlite::Result<String> {
+    let query = "SELECT script FROM build WHERE id = ?1";
+    connection.prepare_cached(query)?.query_row([build], |row| text(row, 0))
 }
 
 /// Where the parts of a build's console begin; none when it was not looked at yet.

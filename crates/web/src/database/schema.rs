@@ -159,7 +159,8 @@ CREATE TABLE IF NOT EXISTS repository_binary (
     solo5_abi TEXT
 ) WITHOUT ROWID;
 
--- A file that lists packages ('opam' for an opam-switch, 'system' for system-packages), once for each content.
+-- A file that lists packages ('opam' for an opam-switch, 'system' for system-packages or a .buildinfo), once for each
+-- content.
 CREATE TABLE IF NOT EXISTS repository_inventory (
     id INTEGER PRIMARY KEY NOT NULL,
     sha256 BLOB NOT NULL,

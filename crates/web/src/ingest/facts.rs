@@ -11,7 +11,7 @@ use builder_facts::identity::{
 };
 use builder_facts::opam::Switch;
 use builder_facts::solo5::{self, Solo5Error};
-use builder_facts::{artifact_role, system_packages};
+use builder_facts::{KeyValues, artifact_role, system_packages};
 use builder_model::Platform;
 use rusqlite::{OptionalExtension, Transaction, params};
 use std::fs::File;
@@ -73,7 +73,7 @@ struct Binary {
     solo5: Option<(String, String)>,
 }
 
-/// A file that lists packages.
+/// A file that lists packages; where there is none of the system's, the `.buildinfo` does.
 #[derive(Debug)]
 struct Inventory {
     digest: Digest,
@@ -105,7 +105,7 @@ pub(crate) fn derive(subject: &Subject<'_>) -> Facts {
         script_sha256: subject.script.map(|script| script.0),
         platform: &platform,
         artifacts: &digests,
-        buildinfo: buildinfo.as_ref(),
+        buildinfo: buildinfo.as_ref().map(|(_, buildinfo)| buildinfo),
     });
     let main = subject.main_binary.and_then(|main| digests.get(main).copied());
     let mut inventories = Vec::new();
@@ -116,7 +116,9 @@ pub(crate) fn derive(subject: &Subject<'_>) -> Facts {
         inventories.push(Inventory { digest, kind: "opam", packages });
     }
     if let Some((digest, bytes)) = subject.content("system-packages", &mut notes) {
-        inventories.push(Inventory { digest, kind: "system", packages: Ok(system_inventory(&bytes)) });
+        inventories.push(Inventory::of_system(digest, &system_packages::parse(&bytes)));
+    } else if let Some((digest, buildinfo)) = &buildinfo {
+        inventories.push(Inventory::of_system(*digest, &buildinfo.system_packages()));
     }
     let console = subject.console_facts(&mut notes);
     Facts {
@@ -165,11 +167,11 @@ impl Subject<'_> {
         Some((digest, switch))
     }
 
-    fn buildinfo(&self, notes: &mut Vec<String>) -> Option<Buildinfo> {
+    fn buildinfo(&self, notes: &mut Vec<String>) -> Option<(Digest, Buildinfo)> {
         let path = buildinfo_path(self.artifacts.iter().map(|artifact| artifact.path))?;
-        let (_, bytes) = self.content(path, notes)?;
+        let (digest, bytes) = self.content(path, notes)?;
         match Buildinfo::parse(&bytes) {
-            Ok(buildinfo) => Some(buildinfo),
+            Ok(buildinfo) => Some((digest, buildinfo)),
             Err(error) => {
                 notes.push(format!("{path} is no buildinfo: {error}"));
                 None
@@ -249,17 +251,6 @@ fn opam_packages(switch: &Switch) -> Vec<Package> {
     switch.packages().into_iter().map(package).collect()
 }
 
-fn system_inventory(bytes: &[u8]) -> Vec<Package> {
-    let package = |(name, version): (&String, &String)| Package {
-        name: name.to_owned(),
-        version: version.to_owned(),
-        pinned: false,
-        overlay: false,
-        source: None,
-    };
-    system_packages::parse(bytes).iter().map(package).collect()
-}
-
 impl Facts {
     /// The original's `input_id`: NULL for builds without the three files.
     pub(crate) fn input_id(&self) -> Option<Digest> {
@@ -312,6 +303,17 @@ impl Facts {
 }
 
 impl Inventory {
+    fn of_system(digest: Digest, list: &KeyValues) -> Self {
+        let package = |(name, version): (&String, &String)| Package {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            pinned: false,
+            overlay: false,
+            source: None,
+        };
+        Self { digest, kind: "system", packages: Ok(list.iter().map(package).collect()) }
+    }
+
     /// Each content once, however many builds have it.
     fn insert(&self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
         let text = "INSERT INTO repository_inventory(sha256, kind, error) VALUES (?1, ?2, ?3)

@@ -13,6 +13,7 @@ use crate::limits::{
 };
 use crate::visualization::newest;
 use builder_facts::artifact_role::base_name;
+use builder_facts::buildinfo::{BUILDINFO_BYTES_MAX, Buildinfo};
 use builder_facts::solo5::{Abi, Manifest};
 use builder_facts::{KeyValues, environment};
 use builder_model::BuildId;
@@ -40,6 +41,8 @@ pub(super) struct Gathered {
     /// The packages of the operating system, if there is a list that was looked at.
     pub(super) system_packages: Option<Inventory>,
     pub(super) environment: Option<KeyValues>,
+    /// The path of the file that they are out of, where it is a `.buildinfo`.
+    pub(super) buildinfo: Option<String>,
     pub(super) has_dependencies: bool,
     pub(super) has_treemap: bool,
     pub(super) has_hook_runs: bool,
@@ -64,6 +67,8 @@ struct Rows {
     switch: Option<Digest>,
     system_packages: Option<Inventory>,
     environment: Option<Digest>,
+    /// The `.buildinfo`, where it takes the place of the files of environment or system packages.
+    buildinfo: Option<Artifact>,
     debug: Option<Digest>,
     has_hook_runs: bool,
     pins: Vec<String>,
@@ -78,12 +83,7 @@ pub(super) fn gather(app: &App, uuid: &BuildId, paging: Paging, hooks: Hooks) ->
     };
     let Some(rows) = app.read(read)? else { return Ok(None) };
     let mut notes = rows.build.derived.as_ref().map(|derived| derived.notes.clone()).unwrap_or_default();
-    let environment = rows.environment.map(|digest| app.depot().read_artifact(&digest, ENVIRONMENT_BYTES_MAX));
-    let environment = environment.transpose().unwrap_or_else(|error| {
-        notes.push(format!("build-environment is not shown: {error}."));
-        None
-    });
-    let environment = environment.map(|bytes| environment::parse(&bytes));
+    let environment = read_environment(app, &rows, &mut notes);
     if rows.main_binary.as_ref().is_some_and(|artifact| !app.depot().artifact(&artifact.sha256).is_file()) {
         notes.push("The file of the main binary is missing on this server.".into());
     }
@@ -108,11 +108,39 @@ pub(super) fn gather(app: &App, uuid: &BuildId, paging: Paging, hooks: Hooks) ->
         opam: rows.opam,
         system_packages: rows.system_packages,
         environment,
+        buildinfo: rows.buildinfo.map(|artifact| artifact.path),
         has_hook_runs: rows.has_hook_runs,
         pins: rows.pins,
         hook_runs: rows.hook_runs,
         notes,
     }))
+}
+
+/// The environment, out of its file or the `.buildinfo`.
+fn read_environment(app: &App, rows: &Rows, notes: &mut Vec<String>) -> Option<KeyValues> {
+    let read = |digest, most| app.depot().read_artifact(&digest, most).map_err(|error| error.to_string());
+    let (what, read) = match (&rows.environment, &rows.buildinfo) {
+        (Some(digest), _) => (
+            "build-environment".to_owned(),
+            read(*digest, ENVIRONMENT_BYTES_MAX).map(|bytes| environment::parse(&bytes)),
+        ),
+        (None, Some(artifact)) => {
+            let bytes = read(artifact.sha256, BUILDINFO_BYTES_MAX as u64);
+            let parse = |bytes: Vec<u8>| Buildinfo::parse(&bytes).map_err(|error| error.to_string());
+            (
+                format!("The environment in {}", artifact.path),
+                bytes.and_then(parse).map(|buildinfo| buildinfo.environment()),
+            )
+        }
+        (None, None) => return None,
+    };
+    match read {
+        Ok(environment) => Some(environment),
+        Err(error) => {
+            notes.push(format!("{what} is not shown: {error}."));
+            None
+        }
+    }
 }
 
 fn rows(connection: &Connection, build: Build, paging: Paging, hooks: Hooks) -> rusqlite::Result<Rows> {
@@ -132,6 +160,12 @@ fn rows(connection: &Connection, build: Build, paging: Paging, hooks: Hooks) -> 
         None => Ok(None),
     };
     let opam = inventory(switch.as_ref(), "opam")?;
+    let (listed, environment) = (at("system-packages")?, at("build-environment")?);
+    let buildinfo = match (listed, environment) {
+        (Some(_), Some(_)) => None,
+        (_, _) => build::buildinfo(connection, &build)?,
+    };
+    let system_packages = listed.or(buildinfo.as_ref().map(|artifact| artifact.sha256));
     let sums = match &build.derived {
         Some(derived) => (derived.artifact_count, derived.artifact_bytes),
         None => build::artifact_sums(connection, build.id)?,
@@ -145,8 +179,9 @@ fn rows(connection: &Connection, build: Build, paging: Paging, hooks: Hooks) -> 
         differences: related::differences(connection, &build, &reproduction)?,
         artifacts: build::artifacts(connection, build.id, paging.start, paging.count)?,
         neighbours: related::neighbours(connection, &build, PLATFORMS_SHOWN_MAX)?,
-        system_packages: inventory(at("system-packages")?.as_ref(), "system")?,
-        environment: at("build-environment")?,
+        system_packages: inventory(system_packages.as_ref(), "system")?,
+        environment,
+        buildinfo,
         has_hook_runs: build::has_hook_runs(connection, build.id)?,
         pins: build::pins(connection, build.id)?,
         hook_runs: match hooks {

@@ -36,6 +36,8 @@ pub(super) struct BuildPage<'a> {
     system: Option<&'a Inventory>,
     system_summary: String,
     environment: Option<Entries<'a>>,
+    /// The `.buildinfo` that system packages or environment are out of.
+    buildinfo: Option<&'a str>,
     has_dependencies: bool,
     has_treemap: bool,
     has_hook_runs: bool,
@@ -143,6 +145,7 @@ impl<'a> BuildPage<'a> {
             system: gathered.system_packages.as_ref(),
             system_summary: gathered.system_packages.as_ref().map(packages_text).unwrap_or_default(),
             environment: gathered.environment.as_ref().map(entries),
+            buildinfo: gathered.buildinfo.as_deref(),
             has_dependencies: gathered.has_dependencies,
             has_treemap: gathered.has_treemap,
             has_hook_runs: gathered.has_hook_runs,
