@@ -21,6 +21,7 @@ pub use text_diff::{DIFF_LINES_MAX, DIFF_WORK_MAX, DiffLine, Hunk, LineKind, Tex
 
 use crate::key_values::KeyValues;
 use crate::opam::{OpamError, Switch};
+use crate::text::text;
 
 /// What is compared of one build.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +32,8 @@ pub struct Side {
     pub environment: Option<KeyValues>,
     /// Its `system-packages`, if it has one.
     pub system_packages: Option<KeyValues>,
+    /// Its script, if it is there.
+    pub script: Option<Vec<u8>>,
     /// What it made.
     pub artifacts: Vec<Artifact>,
 }
@@ -44,6 +47,8 @@ pub struct Comparison {
     pub environment: Part<KeyValuesDiff>,
     /// The packages of the operating system.
     pub system_packages: Part<KeyValuesDiff>,
+    /// The scripts.
+    pub script: Part<TextDiff>,
     /// The files.
     pub artifacts: ArtifactsDiff,
 }
@@ -85,10 +90,13 @@ impl<T> Part<T> {
 
 /// Compares two builds. It fails on nothing: what a side lacks is said in the result.
 pub fn compare(left: &Side, right: &Side) -> Comparison {
+    let scripts =
+        |left: &Vec<u8>, right: &Vec<u8>| TextDiff::of(&text(left), &text(right), &mut text_diff::Budget::default());
     Comparison {
         opam: part(switch(left), switch(right), OpamDiff::of),
         environment: part(file(&left.environment), file(&right.environment), KeyValuesDiff::of),
         system_packages: part(file(&left.system_packages), file(&right.system_packages), KeyValuesDiff::of),
+        script: part(file(&left.script), file(&right.script), scripts),
         artifacts: ArtifactsDiff::of(&left.artifacts, &right.artifacts),
     }
 }
@@ -101,11 +109,11 @@ fn switch(side: &Side) -> Result<&Switch, Input> {
     }
 }
 
-fn file(file: &Option<KeyValues>) -> Result<&KeyValues, Input> {
+fn file<T>(file: &Option<T>) -> Result<&T, Input> {
     file.as_ref().ok_or(Input::Absent)
 }
 
-fn part<T, Diff>(left: Result<&T, Input>, right: Result<&T, Input>, diff: fn(&T, &T) -> Diff) -> Part<Diff> {
+fn part<T, Diff>(left: Result<&T, Input>, right: Result<&T, Input>, diff: impl FnOnce(&T, &T) -> Diff) -> Part<Diff> {
     match (left, right) {
         (Ok(left), Ok(right)) => Part::Compared(diff(left, right)),
         (left, right) => {

@@ -152,6 +152,7 @@ fn a_side_may_lack_anything() {
         switch: Some(Switch::parse(b"installed: 7")),
         environment: Some(environment::parse(b"A=1\nB=2\nC=3")),
         system_packages: Some(system_packages::parse(b"libc-2.1")),
+        script: Some(b"make".to_vec()),
         artifacts: vec![artifact.clone()],
     };
     let right = Side { environment: Some(environment::parse(b"B=3\nC=3\nD=4\n")), ..Side::default() };
@@ -162,6 +163,7 @@ fn a_side_may_lack_anything() {
     assert_eq!(error.to_string(), "line 1, column 12: installed holds `7`, expected strings \"name.version\"");
     let lacking = Part::Lacking { left: Input::Readable, right: Input::Absent };
     assert_eq!(comparison.system_packages, lacking);
+    assert!(matches!(comparison.script, Part::Lacking { left: Input::Readable, right: Input::Absent }));
     assert_eq!(comparison.artifacts.removed, [artifact]);
     insta::assert_snapshot!(serde_json::to_string_pretty(&comparison.legacy()).unwrap());
 }

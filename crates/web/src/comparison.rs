@@ -8,12 +8,17 @@ use crate::database::build::{self, Artifact, Build};
 use crate::depot::{Depot, Unreadable};
 use crate::digest::Digest;
 use crate::http::Refusal;
-use crate::limits::{COMPARED_ARTIFACTS_MAX, COMPARISONS_AT_ONCE_MAX, COMPARISONS_BYTES_MAX, FACTS_BYTES_MAX};
+use crate::limits::{
+    COMPARED_ARTIFACTS_MAX, COMPARED_SCRIPT_BYTES_MAX, COMPARISONS_AT_ONCE_MAX, COMPARISONS_BYTES_MAX, FACTS_BYTES_MAX,
+};
+use builder_facts::buildinfo::Buildinfo;
 use builder_facts::compare::{self, Comparison, Input, Side};
 use builder_facts::opam::Switch;
 use builder_facts::{environment, system_packages};
 use rusqlite::Connection;
 use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
 
@@ -33,6 +38,10 @@ pub(crate) struct SideRows {
     pub(crate) is_cut: bool,
     /// Its files of [`INPUTS`].
     inputs: [Option<Digest>; 3],
+    /// Its `.buildinfo`, which tells of environment and system packages where their files are not there.
+    buildinfo: Option<Digest>,
+    /// Its script, relative to the data folder.
+    script: String,
 }
 
 /// How two builds differ.
@@ -56,7 +65,9 @@ pub(crate) fn side_rows(connection: &Connection, build: Build) -> rusqlite::Resu
     for (input, path) in inputs.iter_mut().zip(INPUTS) {
         *input = build::artifact_at(connection, build.id, path)?.map(|artifact| artifact.sha256);
     }
-    Ok(SideRows { build, main_binary, artifacts, is_cut, inputs })
+    let buildinfo = build::buildinfo(connection, &build)?.map(|artifact| artifact.sha256);
+    let script = build::script(connection, build.id)?;
+    Ok(SideRows { build, main_binary, artifacts, is_cut, inputs, buildinfo, script })
 }
 
 /// Compares two builds; for code that may block. What is not kept is compared one pair after the other, as each pair
@@ -68,15 +79,21 @@ pub(crate) fn compare(
     right: &SideRows,
 ) -> Result<Compared, Refusal> {
     let mut notes = Vec::new();
-    let key = Key { left: left.inputs, right: right.inputs };
+    let scripts = [read_script(depot, "left", left, &mut notes), read_script(depot, "right", right, &mut notes)];
+    let are_scripts_read = notes.is_empty();
+    let key = Key { left: left.key(scripts[0].as_deref()), right: right.key(scripts[1].as_deref()) };
     let _place = kept.places.try_acquire().map_err(|_| Refusal::Busy(1))?;
     let known = kept.look_up(&key);
     let _turn = known.is_none().then(|| kept.turn.lock().unwrap_or_else(PoisonError::into_inner));
     // Another one may have asked for the same pair just before.
     let inputs = known.or_else(|| kept.look_up(&key)).unwrap_or_else(|| {
-        let sides = [read_side(depot, "left", left, &mut notes), read_side(depot, "right", right, &mut notes)];
+        let [left_script, right_script] = scripts;
+        let sides = [
+            Side { script: left_script, ..read_side(depot, "left", left, &mut notes) },
+            Side { script: right_script, ..read_side(depot, "right", right, &mut notes) },
+        ];
         let comparison = Arc::new(compare::compare(&sides[0], &sides[1]));
-        if notes.is_empty() {
+        if notes.is_empty() && are_scripts_read {
             // A file that is missing now may be back later, so only what was read in full is kept.
             kept.keep(key, &comparison);
         }
@@ -116,19 +133,58 @@ fn read_side(depot: &Depot, side: &str, rows: &SideRows, notes: &mut Vec<String>
         })
     };
     let [switch, environment, packages] = rows.inputs;
+    let buildinfo = rows.buildinfo.filter(|_| environment.is_none() || packages.is_none());
+    // Only one that was read when the build arrived is known.
+    let buildinfo = read(buildinfo, ".buildinfo").and_then(|bytes| Buildinfo::parse(&bytes).ok());
+    let environment = read(environment, INPUTS[1]).map(|bytes| environment::parse(&bytes));
+    let packages = read(packages, INPUTS[2]).map(|bytes| system_packages::parse(&bytes));
     Side {
         switch: read(switch, INPUTS[0]).map(|bytes| Switch::parse(&bytes)),
-        environment: read(environment, INPUTS[1]).map(|bytes| environment::parse(&bytes)),
-        system_packages: read(packages, INPUTS[2]).map(|bytes| system_packages::parse(&bytes)),
+        environment: environment.or_else(|| buildinfo.as_ref().map(Buildinfo::environment)),
+        system_packages: packages.or_else(|| buildinfo.as_ref().map(Buildinfo::system_packages)),
+        script: None,
         artifacts: Vec::new(),
+    }
+}
+
+/// Reads the script of one side; what cannot be read is a note.
+fn read_script(depot: &Depot, side: &str, rows: &SideRows, notes: &mut Vec<String>) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let path = depot.file_of_row(&rows.script)?;
+    let read = File::open(&path).and_then(|file| file.take(COMPARED_SCRIPT_BYTES_MAX + 1).read_to_end(&mut bytes));
+    let why = match read {
+        Ok(count) if u64::try_from(count).unwrap_or(u64::MAX) > COMPARED_SCRIPT_BYTES_MAX => {
+            "it is too long".to_owned()
+        }
+        Ok(_) => return Some(bytes),
+        Err(error) => {
+            tracing::warn!("cannot read {}: {error}", path.display());
+            "its file cannot be read on this server".to_owned()
+        }
+    };
+    notes.push(format!("The script of the {side} build is not compared: {why}."));
+    None
+}
+
+impl SideRows {
+    fn key(&self, script: Option<&[u8]>) -> SideKey {
+        let script = script.map(Digest::of);
+        SideKey { inputs: self.inputs, buildinfo: self.buildinfo, script }
     }
 }
 
 /// What tells one comparison of inputs from another.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
-    left: [Option<Digest>; 3],
-    right: [Option<Digest>; 3],
+    left: SideKey,
+    right: SideKey,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct SideKey {
+    inputs: [Option<Digest>; 3],
+    buildinfo: Option<Digest>,
+    script: Option<Digest>,
 }
 
 /// The comparisons that are kept.
@@ -194,6 +250,8 @@ impl Comparisons {
 fn weight(comparison: &Comparison) -> usize {
     let text = |text: &str| text.len() + size_of::<String>() + 16;
     let mut bytes = size_of::<Comparison>();
+    let script = comparison.script.compared().into_iter().flat_map(|diff| &diff.hunks).flat_map(|hunk| &hunk.lines);
+    bytes += script.map(|line| text(&line.text)).sum::<usize>();
     for diff in [&comparison.environment, &comparison.system_packages].into_iter().filter_map(|part| part.compared()) {
         let single = diff.removed.iter().chain(&diff.added).map(|entry| text(&entry.name) + text(&entry.value));
         let changed = diff.changed.iter().map(|entry| text(&entry.name) + text(&entry.left) + text(&entry.right));

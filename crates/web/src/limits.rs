@@ -133,6 +133,8 @@ pub const RELATED_COUNTED_MAX: u64 = 1000;
 pub const TREE_DEPTH_MAX: usize = 16;
 /// Artifacts of one side of a comparison; those behind are left out, and the page says so.
 pub const COMPARED_ARTIFACTS_MAX: u32 = 100_000;
+/// Longest script that is compared, in bytes.
+pub const COMPARED_SCRIPT_BYTES_MAX: u64 = 1 << 20;
 /// Comparisons that are kept in memory, in bytes.
 pub const COMPARISONS_BYTES_MAX: usize = 32 << 20;
 /// Rows of one list that a page of a comparison shows; the rest is in its JSON.

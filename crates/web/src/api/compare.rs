@@ -1,6 +1,6 @@
 //! How two builds differ.
 
-use super::types::{BuildBody, FileBody, Problem};
+use super::types::{BuildBody, FileBody, IdentityBody, Problem};
 use super::{Segments, answer, query};
 use crate::app::App;
 use crate::comparison::{Compared, INPUTS, SideRows, compare, input_text, side_rows};
@@ -22,6 +22,12 @@ use utoipa::ToSchema;
 pub(super) struct ComparisonBody {
     left: BuildBody,
     right: BuildBody,
+    /// By what the input of the left build is told from others; null when it is not known.
+    left_input: Option<IdentityBody>,
+    /// The same of the right build.
+    right_input: Option<IdentityBody>,
+    /// How the scripts differ, a unified diff; empty when they are the same, null when one is lost.
+    script: Option<String>,
     /// Null when a side lacks a readable opam switch: see `lacking`.
     opam: Option<OpamBody>,
     /// Null when a side lacks it.
@@ -183,6 +189,9 @@ impl ComparisonBody {
         Self {
             left: BuildBody::of_row(&left.build, left.main_binary.as_ref()),
             right: BuildBody::of_row(&right.build, right.main_binary.as_ref()),
+            left_input: input(left),
+            right_input: input(right),
+            script: inputs.script.compared().map(|diff| diff.unified("left/script", "right/script")),
             opam: inputs.opam.compared().map(OpamBody::of),
             environment: inputs.environment.compared().map(ValuesBody::of),
             system_packages: inputs.system_packages.compared().map(ValuesBody::of),
@@ -191,6 +200,11 @@ impl ComparisonBody {
             notes: compared.notes.clone(),
         }
     }
+}
+
+fn input(rows: &SideRows) -> Option<IdentityBody> {
+    let (kind, sha256) = rows.build.derived.as_ref()?.input?;
+    Some(IdentityBody { kind: kind.as_str().into(), sha256: sha256.to_string() })
 }
 
 fn lacking<T>(input: &str, part: &Part<T>) -> Option<LackingBody> {

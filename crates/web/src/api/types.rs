@@ -210,7 +210,8 @@ impl ArtifactBody {
 /// By what an input or output is told from others.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct IdentityBody {
-    /// What it is judged by: `opam`, `buildinfo` or `script` for an input, `main-binary` or `artifacts` for an output.
+    /// What it is judged by: `opam`, `buildinfo`, `script` or `script-and-inputs` for an input, `main-binary` or
+    /// `artifacts` for an output.
     pub(super) kind: String,
     pub(super) sha256: String,
 }

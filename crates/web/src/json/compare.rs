@@ -3,6 +3,7 @@
 
 use crate::comparison::{Compared, SideRows, input_text};
 use crate::digest::Digest;
+use crate::json::parts::IdentityJson;
 use crate::pages::text;
 use builder_facts::compare::{Artifact, LegacyComparison, Part};
 use serde::Serialize;
@@ -15,6 +16,8 @@ pub(crate) struct CompareJson {
     #[serde(flatten)]
     legacy: LegacyComparison,
     artifact_diff: ArtifactsJson,
+    /// How the scripts differ, as `diff -u` writes it: empty when they are the same; null when one is lost.
+    script_diff: Option<String>,
     /// What each side lacked, such as an opam switch that does not parse; an input that both sides had is null.
     inputs: InputsJson,
     notes: Vec<String>,
@@ -29,6 +32,8 @@ struct SideJson {
     finish_time: String,
     main_binary: bool,
     main_binary_size: Option<u64>,
+    /// What the input is identified by; null when it is not known.
+    input: Option<IdentityJson>,
 }
 
 #[derive(Debug, Serialize)]
@@ -108,6 +113,7 @@ impl CompareJson {
                 different: different.collect(),
                 moved: moved.collect(),
             },
+            script_diff: compared.inputs.script.compared().map(|diff| diff.unified("left/script", "right/script")),
             inputs: InputsJson {
                 opam_switch: lacking(&compared.inputs.opam),
                 build_environment: lacking(&compared.inputs.environment),
@@ -128,6 +134,11 @@ fn side(rows: &SideRows) -> SideJson {
         finish_time: text::rfc3339(build.finish),
         main_binary: rows.main_binary.is_some(),
         main_binary_size: rows.main_binary.as_ref().map(|artifact| artifact.size),
+        input: build
+            .derived
+            .as_ref()
+            .and_then(|derived| derived.input)
+            .map(|(kind, sha256)| IdentityJson { kind: kind.as_str(), sha256: sha256.to_string() }),
     }
 }
 

@@ -186,3 +186,42 @@ async fn a_form_leads_to_the_comparison() {
     let problem: Value = site.get_json("/compare").await;
     assert_eq!(problem["status"], 400);
 }
+
+#[tokio::test]
+async fn scripts_and_inputs_are_compared() {
+    let site = Site::new();
+    let (mut left, mut right, same) = (Told::new(1), Told::new(2), Told::new(3));
+    left.script = "#!/bin/sh\nmake\necho <done>\n".into();
+    right.script = "#!/bin/sh\nmake -j2\necho <done>\n".into();
+    let same = Told { script: left.script.clone(), ..same };
+    for told in [&left, &right, &same] {
+        site.upload(told).await;
+    }
+    let page = site.get(&address(&left, &right)).await.text();
+    assert!(page.contains("<h3 id=\"script\">") && page.contains("<del>-make</del><ins>+make -j2</ins>"), "{page}");
+    assert!(page.contains("<dt>Input</dt><dd>different</dd>"), "{page}");
+    let json = site.get_json(&left.page()).await;
+    let input = json["input"]["sha256"].as_str().unwrap();
+    assert!(
+        page.contains(&format!("Input: the script, job and platform<br><code class=\"digest\">{input}</code>")),
+        "{page}"
+    );
+    let json = site.get_json(&address(&left, &right)).await;
+    assert_eq!(json["left"]["input"]["sha256"], input);
+    let diff = json["script_diff"].as_str().unwrap();
+    assert!(diff.starts_with("--- left/script\n+++ right/script\n") && diff.contains("\n-make\n+make -j2\n"), "{diff}");
+    let json = site.get_json(&format!("/api/v1{}", address(&left, &right))).await;
+    assert_eq!((&json["script"], &json["left_input"]["kind"]), (&diff.into(), &"script".into()));
+
+    let page = site.get(&address(&left, &same)).await.text();
+    assert!(
+        page.contains("<dt>Input</dt><dd>the same</dd>") && page.contains("<dt>Script</dt><dd>the same</dd>"),
+        "{page}"
+    );
+    assert!(!page.contains("id=\"script\""), "{page}");
+
+    std::fs::remove_file(site.data().join(format!("hello/{}/script.txt", right.build))).unwrap();
+    let json = site.get_json(&address(&same, &right)).await;
+    assert_eq!(json["script_diff"], Value::Null);
+    assert!(json["notes"][0].as_str().unwrap().starts_with("The script of the right build is not compared"), "{json}");
+}

@@ -8,13 +8,19 @@ use crate::pages::{link, text};
 use askama::Template;
 use builder_facts::compare::{
     Artifact, ArtifactsDiff, DuniverseDiff, Input, KeyValuesDiff, LineKind, OpamDiff, OpamFileChange, OpamFiles, Part,
+    TextDiff,
 };
+use builder_facts::identity::NoInput;
 
 #[derive(Template)]
 #[template(path = "compare.html")]
 pub(super) struct ComparePage<'a> {
     sides: [Side<'a>; 2],
     is_same: bool,
+    /// Whether what went in is the same, where both inputs are known.
+    input: Option<&'static str>,
+    /// Whether both ran the same script.
+    same_script: Option<bool>,
     reverse: String,
     /// Those that are not empty.
     categories: Vec<Category<'a>>,
@@ -31,6 +37,9 @@ struct Side<'a> {
     address: String,
     start: String,
     main_binary: Option<String>,
+    /// By what its input is told, or why it is not.
+    input: String,
+    input_sha256: Option<String>,
 }
 
 /// One kind of difference.
@@ -119,11 +128,16 @@ impl<'a> ComparePage<'a> {
         if let Some(diff) = inputs.system_packages.compared() {
             key_value_categories(diff, SYSTEM_PACKAGES, &mut categories);
         }
+        if let Some(diff) = inputs.script.compared() {
+            script_category(diff, &mut categories);
+        }
         artifact_categories(&compared.artifacts, &left.build, &right.build, &mut categories);
         head_groups(&mut categories);
         Self {
             sides: [side("left", left), side("right", right)],
             is_same: left.build.id == right.build.id,
+            input: input_text(&left.build, &right.build),
+            same_script: inputs.script.compared().map(|diff| diff.hunks.is_empty()),
             reverse: link::compare(right.build.uuid, left.build.uuid),
             categories,
             is_complete: notes.is_empty(),
@@ -143,6 +157,7 @@ fn head_groups(categories: &mut [Category<'_>]) {
             Some("duniverse") => "Vendored sources",
             Some("env") => "Environment",
             Some("pkgs") => "System packages",
+            Some("script") => "Script",
             Some(_) | None => "Artifacts",
         };
         category.group = (group != last).then_some(group);
@@ -150,10 +165,25 @@ fn head_groups(categories: &mut [Category<'_>]) {
     }
 }
 
+/// Whether both builds had the same input; none where one has none.
+fn input_text(left: &Build, right: &Build) -> Option<&'static str> {
+    let input = |build: &Build| build.derived.as_ref().and_then(|derived| derived.input);
+    let (left, right) = (input(left)?, input(right)?);
+    Some(match (left == right, left.0 == right.0) {
+        (true, _) => "the same",
+        (false, true) => "different",
+        (false, false) => "different, and told by different things",
+    })
+}
+
 fn side<'a>(name: &'static str, rows: &'a SideRows) -> Side<'a> {
     let build = &rows.build;
     let main_binary = rows.main_binary.as_ref();
+    let input = build.derived.as_ref().and_then(|derived| derived.input);
+    let no_input = build.derived.as_ref().map(|derived| derived.no_input.map_or("not known", NoInput::text));
     Side {
+        input: input.map_or(no_input.unwrap_or("not known yet"), |(kind, _)| kind.judged_by()).to_owned(),
+        input_sha256: input.map(|(_, sha256)| sha256.to_string()),
         name,
         build,
         address: link::build(&build.job, build.uuid),
@@ -230,6 +260,12 @@ fn opam_categories<'a>(opam: &'a OpamDiff, categories: &mut Vec<Category<'a>>) {
     ));
 }
 
+fn script_category<'a>(diff: &'a TextDiff, categories: &mut Vec<Category<'a>>) {
+    let diffs: Vec<Diff<'_>> =
+        (!diff.hunks.is_empty() || diff.is_cut).then(|| shown_diff("Script".into(), None, diff)).into_iter().collect();
+    categories.extend(category("script", "changes of the script", diff.hunks.len(), Body::Diffs(diffs)));
+}
+
 fn duniverse_categories<'a>(diff: &'a DuniverseDiff, categories: &mut Vec<Category<'a>>) {
     let directory = |entry: &'a builder_facts::opam::DuniverseDirectory| (entry.directory.as_str(), entry.url.as_str());
     let removed = diff.only_left.iter().map(directory);
@@ -253,24 +289,29 @@ fn duniverse_categories<'a>(diff: &'a DuniverseDiff, categories: &mut Vec<Catego
 }
 
 fn opam_file(change: &OpamFileChange) -> Diff<'_> {
+    let note = match change.files {
+        OpamFiles::Both => None,
+        OpamFiles::OnlyLeft => Some("only the left build has its opam file"),
+        OpamFiles::OnlyRight => Some("only the right build has its opam file"),
+    };
+    shown_diff(change.package.to_string(), note, &change.diff)
+}
+
+fn shown_diff<'a>(title: String, note: Option<&'static str>, diff: &'a TextDiff) -> Diff<'a> {
     let count = |kind: LineKind| {
-        let lines = change.diff.hunks.iter().flat_map(|hunk| &hunk.lines);
+        let lines = diff.hunks.iter().flat_map(|hunk| &hunk.lines);
         lines.filter(|line| line.kind == kind).count()
     };
-    let shown: usize = change.diff.hunks.iter().map(|hunk| hunk.lines.len()).sum();
+    let shown: usize = diff.hunks.iter().map(|hunk| hunk.lines.len()).sum();
     Diff {
-        title: change.package.to_string(),
-        note: match change.files {
-            OpamFiles::Both => None,
-            OpamFiles::OnlyLeft => Some("only the left build has its opam file"),
-            OpamFiles::OnlyRight => Some("only the right build has its opam file"),
-        },
+        title,
+        note,
         added: count(LineKind::Added),
         removed: count(LineKind::Removed),
         open: shown <= OPEN_LINES_MAX,
-        hunks: change.diff.hunks.iter().map(|hunk| (hunk.header(), hunk.lines.as_slice())).collect(),
-        is_coarse: change.diff.is_coarse,
-        is_cut: change.diff.is_cut,
+        hunks: diff.hunks.iter().map(|hunk| (hunk.header(), hunk.lines.as_slice())).collect(),
+        is_coarse: diff.is_coarse,
+        is_cut: diff.is_cut,
     }
 }
 
