@@ -6,7 +6,10 @@
 #   REPO        the folder of the repository, with a folder for each ABI in it
 #   REPO_KEY    the key that signs it
 #
-# Needs: pkg, jq, tar.
+# A build that failed is not published, nor one that began before the one that is: a hook that failed is tried again
+# later, and later ones pass it.
+#
+# Needs: pkg, jq, tar, sqlite3.
 
 set -eu
 
@@ -18,11 +21,13 @@ fail() {
     exit 1
 }
 
-build_time='' sha256='' path='' package_file=''
+build_time='' sha256='' path='' package_file='' uuid='' data_dir=''
 for argument; do
     case $argument in
         --build-time=*) build_time=${argument#*=} ;;
         --sha256=*) sha256=${argument#*=} ;;
+        --uuid=*) uuid=${argument#*=} ;;
+        --data-dir=*) data_dir=${argument#*=} ;;
         --main-binary-filepath=*) path=${argument#*=} ;;
         --*) ;;
         *) package_file=$argument ;;
@@ -34,7 +39,22 @@ case $path in
 esac
 case $build_time in '' | *[!0-9]*) fail "--build-time is no time: $build_time" ;; esac
 case $sha256 in '' | *[!0-9a-f]*) fail "--sha256 is no digest: $sha256" ;; esac
+case $uuid in
+    '') fail 'the option --uuid is missing' ;;
+    *[!0-9a-f-]*) fail "this is no UUID: $uuid" ;;
+esac
+[ -n "$data_dir" ] || fail 'the option --data-dir is missing'
 [ -f "$package_file" ] || fail "there is no package $package_file"
+
+# A build that failed may have left a package all the same: its script made it, and then its tests failed.
+[ -f "$data_dir/builder.sqlite3" ] || fail "there is no database $data_dir/builder.sqlite3"
+result=$(sqlite3 -readonly -batch -noheader -cmd '.timeout 10000' "$data_dir/builder.sqlite3" \
+    "SELECT result_code FROM build WHERE uuid = '$uuid'")
+[ -n "$result" ] || fail "there is no build $uuid"
+if [ "$result" != 0 ]; then
+    printf '%s is of a build that failed, and is not published\n' "$path"
+    exit 0
+fi
 
 for known in "$REPO"/*/All/*."$sha256".pkg; do
     if [ -e "$known" ]; then
@@ -72,23 +92,41 @@ elif ! is_version '\.[0-9]+\.g[0-9a-fA-F]+'; then
 fi
 version=$version.$build_time.$sha256
 
+all=$REPO/$abi/All
+# A version has no dash: what has one is another package, whose name begins alike.
+is_of_this_name() {
+    [ -e "$1" ] || return 1
+    case ${1#"$all/$name-"} in
+        *-*) return 1 ;;
+        *) return 0 ;;
+    esac
+}
+for known in "$all/$name"-[0-9]*.pkg; do
+    is_of_this_name "$known" || continue
+    time=${known%.*.pkg}
+    time=${time##*.}
+    case $time in
+        # It was put there by hand.
+        '' | *[!0-9]*) continue ;;
+    esac
+    if [ "$time" -gt "$build_time" ]; then
+        printf '%s is newer, and stays\n' "$known"
+        exit 0
+    fi
+done
+
 jq --arg version "$version" '.version = $version' "$work/root/+MANIFEST" > "$work/manifest"
 rm -f "$work/root/+MANIFEST" "$work/root/+COMPACT_MANIFEST"
 pkg create -r "$work/root" -M "$work/manifest" -o "$work/new"
 made=$work/new/$name-$version.pkg
 [ -f "$made" ] || fail "pkg create made no $name-$version.pkg"
 
-all=$REPO/$abi/All
 mkdir -p "$all"
 cp "$made" "$all/.$name-$version.pkg.new"
 mv "$all/.$name-$version.pkg.new" "$all/$name-$version.pkg"
 for old in "$all/$name"-[0-9]*.pkg; do
-    rest=${old#"$all/$name-"}
-    case $rest in
-        "$version.pkg") ;;
-        # A version has no dash: this is another package, whose name begins alike.
-        *-*) ;;
-        *) rm -f "$old" ;;
-    esac
+    if is_of_this_name "$old" && [ "$old" != "$all/$name-$version.pkg" ]; then
+        rm -f "$old"
+    fi
 done
 pkg repo "$REPO/$abi" "$REPO_KEY"

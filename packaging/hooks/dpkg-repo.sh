@@ -8,7 +8,10 @@
 #   REPO_ARCHITECTURES  what is published, such as amd64,arm64; decided once, when the first package comes. Left out, it is
 #                       what the packages are for that are there then, or this machine if they are for all
 #
-# Needs: aptly, dpkg-deb.
+# A build that failed is not published, nor one that began before the one that is: a hook that failed is tried again
+# later, and later ones pass it.
+#
+# Needs: aptly, dpkg-deb, sqlite3.
 
 set -eu
 
@@ -21,12 +24,14 @@ fail() {
     exit 1
 }
 
-build_time='' sha256='' platform='' path='' package_file=''
+build_time='' sha256='' platform='' path='' package_file='' uuid='' data_dir=''
 for argument; do
     case $argument in
         --build-time=*) build_time=${argument#*=} ;;
         --sha256=*) sha256=${argument#*=} ;;
         --platform=*) platform=${argument#*=} ;;
+        --uuid=*) uuid=${argument#*=} ;;
+        --data-dir=*) data_dir=${argument#*=} ;;
         --main-binary-filepath=*) path=${argument#*=} ;;
         --*) ;;
         *) package_file=$argument ;;
@@ -41,8 +46,23 @@ case $sha256 in '' | *[!0-9a-f]*) fail "--sha256 is no digest: $sha256" ;; esac
 case $platform in
     '' | -* | .* | *[!A-Za-z0-9._+-]*) fail "--platform cannot be the name of a repository: $platform" ;;
 esac
+case $uuid in
+    '') fail 'the option --uuid is missing' ;;
+    *[!0-9a-f-]*) fail "this is no UUID: $uuid" ;;
+esac
+[ -n "$data_dir" ] || fail 'the option --data-dir is missing'
 [ -f "$package_file" ] || fail "there is no package $package_file"
 [ -n "${REPO_KEYID:-}" ] || fail 'REPO_KEYID does not say which key signs the repository'
+
+# A build that failed may have left a package all the same: its script made it, and then its tests failed.
+[ -f "$data_dir/builder.sqlite3" ] || fail "there is no database $data_dir/builder.sqlite3"
+result=$(sqlite3 -readonly -batch -noheader -cmd '.timeout 10000' "$data_dir/builder.sqlite3" \
+    "SELECT result_code FROM build WHERE uuid = '$uuid'")
+[ -n "$result" ] || fail "there is no build $uuid"
+if [ "$result" != 0 ]; then
+    printf '%s is of a build that failed, and is not published\n' "$path"
+    exit 0
+fi
 
 name=$(dpkg-deb -f "$package_file" Package)
 case $name in
@@ -79,12 +99,30 @@ add() {
     aptly repo add "$platform" "$new"
 }
 
+# Whether a build that began later is there. What was put there by hand tells no time.
+is_newer_there() {
+    pattern=$(printf '%s\n' "$name" | sed 's/\./\\./g')
+    times=$(printf '%s\n' "$packages" | sed -n "s/^ *${pattern}_.*-\([0-9]\{14\}\)-[0-9a-f]*_[a-z0-9-]*\$/\1/p")
+    for time in $times; do
+        if [ "$time" -gt "$build_time" ]; then
+            return 0
+        fi
+    done
+    return 1
+}
+
 packages=$(aptly repo show -with-packages "$platform" 2> /dev/null) ||
     aptly repo create "-distribution=$platform" "$platform"
 case $packages in
     # It may be there because it could not be published the last time.
     *"$sha256"*) printf '%s is in the repository %s already\n' "$sha256" "$platform" ;;
-    *) add ;;
+    *)
+        if is_newer_there; then
+            printf 'a newer %s is in the repository %s, and stays\n' "$name" "$platform"
+            exit 0
+        fi
+        add
+        ;;
 esac
 
 if aptly publish show "$platform" > /dev/null 2>&1; then

@@ -20,6 +20,7 @@ struct Home(Tools);
 impl Home {
     fn new() -> Self {
         let home = Self(Tools::new(&[("sed", SED)]));
+        home.0.build_ended_with(0);
         home.gpg(&["--quick-generate-key", USER, "ed25519", "sign", "never"]);
         let key = home.gpg(&["--export"]).stdout;
         for folder in ["apt/lists/partial", "apt/cache/archives/partial"] {
@@ -120,7 +121,7 @@ fn fields(package: &Path) -> String {
 }
 
 #[test]
-fn apt_get_has_the_newest_package_that_the_hook_gave_to_aptly() {
+fn apt_get_has_the_newest_package_that_the_hook_gave_to_aptly_with_sqlite3() {
     for shell in SHELLS {
         let home = Home::new();
         let make = |version| package(&home.file(""), version, "all");
@@ -141,6 +142,19 @@ fn apt_get_has_the_newest_package_that_the_hook_gave_to_aptly() {
         let known = home.aptly(&["repo", "show", "-with-packages", "debian-12"]);
         assert!(known.contains("cd34") && !known.contains("ab12"), "{known}");
 
+        // One that comes late, when its hook is tried again, and one whose tests failed after its package was made.
+        let mut late = of_package("bin/hello.deb", "ab12", &make("1.2.3"));
+        late.push("--build-time=20260102030404".into());
+        let said = home.0.runs(shell, "dpkg-repo.sh", &late);
+        assert_eq!(said, "a newer hello is in the repository debian-12, and stays\n");
+        home.0.build_ended_with(1);
+        let said = home.told(shell, "ef56", &make("1.2.4"));
+        assert_eq!(said, "bin/hello.deb is of a build that failed, and is not published\n");
+        home.0.build_ended_with(0);
+        let known = home.aptly(&["repo", "show", "-with-packages", "debian-12"]);
+        assert_eq!(known.matches("hello_").count(), 1, "{known}");
+        assert!(known.contains("cd34"), "{known}");
+
         for bad in ["1.2", "1.2.3~rc1", "1.2.3-45-gxyz", "1:1.2.3"] {
             let said = home.0.fails(shell, "dpkg-repo.sh", &of_package("bin/hello.deb", "ef56", &make(bad)));
             assert!(said.contains("neither X.Y.Z nor X.Y.Z-N-gHASH"), "{said}");
@@ -149,7 +163,7 @@ fn apt_get_has_the_newest_package_that_the_hook_gave_to_aptly() {
 }
 
 #[test]
-fn what_aptly_could_not_publish_is_published_the_next_time() {
+fn what_aptly_could_not_publish_is_published_the_next_time_with_sqlite3() {
     let home = Home::new();
     let hello = package(&home.file(""), "1.2.3", "amd64");
     let arguments = of_package("bin/hello.deb", "ab12", &hello);
@@ -175,7 +189,7 @@ fn what_aptly_could_not_publish_is_published_the_next_time() {
 }
 
 #[tokio::test]
-async fn a_package_of_dpkg_deb_goes_from_its_upload_by_aptly_to_page_and_apt_get() {
+async fn a_package_of_dpkg_deb_goes_from_its_upload_by_aptly_and_sqlite3_to_page_and_apt_get() {
     let home = Home::new();
     let package = fs::read(package(&home.file(""), "1.2.3", "all")).unwrap();
     // A hook has the environment of the server; this one gets what an operator would put there.

@@ -26,6 +26,14 @@ impl Tools {
         tools
     }
 
+    /// What the repository knows of the build that hooks are told of, as far as hooks ask.
+    pub(super) fn build_ended_with(&self, result_code: i64) {
+        let database = rusqlite::Connection::open(self.file("builder.sqlite3")).unwrap();
+        database.execute_batch("DROP TABLE IF EXISTS build; CREATE TABLE build(uuid, result_code)").unwrap();
+        let build = Told::new(1).build.to_string();
+        database.execute("INSERT INTO build VALUES (?1, ?2)", rusqlite::params![build, result_code]).unwrap();
+    }
+
     fn add(&self, name: &str, text: &str) {
         let path = self.0.path().join(name);
         fs::write(&path, format!("#!/bin/sh\n{text}")).unwrap();
@@ -210,7 +218,7 @@ async fn a_new_version_draws_all_anew_with_sqlite3() {
     assert_eq!(names(&site.data().join("_cache")), ["dependencies_9"], "old ones are better than none");
 }
 
-/// What a hook is told of a package.
+/// What a hook is told of a package, which lies beside the database.
 pub(super) fn of_package(path: &str, sha256: &str, file: &Path) -> Vec<String> {
     vec![
         "--build-time=20260102030405".into(),
@@ -218,6 +226,8 @@ pub(super) fn of_package(path: &str, sha256: &str, file: &Path) -> Vec<String> {
         "--job=hello=world".into(),
         "--platform=debian-12".into(),
         "--new-option".into(),
+        format!("--uuid={}", Told::new(1).build),
+        format!("--data-dir={}", file.parent().unwrap().display()),
         format!("--main-binary-filepath={path}"),
         file.display().to_string(),
     ]
@@ -233,9 +243,10 @@ fi
 "#;
 
 #[test]
-fn a_package_of_freebsd_enters_its_repository_with_jq() {
+fn a_package_of_freebsd_enters_its_repository_with_jq_and_sqlite3() {
     for shell in SHELLS {
         let tools = Tools::new(&[("pkg", PKG)]);
+        tools.build_ended_with(0);
         let root = tools.file("unpacked");
         fs::create_dir_all(root.join("usr/local/bin")).unwrap();
         fs::write(root.join("usr/local/bin/hello"), "hello").unwrap();
@@ -270,6 +281,17 @@ fn a_package_of_freebsd_enters_its_repository_with_jq() {
 
         let said = tools.runs(shell, "FreeBSD-repo.sh", &of_package("bin/hello.pkg", "ab12", &package));
         assert!(said.ends_with("is there already\n"), "{said}");
+
+        // One that comes late, and one that failed.
+        let told = of_package("bin/hello.pkg", "cd34", &package);
+        let late = [told.clone(), vec!["--build-time=20260102030404".into()]].concat();
+        let said = tools.runs(shell, "FreeBSD-repo.sh", &late);
+        assert!(said.ends_with(&format!("{new} is newer, and stays\n")), "{said}");
+        tools.build_ended_with(1);
+        let said = tools.runs(shell, "FreeBSD-repo.sh", &told);
+        assert_eq!(said, "bin/hello.pkg is of a build that failed, and is not published\n");
+        assert_eq!(names(&all), [new, "hello-2-1.0.0.pkg", "hello-world-1.0.0.pkg"]);
+        tools.build_ended_with(0);
         for (name, version, why) in [("../x", "1.2.3", "no name of a package"), ("x", "1.2.3-4", "neither X.Y.Z nor")] {
             pack(name, version);
             let said = tools.fails(shell, "FreeBSD-repo.sh", &of_package("bin/hello.pkg", "cd34", &package));
