@@ -79,8 +79,7 @@ fn attempt(
     let disk = watch_disk(settings, host, &prepared)?;
     let supervised = Supervised { settings, supervisor, report: Vec::new() };
     let mut watched = supervised.run(connection, stop, console, pipe, disk.as_ref())?;
-    let jail = prepared.folder.path().file_name().unwrap_or_default();
-    watched.hits.extend(limits::reached_in_jail(&settings.policy, jail));
+    watched.hits.extend(limits::reached_in_jail(&settings.policy, &prepared.name));
     watched.hits.extend(containers::hits(&settings.policy, &prepared.folder, watched.report.as_ref().ok()));
     if let Ok(Report { refusal: Some(why), .. }) = &watched.report {
         return Err(Error::Sandbox { why: why.clone() });

@@ -19,7 +19,6 @@ use trees::{Controller, Trees};
 use crate::wait;
 use builder_sandbox::size::size_text;
 use builder_sandbox::{Finding, Kind, Limits, Policy, User};
-use std::ffi::OsStr;
 use std::fmt;
 use std::io;
 use std::os::fd::AsFd;
@@ -89,7 +88,7 @@ fn is_held_elsewhere(policy: &Policy) -> bool {
 }
 
 /// What a job in the jail of this name reached: there the kernel holds the limits, and tells of it in its messages only.
-pub(crate) fn reached_in_jail(policy: &Policy, name: &OsStr) -> Vec<Hit> {
+pub(crate) fn reached_in_jail(policy: &Policy, name: &str) -> Vec<Hit> {
     let (memory, processes) = (policy.limits.memory_bytes, policy.limits.processes);
     if policy.kind != Kind::Jail || (memory.is_none() && processes.is_none()) {
         return Vec::new();
@@ -101,7 +100,7 @@ pub(crate) fn reached_in_jail(policy: &Policy, name: &OsStr) -> Vec<Hit> {
             return Vec::new();
         }
     };
-    let reached = builder_sandbox::reached_in_jail(&String::from_utf8_lossy(&messages), &name.to_string_lossy());
+    let reached = builder_sandbox::reached_in_jail(&String::from_utf8_lossy(&messages), name);
     let memory = memory.filter(|_| reached.memory).map(Hit::Memory);
     let processes = processes.filter(|_| reached.processes).map(|limit| Hit::Processes { limit, times: 0 });
     memory.into_iter().chain(processes).collect()
