@@ -2,69 +2,93 @@
 
 use crate::limits::SEND_PAUSE_MAX;
 use axum::body::Body;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body::{Frame, SizeHint};
+use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, Read as _, Write};
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt as _;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinHandle;
 
-/// How much of a file is read at once at first, in bytes: as much waits in memory for each peer that is slow.
-const READ_BYTES_MIN: u64 = 128 << 10;
-/// How much of it is read at once for a peer that waits for us, in bytes. Each piece wakes a thread and is waited for,
-/// which costs more than to copy so much.
-const READ_BYTES_MAX: u64 = 2 << 20;
+/// How much of a file is read at once, in bytes: so little that it is sent while a processor's cache still holds it.
+const READ_BYTES: usize = 256 << 10;
+/// How many of these buffers one answer uses in turn: what waits in memory for a peer that is slow.
+const READ_BUFFERS_MAX: usize = 4;
 /// Pieces that wait between a thread that writes and the socket.
 const PIECES_QUEUED_MAX: usize = 4;
 /// How large a piece gets, in bytes.
 const PIECE_BYTES: usize = 128 << 10;
 
-/// So many bytes of a file from where it stands. Reads as fast as the peer takes it, one piece ahead, so that the disk
-/// and the socket are busy at once; holds no thread while the peer is slow.
-pub(crate) fn of_file(file: File, bytes: u64) -> Body {
-    let file =
-        FilePieces { next: Some(read_piece(file, bytes, READ_BYTES_MIN)), most: READ_BYTES_MIN, is_awaited: false };
+/// So many bytes of a file from this place on. What the system has in memory is read where it is sent, for to hand it
+/// from thread to thread costs more than to copy it; only the disk is waited for by a thread, and no thread waits for a
+/// peer that is slow.
+pub(crate) fn of_file(file: File, from: u64, bytes: u64) -> Body {
+    let file = FilePieces { file: Arc::new(file), from, left: bytes, read: None, buffers: VecDeque::new() };
     Body::new(Sized { body: Body::new(file), left: bytes })
 }
 
-/// A file, read a piece ahead.
+/// A file, piece by piece.
 struct FilePieces {
-    /// The piece that is read just now; none at the end.
-    next: Option<JoinHandle<io::Result<Piece>>>,
-    /// How long that piece may be.
-    most: u64,
-    /// Whether the peer waits for that piece, rather than it for the peer.
-    is_awaited: bool,
-}
-
-/// A piece of a file.
-struct Piece {
-    bytes: Bytes,
-    file: File,
-    /// How many bytes come after it.
+    file: Arc<File>,
+    /// Where the next piece begins.
+    from: u64,
+    /// How many bytes are still to come.
     left: u64,
+    /// The next piece, where the disk is waited for.
+    read: Option<JoinHandle<io::Result<Read>>>,
+    /// Buffers that hold pieces on their way, the oldest first.
+    buffers: VecDeque<Bytes>,
 }
 
-/// Reads the next of so many bytes that are left.
-fn read_piece(mut file: File, left: u64, most: u64) -> JoinHandle<io::Result<Piece>> {
-    tokio::task::spawn_blocking(move || {
-        let wanted = left.min(most);
-        let mut bytes = Vec::with_capacity(usize::try_from(wanted).map_err(io::Error::other)?);
-        let count = io::Read::by_ref(&mut file).take(wanted).read_to_end(&mut bytes)? as u64;
-        if count < wanted {
-            // It was cut off since it was looked at.
-            return Err(io::ErrorKind::UnexpectedEof.into());
+/// A buffer, and how much of it was read.
+type Read = (Bytes, usize);
+
+impl FilePieces {
+    /// The buffer of a piece that was sent, or a new one; no piece is longer than those before it.
+    fn buffer(&mut self, bytes: usize) -> BytesMut {
+        match self.buffers.pop_front().map(Bytes::try_into_mut) {
+            Some(Ok(sent)) => return sent,
+            Some(Err(unsent)) if self.buffers.len() + 1 < READ_BUFFERS_MAX => self.buffers.push_front(unsent),
+            Some(Err(_)) | None => {}
         }
-        Ok(Piece { bytes: bytes.into(), file, left: left - count })
-    })
+        BytesMut::zeroed(bytes)
+    }
+
+    /// Reads a piece if that takes no waiting, else lets a thread do it.
+    fn read(&mut self) -> io::Result<Result<Read, JoinHandle<io::Result<Read>>>> {
+        let wanted = usize::try_from(self.left).unwrap_or(READ_BYTES).min(READ_BYTES);
+        let (mut buffer, from) = (self.buffer(wanted), self.from);
+        let (piece, _) = buffer.split_at_mut_checked(wanted).ok_or(io::ErrorKind::InvalidInput)?;
+        if let Some(count) = read_from_memory(&self.file, piece, from) {
+            return Ok(Ok((buffer.freeze(), count)));
+        }
+        let file = self.file.clone();
+        Ok(Err(tokio::task::spawn_blocking(move || {
+            let (piece, _) = buffer.split_at_mut_checked(wanted).ok_or(io::ErrorKind::InvalidInput)?;
+            // Fails where it was cut off since it was looked at.
+            file.read_exact_at(piece, from)?;
+            Ok((buffer.freeze(), wanted))
+        })))
+    }
 }
 
-/// How long the next piece may be: longer for a peer that waited, shorter for one that let us wait.
-fn next_length(most: u64, is_awaited: bool) -> u64 {
-    let next = if is_awaited { most.saturating_mul(2) } else { most / 2 };
-    next.clamp(READ_BYTES_MIN, READ_BYTES_MAX)
+/// What the system has in memory of a file from this place on; none where it has nothing, or cannot tell.
+#[cfg(target_os = "linux")]
+fn read_from_memory(file: &File, into: &mut [u8], from: u64) -> Option<usize> {
+    use rustix::io::{ReadWriteFlags, preadv2};
+    let read = preadv2(file, &mut [io::IoSliceMut::new(into)], from, ReadWriteFlags::NOWAIT);
+    // Whatever is wrong is told when a thread reads.
+    read.ok().filter(|count| *count > 0)
+}
+
+/// Other systems have no such call.
+#[cfg(not(target_os = "linux"))]
+fn read_from_memory(_: &File, _: &mut [u8], _: u64) -> Option<usize> {
+    None
 }
 
 impl http_body::Body for FilePieces {
@@ -72,19 +96,31 @@ impl http_body::Body for FilePieces {
     type Error = io::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        let Some(next) = &mut self.next else { return Poll::Ready(None) };
-        let Poll::Ready(read) = Pin::new(next).poll(context) else {
-            self.is_awaited = true;
-            return Poll::Pending;
-        };
-        self.next = None;
-        let Piece { bytes, file, left } = read.map_err(io::Error::other).flatten()?;
-        if left > 0 {
-            self.most = next_length(self.most, self.is_awaited);
-            self.is_awaited = false;
-            self.next = Some(read_piece(file, left, self.most));
+        if self.left == 0 {
+            return Poll::Ready(None);
         }
-        Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
+        let mut read = match self.read.take() {
+            Some(read) => Err(read),
+            None => self.read()?,
+        };
+        if let Err(thread) = &mut read
+            && let Poll::Ready(done) = Pin::new(thread).poll(context)
+        {
+            read = Ok(done.map_err(io::Error::other).flatten()?);
+        }
+        match read {
+            Ok((buffer, count)) => {
+                self.from += count as u64;
+                self.left -= count as u64;
+                let piece = buffer.slice(..count);
+                self.buffers.push_back(buffer);
+                Poll::Ready(Some(Ok(Frame::data(piece))))
+            }
+            Err(thread) => {
+                self.read = Some(thread);
+                Poll::Pending
+            }
+        }
     }
 }
 
@@ -192,22 +228,51 @@ mod tests {
     use super::*;
     use http_body_util::BodyExt as _;
 
-    #[test]
-    fn pieces_grow_for_a_peer_that_waits_and_shrink_for_one_that_does_not() {
-        let after = |length, is_awaited| (0..10).fold(length, |length, _| next_length(length, is_awaited));
-        assert_eq!(after(READ_BYTES_MIN, true), READ_BYTES_MAX);
-        assert_eq!(after(READ_BYTES_MAX, false), READ_BYTES_MIN);
+    /// A file of some pieces and a bit, and what is in it.
+    fn some_pieces() -> (tempfile::NamedTempFile, Vec<u8>) {
+        let numbers = u32::try_from(READ_BYTES).unwrap() * 2 + 1;
+        let content: Vec<u8> = (0..numbers).flat_map(u32::to_le_bytes).collect();
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(&content).unwrap();
+        (file, content)
+    }
+
+    async fn sent(file: &tempfile::NamedTempFile, from: usize, bytes: usize) -> Option<Bytes> {
+        let body = of_file(File::open(file.path()).unwrap(), from as u64, bytes as u64);
+        assert_eq!(http_body::Body::size_hint(&body).exact(), Some(bytes as u64));
+        body.collect().await.ok().map(http_body_util::Collected::to_bytes)
     }
 
     #[tokio::test]
     async fn a_file_comes_whole_and_one_that_was_cut_off_ends_in_an_error() {
-        let content: Vec<u8> = (0..u32::try_from(READ_BYTES_MAX).unwrap() * 2).flat_map(u32::to_le_bytes).collect();
-        let mut file = tempfile::NamedTempFile::new().unwrap();
-        file.write_all(&content).unwrap();
-        let body = |bytes: usize| of_file(File::open(file.path()).unwrap(), bytes as u64);
-        assert_eq!(http_body::Body::size_hint(&body(content.len())).exact(), Some(content.len() as u64));
-        let sent = body(content.len()).collect().await.unwrap().to_bytes();
-        assert!(sent == content);
-        assert!(body(content.len() + 1).collect().await.is_err());
+        let (file, content) = some_pieces();
+        assert!(sent(&file, 0, content.len()).await.unwrap() == content);
+        assert!(sent(&file, 7, READ_BYTES).await.unwrap() == content[7..7 + READ_BYTES]);
+        assert_eq!(sent(&file, 0, content.len() + 1).await, None);
+        assert_eq!(sent(&file, 1, content.len()).await, None);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_file_that_is_on_the_disk_alone_comes_whole_too() {
+        let (file, content) = some_pieces();
+        file.as_file().sync_all().unwrap();
+        let all = std::num::NonZero::new(content.len() as u64);
+        rustix::fs::fadvise(file.as_file(), 0, all, rustix::fs::Advice::DontNeed).unwrap();
+        assert!(sent(&file, 0, content.len()).await.unwrap() == content);
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_is_slow_costs_no_more_than_its_buffers() {
+        let (file, content) = some_pieces();
+        let opened = Arc::new(File::open(file.path()).unwrap());
+        let mut pieces =
+            FilePieces { file: opened, from: 0, left: content.len() as u64, read: None, buffers: VecDeque::new() };
+        let mut unsent = Vec::new();
+        while let Some(piece) = pieces.frame().await {
+            unsent.push(piece.unwrap().into_data().unwrap());
+            assert!(pieces.buffers.len() <= READ_BUFFERS_MAX, "{}", pieces.buffers.len());
+        }
+        assert!(unsent.concat() == content);
     }
 }

@@ -21,7 +21,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use std::fs::File;
-use std::io::{Seek, SeekFrom, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -72,7 +72,7 @@ struct Sent {
 impl Sent {
     /// Answers with the file, a part of it, or that it is known. One that is lost is not found, and the log says so.
     fn respond(self, headers: &HeaderMap) -> Result<Response, Refusal> {
-        let mut file = File::open(&self.file).map_err(|error| {
+        let file = File::open(&self.file).map_err(|error| {
             tracing::error!("cannot open {}: {error}", self.file.display());
             lost(&self.what)
         })?;
@@ -83,10 +83,9 @@ impl Sent {
         let size = file.metadata().map_err(broken)?.len();
         let mut response = match wanted(headers, &self.etag, size) {
             Wanted::Nothing => StatusCode::NOT_MODIFIED.into_response(),
-            Wanted::Whole => Response::new(body::of_file(file, size)),
+            Wanted::Whole => Response::new(body::of_file(file, 0, size)),
             Wanted::Part { from, bytes } => {
-                file.seek(SeekFrom::Start(from)).map_err(broken)?;
-                let mut response = Response::new(body::of_file(file, bytes));
+                let mut response = Response::new(body::of_file(file, from, bytes));
                 *response.status_mut() = StatusCode::PARTIAL_CONTENT;
                 set(&mut response, header::CONTENT_RANGE, &format!("bytes {from}-{}/{size}", from + bytes - 1));
                 response
