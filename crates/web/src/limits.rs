@@ -106,7 +106,7 @@ pub const BUILDS: u32 = 50;
 /// Builds that one part of the list of all builds may be asked for.
 pub const BUILDS_MAX: u32 = 500;
 /// Builds on one part of a job's page: as many stand in its charts.
-pub const JOB_BUILDS: u32 = 50;
+pub const JOB_BUILDS: u32 = 30;
 /// Builds that one part of a job's page may be asked for.
 pub const JOB_BUILDS_MAX: u32 = 500;
 /// Builds that the JSON of a job groups by output, unless told otherwise, and at most.
