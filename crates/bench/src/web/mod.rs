@@ -175,7 +175,7 @@ impl Sizes {
     fn of(options: &Options) -> Self {
         let now = Timestamp::from(SystemTime::now());
         if options.quick {
-            let plan = Plan { builds: 2000, artifacts: 20_000, jobs: 50, ..Plan::large(now) };
+            let plan = Plan { builds: 2500, artifacts: 25_000, jobs: 50, ..Plan::large(now) };
             Self { plan, requests: 1000, megabytes: 100, many_files: 1000, rounds: 1 }
         } else {
             Self { plan: Plan::large(now), requests: 20_000, megabytes: 1000, many_files: 10_000, rounds: 3 }
@@ -239,7 +239,7 @@ async fn one(bench: &mut Bench, options: &Options, target: &Target, case: &str, 
     bench.pid = Some(server.program.pid());
     match case {
         "pages" => pages::run(bench, target, sizes.requests).await?,
-        "slow" => upload::beside_slow_uploads(bench, target, sizes.requests / 4).await?,
+        "slow" => upload::beside_slow_uploads(bench, target, sizes.requests).await?,
         "console" => screen::run(bench, target, 10).await?,
         "download" => download::run(bench, target, 5).await?,
         "upload" => {

@@ -40,6 +40,13 @@ impl Loaded {
     pub(crate) fn per_second(&self) -> f64 {
         self.samples.len() as f64 / self.elapsed.as_secs_f64()
     }
+
+    /// Another round of the same.
+    pub(crate) fn append(&mut self, other: Self) {
+        self.samples.append(other.samples);
+        self.errors.append(other.errors);
+        self.elapsed += other.elapsed;
+    }
 }
 
 impl Load {
