@@ -16,6 +16,10 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+/// What to do about a layer that is not to be found.
+const HINT: &str =
+    "hint: the engine has to be on this machine, or take `root-writable` or `limits.disk` out of the policy";
+
 /// The layer of one container.
 #[derive(Debug)]
 pub(crate) struct Layer {
@@ -54,12 +58,10 @@ impl Layer {
         let Some(process) = process.filter(|process| *process > 0) else { return Ok(None) };
         match look(process) {
             Ok(folder) => Ok(Some(self.held.get_or_init(|| folder))),
-            // It may have ended just now; an engine on another machine says the same each time.
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !self.was_lost.swap(true, Ordering::Relaxed) => {
-                Ok(None)
-            }
+            // It may begin or end just now; an engine on another machine says the same each time.
+            Err(_) if !self.was_lost.swap(true, Ordering::Relaxed) => Ok(None),
             Err(error) => {
-                let why = format!("the layer of its container cannot be counted (process {process}: {error})");
+                let why = format!("the layer of its container cannot be counted (process {process}: {error})\n{HINT}");
                 Err(io::Error::new(error.kind(), why))
             }
         }
