@@ -32,7 +32,9 @@ worker() {
     workers="$workers $!"
 }
 
-# job PLATFORM NAME SCRIPT LINE…: runs a script, which has to exit with 0, and to print each of these lines.
+# job PLATFORM NAME SCRIPT LINE…: runs a script, which has to end as $outcome says, and to print each of these lines.
+outcome='exited 0'
+patience=300
 job() {
     platform=$1 name=$2
     printf '%s\n' "$3" >"$name.sh"
@@ -40,14 +42,14 @@ job() {
     builder-client schedule "$name" "$platform" "$name.sh" --period never >"$name.said" 2>&1 || bad "schedule $name"
     tries=0
     build=
-    while [ -z "$build" ] && [ $tries -lt 300 ]; do
+    while [ -z "$build" ] && [ $tries -lt $patience ]; do
         tries=$((tries + 1))
         sleep 1
         build=$(builder-client builds --job "$name" --format json | sed -n 's/.*"uuid": *"\([^"]*\)".*/\1/p')
     done
     builder-client log "$build" >"$name.console" 2>&1
     missing=
-    for line in 'exited 0' "$@"; do grep -qF -- "$line" "$name.console" || missing="$missing \"$line\""; done
+    for line in "$outcome" "$@"; do grep -qF -- "$line" "$name.console" || missing="$missing \"$line\""; done
     if [ -z "$missing" ]; then ok "$platform: $name"; else
         bad "$platform: $name: nothing like$missing in"
         tail -n 30 "$name.console" | sed 's/^/        | /'
@@ -90,6 +92,13 @@ job user-reads the-same 'id; cat /etc/debian_version; touch /usr/x && exit 1; ca
     'uid=1000(build)' 'Read-only file system' 'network off'
 job user-host programs-of-the-host 'id; echo "int main(void) { return 0; }" >a.c; ls /root /home && exit 1; exit 0' \
     'uid=1000(build)' "the host's programs"
+# More than may be collected. To make them, and to take them away, takes a disk some minutes.
+outcome='execution aborted: the build left more than 1000000 files or folders' patience=1800
+job user-host a-million-files 'perl -e "for my \$d (0..100) { mkdir \$d; for (1..9901) { open(my \$f, q(>), qq(\$d/\$_)) } }"
+ls 100 | wc -l' '9901'
+outcome='exited 0' patience=900
+job user-host after-a-million-files 'echo "there are $(ls -A | wc -l) files"' 'there are 1 files'
+patience=300
 
 builder-client artifacts "$(builder-client builds --job fixed --format json | sed -n 's/.*"uuid": *"\([^"]*\)".*/\1/p')" \
     >artifacts.said 2>&1
