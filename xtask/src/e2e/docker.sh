@@ -107,6 +107,8 @@ builder-worker check --config "$folder/policy.toml" 2>&1 | quote
 run_worker debian-12 policy sandbox --jobs 2
 job inside debian-12 'id -u; pwd; touch /usr/x; ls /sys/class/net; grep NoNewPrivs /proc/self/status; echo x > made' \
     'exited 0' 'Read-only file system'
+check "its record says in which image" \
+    sh -c "builder-client artifacts $(uuid_of inside) | grep -q rootfs-digest"
 job status debian-12 'exit 7' 'exited 7'
 hostile debian-12
 await "no container of a job is left" no_job_containers && ok "no container of a job is left"

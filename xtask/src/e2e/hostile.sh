@@ -121,5 +121,7 @@ try 'a mount namespace' 'unshare --mount true'
 try 'a user namespace' 'unshare --user true'
 try 'a network' 'ls /sys/class/net | grep -v ^lo'
 echo still here" 'exited 0' '^0$' '^still here'
-    job "$1-root-again" "$1" 'for left in /made /etc/hostile; do [ ! -e $left ] || echo GOT $left; done' 'exited 0'
+    job "$1-root-disk" "$1" 'while :; do i=$((i+1)); head -c 1M /dev/zero >/root/file$i; done' \
+        'execution aborted: disk limit 32 MiB reached'
+    job "$1-root-again" "$1" 'for left in /root/file1 /made /etc/hostile; do [ ! -e $left ] || echo GOT $left; done' 'exited 0'
 }
