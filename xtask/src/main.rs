@@ -39,9 +39,10 @@ usage: cargo xtask COMMAND
   e2e bubblewrap [--debug]
                     jobs in a whole Debian as their root file system, of workers that are root and that are not;
                     --debug takes the programs as they are developed; needs root, and a mirror of Debian
-  e2e cgroup2 [--debug]
-                    the limits of jobs on a machine with control groups of version 2 only: Debian, emulated by qemu,
-                    with server and worker as units, without a sandbox, in bubblewrap and in nspawn; needs root
+  e2e cgroup2 [--debug] [--only limits|engines]
+                    a machine with control groups of version 2 only: Debian, emulated by qemu, with server and workers
+                    as units: the limits of jobs without a sandbox, in bubblewrap and in nspawn; and docker and podman,
+                    as root and without rights; needs root
   e2e debian|ubuntu [--packages FOLDER]
                     the packages on a whole system, booted with systemd in a container; needs root
   e2e docker [--debug]

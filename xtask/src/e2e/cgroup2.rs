@@ -1,27 +1,47 @@
-//! A machine with control groups of version 2 only: an emulated one that boots Debian, with server and worker as systemd
-//! units. What happens in it is told by `cgroup2.sh`, which runs inside; here the machine is made, booted and heard.
+//! A machine with control groups of version 2 only: an emulated one that boots Debian, with server, workers and docker as
+//! systemd units. What happens in it is told by `cgroup2.sh`, which runs inside; here the machine is made, booted and heard.
 //!
 //! The system of the machine is made once and kept in the target folder; programs, units and the story are on a second
 //! disk, made anew each time. What the machine writes to its disks is thrown away.
 
 use crate::command::{program, root, run as run_command, watch};
 use crate::component::require;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What the machine has beside the smallest Debian: an init, a kernel for emulated machines, and sandboxes.
-const INCLUDED: &str = "systemd,systemd-sysv,dbus,linux-image-cloud-amd64,bubblewrap,systemd-container";
+/// What the machine has beside the smallest Debian: an init, a kernel for emulated machines, and sandboxes, with what
+/// apt-get would bring along because it is recommended, or because one of several will do.
+const INCLUDED: &str = "systemd,systemd-sysv,dbus,dbus-user-session,libpam-systemd,linux-image-cloud-amd64,apparmor,\
+    bubblewrap,systemd-container,docker.io,iptables,podman,crun,netavark,uidmap";
+/// The unit of workers in containers.
+const CONTAINER_UNIT: &str = "builder-worker-docker@.service";
+/// What Debian starts at boot because it is installed, and the story does not need or starts itself.
+const DISABLED: [&str; 8] = [
+    "docker.service",
+    "docker.socket",
+    "containerd.service",
+    "podman.service",
+    "podman.socket",
+    "podman-auto-update.service",
+    "podman-auto-update.timer",
+    "podman-restart.service",
+];
 /// The kernel and what it begins with, below the folder of the system.
 const KERNEL: &str = "vmlinuz";
 const INITRD: &str = "initrd.img";
 /// The size of the disk with the system, in MiB, and of that with the programs: there has to be room for both.
-const SYSTEM_MEBIBYTES: &str = "1500";
-const PROGRAMS_MEBIBYTES: &str = "200";
+const SYSTEM_MEBIBYTES: &str = "3000";
+const PROGRAMS_MEBIBYTES: &str = "400";
+/// The parts of the story: the limits of jobs, and docker and podman.
+const PARTS: [&str; 2] = ["limits", "engines"];
 /// The programs that the story uses.
 const PROGRAMS: [&str; 3] = ["builder-server", "builder-worker", "builder-client"];
-/// How long the machine may take from its start to its end, in seconds: it takes a few minutes.
-const SECONDS_MAX: &str = "1200";
+/// Parts of a Debian root file system that no job of the story reads.
+const UNREAD: [&str; 5] = ["usr/share/doc", "usr/share/man", "usr/share/locale", "var/cache/apt", "var/lib/apt/lists"];
+/// How long the machine may take from its start to its end, in seconds: it takes a quarter of an hour on a machine that has
+/// nothing else to do.
+const SECONDS_MAX: &str = "5400";
 /// Tells the story as soon as the machine is up, on a serial line of its own, and then ends the machine.
 const UNIT: &str = "\
 [Unit]
@@ -38,25 +58,11 @@ StandardError=file:/dev/ttyS1
 [Install]
 WantedBy=multi-user.target
 ";
-/// The limits of the jobs.
-const POLICY: &str = "\
-[limits]
-memory = \"96M\"
-processes = 64
-processors = 1
-disk = \"32M\"
-open-files = 256
-[platform.bubblewrap]
-sandbox = \"bubblewrap\"
-[platform.nspawn]
-sandbox = \"nspawn\"
-root = \"/rootfs\"
-";
-
 /// Boots the machine and hears the story; whether all of it went well.
 pub(super) fn run(arguments: &[&str]) -> Result<bool> {
     require(&[
         ("debootstrap", "debootstrap"),
+        ("systemctl", "systemd"),
         ("mke2fs", "e2fsprogs"),
         ("qemu-system-x86_64", "qemu-system-x86"),
         ("timeout", "coreutils"),
@@ -88,7 +94,7 @@ pub(super) fn run(arguments: &[&str]) -> Result<bool> {
 fn system(folder: &Path) -> Result<PathBuf> {
     let (tree, disk, made) = (folder.join("system"), folder.join("system.img"), folder.join("made"));
     // What it was made of, so that it is made anew when that changes.
-    let recipe = format!("{INCLUDED}\n{UNIT}");
+    let recipe = format!("{INCLUDED}\n{DISABLED:?}\n{UNIT}");
     if fs::read_to_string(&made).is_ok_and(|text| text == recipe) {
         return Ok(disk);
     }
@@ -98,6 +104,7 @@ fn system(folder: &Path) -> Result<PathBuf> {
     }
     let mut debootstrap = program("debootstrap", &["--variant=minbase", "--include", INCLUDED, "bookworm"]);
     run_command(debootstrap.arg(&tree))?;
+    run_command(program("systemctl", &["--quiet", "--root"]).arg(&tree).arg("disable").args(DISABLED))?;
     let unit = "etc/systemd/system/e2e.service";
     fs::write(tree.join(unit), UNIT).context("write the unit that tells the story")?;
     fs::create_dir(tree.join("e2e")).context("make the place for the second disk")?;
@@ -128,11 +135,37 @@ fn programs(folder: &Path, arguments: &[&str]) -> Result<PathBuf> {
     for name in ["builder-server.service", "builder-server.socket", "builder-worker@.service"] {
         fs::copy(units.join(name), tree.join("units").join(name)).with_context(|| format!("take the unit {name}"))?;
     }
-    fs::write(tree.join("builder-worker.toml"), POLICY).context("write the policy")?;
-    fs::write(tree.join("story.sh"), include_str!("cgroup2.sh")).context("write the story")?;
+    let containers = root().join("packaging/containers");
+    run_command(program("cp", &["-r"]).arg(&containers).arg(&tree))?;
+    fs::copy(containers.join(CONTAINER_UNIT), tree.join("units").join(CONTAINER_UNIT)).context("take its unit")?;
+    fs::write(tree.join("builder-worker.toml"), include_str!("cgroup2.toml")).context("write the policy")?;
+    let story = [
+        ("story.sh", include_str!("cgroup2.sh")),
+        ("limits.sh", include_str!("limits.sh")),
+        ("engines.sh", include_str!("engines.sh")),
+        ("parts", &parts(arguments)?),
+    ];
+    for (name, text) in story.iter().chain(&super::STORY_PARTS) {
+        fs::write(tree.join(name), text).context("write the story")?;
+    }
+    let base = tree.join("base");
+    run_command(program("cp", &["-a"]).arg(super::base()?).arg(&base))?;
+    for unread in UNREAD.map(|name| base.join(name)).iter().filter(|path| path.exists()) {
+        fs::remove_dir_all(unread).with_context(|| format!("remove {}", unread.display()))?;
+    }
     let disk = folder.join("programs.img");
     pack(&tree, &disk, PROGRAMS_MEBIBYTES)?;
     Ok(disk)
+}
+
+/// The parts that are asked for by `--only`, or all of them.
+fn parts(arguments: &[&str]) -> Result<String> {
+    let asked = arguments.iter().position(|argument| *argument == "--only");
+    let Some(asked) = asked.map(|at| arguments.get(at + 1).copied().unwrap_or_default()) else {
+        return Ok(PARTS.join(" ") + "\n");
+    };
+    ensure!(PARTS.contains(&asked), "there is no part {asked:?} of the story; there are {}", PARTS.join(", "));
+    Ok(format!("{asked}\n"))
 }
 
 /// Makes a disk of a folder.
@@ -148,7 +181,7 @@ fn pack(tree: &Path, disk: &Path, mebibytes: &str) -> Result<()> {
 fn machine(folder: &Path, system: &Path, programs: &Path, console: &Path) -> std::process::Command {
     let drive = |disk: &Path| format!("file={},format=raw,if=virtio,snapshot=on", disk.display());
     let mut machine = program("timeout", &[SECONDS_MAX, "qemu-system-x86_64"]);
-    machine.args(["-m", "1024", "-smp", "2", "-nic", "none", "-display", "none", "-no-reboot", "-monitor", "none"]);
+    machine.args(["-m", "2048", "-smp", "2", "-nic", "none", "-display", "none", "-no-reboot", "-monitor", "none"]);
     machine.arg("-kernel").arg(folder.join(KERNEL)).arg("-initrd").arg(folder.join(INITRD));
     machine.args(["-append", "root=/dev/vda rw console=ttyS0 systemd.show_status=true"]);
     machine.arg("-serial").arg(format!("file:{}", console.display())).args(["-serial", "stdio"]);

@@ -80,12 +80,13 @@ try 'a mount' 'mount -t tmpfs none /mnt'
 try 'a user namespace' 'unshare --user true'
 try 'a mount namespace' 'unshare --mount true'
 [ \"\$(uname -m)\" != x86_64 ] || perl -e '
-    for (split \" \", \"add_key=248 keyctl=250 bpf=321 finit_module=313 perf_event_open=298 open_by_handle_at=304 fsopen=430\") {
+    for (split \" \", \"add_key=248 keyctl=250 bpf=321 finit_module=313 perf_event_open=298 open_by_handle_at=304 fsopen=430 io_uring_setup=425 userfaultfd=323\") {
         my (\$name, \$number) = split \"=\";
         \$! = 0;
         syscall(\$number, 0, 0, 0, 0, 0);
         print \"\$name\\n\" unless \$!{EPERM} || \$!{ENOSYS};
-    }' | while read -r name; do got \"\$name\"; done
+    }
+    print \"vsock\\n\" if socket(my \$socket, 40, 1, 0);' | while read -r name; do got \"\$name\"; done
 grep -E 'NoNewPrivs|Seccomp:|CapEff' /proc/self/status" \
         'exited 0' '^CapEff:.0000000000000000' '^NoNewPrivs:.1' '^Seccomp:.2'
 }
