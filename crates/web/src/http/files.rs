@@ -7,7 +7,7 @@ use super::address::{Found, find_build};
 use super::compression::compressed;
 use super::conditional::{FOR_EVER, Wanted, wanted};
 use super::disposition::attachment;
-use super::{Refusal, body, content_type};
+use super::{QueryMap, Refusal, body, content_type};
 use crate::app::App;
 use crate::database::stored::{self, StoredArtifact, StoredBuild};
 use crate::depot::Depot;
@@ -35,6 +35,7 @@ const SANDBOX_WITH_SCRIPT: &str = "sandbox allow-scripts; default-src 'none'; sc
 pub(crate) fn routes() -> Router<App> {
     Router::new()
         .route("/job/{job}/build/{uuid}/f/{*path}", compressed(get(artifact)))
+        .route("/job/{job}/build/{uuid}/f", compressed(get(artifact_asked)))
         .route("/job/{job}/build/{uuid}/script", compressed(get(script)))
         .route("/job/{job}/build/{uuid}/console", compressed(get(console)))
         .route("/job/{job}/build/{uuid}/vizdependencies", compressed(get(dependencies)))
@@ -47,6 +48,7 @@ pub(crate) fn routes() -> Router<App> {
 /// What robots leave alone: what is large, and what there is for every pair.
 const ROBOTS: &str = "User-agent: *
 Disallow: /job/*/build/*/f/
+Disallow: /job/*/build/*/f?
 Disallow: /job/*/build/*/main-binary
 Disallow: /job/*/build/*/script
 Disallow: /job/*/build/*/console
@@ -153,28 +155,57 @@ async fn artifact(
         };
         // The original keeps paths as they came: some begin with a slash, some have two in a row.
         let collapsed = path.split('/').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
-        let found = app.read(|connection| {
-            for path in [&path, &format!("/{path}"), &collapsed, &format!("/{collapsed}")] {
-                if let Some(artifact) = stored::artifact(connection, build.row, path)? {
-                    return Ok(Some(artifact));
-                }
-            }
-            Ok(None)
-        })?;
-        let artifact = found.ok_or(Refusal::NotFound)?;
-        let name = artifact.path.rsplit('/').next().unwrap_or_default();
-        let sent = Sent {
-            what: artifact_text(&artifact),
-            file: app.depot().artifact(&artifact.digest),
-            etag: format!("\"{}\"", STANDARD.encode(artifact.digest.0)),
-            content_type: content_type::of_artifact(&artifact.path),
-            disposition: (!content_type::is_shown(&artifact.path)).then(|| attachment(name)),
-            policy: SANDBOX,
-            cache: FOR_EVER,
-        };
-        sent.respond(&headers)
+        let also = [format!("/{path}"), collapsed.clone(), format!("/{collapsed}")];
+        send_artifact(app, &build, [&path].into_iter().chain(&also), &headers)
     })
     .await
+}
+
+/// `…/f?path=<path>`: exactly this path, whatever is in it.
+async fn artifact_asked(
+    State(app): State<App>,
+    Path((job, uuid)): BuildPath,
+    query: QueryMap,
+    headers: HeaderMap,
+) -> Response {
+    app.answer(move |app| {
+        let path = query.value("path").ok_or(Refusal::NotFound)?;
+        let build = match find_build(app, &job, &uuid, &format!("/f?path={}", link::segment(path)))? {
+            Found::Build(build) => build,
+            Found::Elsewhere(response) => return Ok(response),
+        };
+        send_artifact(app, &build, [path], &headers)
+    })
+    .await
+}
+
+/// Sends the artifact under the first of these paths that there is.
+fn send_artifact(
+    app: &App,
+    build: &StoredBuild,
+    paths: impl IntoIterator<Item = impl AsRef<str>>,
+    headers: &HeaderMap,
+) -> Result<Response, Refusal> {
+    let found = app.read(|connection| {
+        for path in paths {
+            if let Some(artifact) = stored::artifact(connection, build.row, path.as_ref())? {
+                return Ok(Some(artifact));
+            }
+        }
+        Ok(None)
+    })?;
+    let artifact = found.ok_or(Refusal::NotFound)?;
+    let name = artifact.path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    let sent = Sent {
+        what: artifact_text(&artifact),
+        file: app.depot().artifact(&artifact.digest),
+        etag: format!("\"{}\"", STANDARD.encode(artifact.digest.0)),
+        content_type: content_type::of_artifact(&artifact.path),
+        disposition: (!content_type::is_shown(&artifact.path)).then(|| attachment(name)),
+        policy: SANDBOX,
+        cache: FOR_EVER,
+    };
+    sent.respond(headers)
 }
 
 /// `…/script`

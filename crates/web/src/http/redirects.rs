@@ -46,8 +46,7 @@ async fn main_binary(State(app): State<App>, Path((job, uuid)): Path<(String, St
             Found::Elsewhere(response) => return Ok(response),
         };
         let main = app.read(|connection| stored::main_binary(connection, &build))?.ok_or(Refusal::NotFound)?;
-        let location = format!("{}/f/{}", link::build(&build.job, build.uuid), link::path(&main.path));
-        Ok(redirect(StatusCode::FOUND, &location))
+        Ok(redirect(StatusCode::FOUND, &link::artifact(&build.job, build.uuid, &main.path)))
     })
     .await
 }

@@ -347,6 +347,10 @@ impl Begun {
             return Err(ReceiveError::Content(format!("the record has more than {ARTIFACTS_MAX} artifacts")));
         }
         let path = Shown(path).to_string();
+        if path.ends_with('/') {
+            let reason = format!("the path of an artifact is {path:?}, which is a folder's and no file's");
+            return Err(ReceiveError::Content(reason));
+        }
         self.path_bytes += path.len();
         if self.path_bytes > PATHS_BYTES_MAX {
             let reason = format!("the paths of the artifacts have more than {PATHS_BYTES_MAX} bytes together");

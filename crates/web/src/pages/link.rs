@@ -70,8 +70,13 @@ pub(crate) fn main_binary(job: &str, uuid: impl Display) -> String {
     format!("{}/main-binary", build(job, uuid))
 }
 
-/// An artifact of a build.
+/// An artifact of a build. A browser takes segments of dots out of a path before it asks, and we a slash at its end:
+/// what has such is asked for in the query.
 pub(crate) fn artifact(job: &str, uuid: impl Display, filepath: &str) -> String {
+    let is_taken_out = |segment: &str| matches!(segment, "." | "..");
+    if filepath.is_empty() || filepath.ends_with('/') || filepath.split('/').any(is_taken_out) {
+        return format!("{}/f?path={}", build(job, uuid), utf8_percent_encode(filepath, SEGMENT));
+    }
     format!("{}/f/{}", build(job, uuid), path(filepath))
 }
 
@@ -103,6 +108,10 @@ mod tests {
             "/job/a%20b/builds?platform=x%26y&count=5"
         );
         assert_eq!(builds(None, &[]), "/builds");
+        assert_eq!(artifact("hello", 1, "../up"), "/job/hello/build/1/f?path=..%2Fup");
+        assert_eq!(artifact("hello", 1, "a/./b&c"), "/job/hello/build/1/f?path=a%2F.%2Fb%26c");
+        assert_eq!(artifact("hello", 1, "bin/"), "/job/hello/build/1/f?path=bin%2F");
+        assert_eq!(artifact("hello", 1, "a/..b/.c"), "/job/hello/build/1/f/a/..b/.c");
         assert_eq!(main_binary("hello", 1), "/job/hello/build/1/main-binary");
         assert_eq!(segment("mirage-www_1.0~x@y"), "mirage-www_1.0~x%40y");
         assert_eq!(path("bin/a b++.hvt"), "bin/a%20b++.hvt");

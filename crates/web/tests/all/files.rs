@@ -309,3 +309,58 @@ async fn paths_that_the_original_kept_as_they_came_are_found() {
     let page = site.get(&told.page()).await.text();
     assert!(page.contains(&format!("{}/f/a//b\"", told.page())), "{page}");
 }
+
+/// The path of an address as a browser asks for it: segments of dots are taken out, encoded or not.
+fn as_a_browser(address: &str) -> String {
+    let (path, query) = address.split_once('?').unwrap_or((address, ""));
+    let mut segments: Vec<&str> = Vec::new();
+    for segment in path.split('/').skip(1) {
+        match segment.to_ascii_lowercase().replace("%2e", ".").as_str() {
+            "." => {}
+            ".." => drop(segments.pop()),
+            _ => segments.push(segment),
+        }
+    }
+    let query = if query.is_empty() { String::new() } else { format!("?{query}") };
+    format!("/{}{query}", segments.join("/"))
+}
+
+#[tokio::test]
+async fn every_artifact_has_an_address_that_a_browser_reaches() {
+    let site = Site::new();
+    let paths = ["../up", "a/./b", "a/../../c d", "..", "bin/hello", "/abs", "50%2e%2E/é+&?#"];
+    let files: Vec<(&str, &[u8])> = paths.iter().map(|path| (*path, path.as_bytes())).collect();
+    let told = Told::new(1).files(&files);
+    site.upload(&told).await;
+    let json = site.get_json(&told.page()).await;
+    let page = site.get(&told.page()).await.text();
+    let artifacts = json["artifacts"].as_array().unwrap();
+    assert_eq!(artifacts.len(), paths.len());
+    for artifact in artifacts {
+        let (path, url) = (artifact["path"].as_str().unwrap(), artifact["url"].as_str().unwrap());
+        let answer = site.get(&as_a_browser(url)).await;
+        assert_eq!((answer.status, answer.text().as_str()), (StatusCode::OK, path), "{url}");
+        assert!(page.contains(&format!("href=\"{}\"", url.replace('&', "&#38;"))), "{url}\n{page}");
+    }
+    // Under another job it leads to the right one, with what was asked.
+    let elsewhere = site.get(&format!("/job/other/build/{}/f?path=..%2Fup", told.build)).await;
+    assert_eq!(elsewhere.location(), format!("{}/f?path=..%2Fup", told.page()));
+    for nothing in ["/f", "/f?path=", "/f?path=up", "/f?path=..%2Fscript.txt"] {
+        assert_eq!(site.get(&format!("{}{nothing}", told.page())).await.status, StatusCode::NOT_FOUND, "{nothing}");
+    }
+}
+
+#[tokio::test]
+async fn a_path_that_is_a_folders_is_refused_and_an_old_one_is_reached() {
+    let site = Site::new();
+    for bad in ["bin/", "/"] {
+        let answer = site.post(crate::site::USER, "/upload", Told::new(1).files(&[(bad, b"x")]).encode()).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{bad:?}");
+        assert!(answer.text().contains("which is a folder's and no file's"), "{}", answer.text());
+    }
+    let told = Told::new(2);
+    site.upload(&told).await;
+    site.connection().execute("UPDATE build_artifact SET filepath = 'bin/'", []).unwrap();
+    let to_file = site.get(&format!("{}/main-binary", told.page())).await;
+    assert_eq!(site.get(&as_a_browser(to_file.location())).await.text(), "binary");
+}

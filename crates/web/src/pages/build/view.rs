@@ -169,7 +169,7 @@ impl<'a> BuildPage<'a> {
     }
 
     fn artifact_address(&self, artifact: &Artifact) -> String {
-        format!("{}/f/{}", self.address, link::path(&artifact.path))
+        link::artifact(&self.build.job, self.build.uuid, &artifact.path)
     }
 
     fn moment(&self, time: &Timestamp) -> String {
