@@ -6,6 +6,7 @@ pub(crate) mod builds;
 pub(crate) mod chart;
 pub(crate) mod compare;
 pub(crate) mod console;
+mod escape;
 pub(crate) mod failed;
 pub(crate) mod front;
 pub(crate) mod inline;

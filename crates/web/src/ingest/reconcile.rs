@@ -73,7 +73,7 @@ pub(crate) fn reconcile(app: &App) -> Result<usize, WebError> {
 pub(crate) fn take_back(app: &App, intent: &str, _: &ArtifactsLock) -> Result<(), WebError> {
     let mut lines = intent.lines();
     let build = lines.next().and_then(|text| text.parse::<BuildId>().ok());
-    let job = lines.next().and_then(|text| Name::job(text.as_bytes()).ok());
+    let job = lines.next().and_then(|text| Name::stored_job(text.as_bytes()).ok());
     // An intent that was cut off was never acted on.
     let (Some(build), Some(job)) = (build, job) else { return Ok(()) };
     let is_stored = app.read(|connection| {

@@ -128,7 +128,7 @@ mv "$data/arguments.$$" "$data/arguments"
 #[tokio::test]
 async fn a_hook_gets_exactly_the_arguments_of_the_original() {
     let running = Running::new(&[("arguments.sh", ARGUMENTS)], |_| {}).await;
-    let hostile = "a'b\"c$(touch x) `id` *;|&é \u{202e}--job=z";
+    let hostile = "a'b\"c$(touch x) `id` *;|&é --job=z";
     let told = Told::new(1).job(hostile).platform("p q=r").files(&[("bin/sub dir/$x.hvt", b"x")]);
     running.upload(&told).await;
     let runs = running.ended().await;

@@ -310,3 +310,28 @@ async fn whoever_guesses_by_the_thousand_gets_few_tries_and_holds_nobody_up() {
     }
     repository.stop().await;
 }
+
+#[tokio::test]
+async fn names_that_look_like_others_are_refused_and_old_ones_turn_no_page() {
+    let site = Site::new();
+    for bad in [" ", "a ", "\u{202e}abc", "a\u{200b}"] {
+        for told in [Told::new(1).job(bad), Told::new(1).platform(bad)] {
+            let answer = site.post(USER, "/upload", told.encode()).await;
+            assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{bad:?}");
+            assert!(answer.text().contains("may not begin or end with a space"), "{}", answer.text());
+        }
+    }
+    let by_hand = site.post(USER, "/job/a%20/platform/p/upload", "x").await;
+    assert_eq!(by_hand.status, StatusCode::BAD_REQUEST);
+    assert_eq!(site.count("SELECT count(*) FROM job"), 0);
+    // What a folder holds already is shown.
+    site.upload(&Told::new(1)).await;
+    site.connection().execute("UPDATE job SET name = ?1", ["\u{202e}abc "]).unwrap();
+    let page = format!("/job/%E2%80%AEabc%20/build/{}", Told::new(1).build);
+    for target in ["/all-builds", "/job/%E2%80%AEabc%20", &page, "/search?q=abc"] {
+        let answer = site.get(target).await;
+        assert_eq!(answer.status, StatusCode::OK, "{target}");
+        let text = answer.text();
+        assert!(text.contains("\\u{202e}abc") && !text.contains('\u{202e}'), "{target}: {text}");
+    }
+}
