@@ -5,6 +5,7 @@
 
 pub mod build;
 pub mod columns;
+pub(crate) mod damage;
 pub(crate) mod jobs;
 pub(crate) mod listed;
 pub(crate) mod lists;
@@ -256,6 +257,9 @@ fn add_own_tables(writer: &mut Connection, path: &Path) -> Result<(), WebError> 
             if found.is_some_and(|found| found < 3) {
                 transaction.execute(DERIVED_BEFORE_3, [])?;
             }
+            if found.is_some_and(|found| found < 5) {
+                damage::take_over_notes(&transaction)?;
+            }
             transaction.execute("DELETE FROM repository_version", [])?;
             transaction.execute("INSERT INTO repository_version VALUES (?1)", [OWN_VERSION])?;
         }
@@ -297,7 +301,7 @@ mod tests {
             names(&database).into_iter().partition(|name| name.starts_with("repository_"));
         assert_eq!(original, ["access_list", "build", "build_artifact", "job", "job_tag", "tag", "user"]);
         // One of them, for texts, is made of five.
-        assert_eq!(own.len(), 9 + 6, "{own:?}");
+        assert_eq!(own.len(), 10 + 6, "{own:?}");
         assert!(matches!(Database::create(folder.path()), Err(WebError::DatabaseExists { .. })));
         drop(database);
         let opened = names(&Database::open(folder.path()).unwrap());

@@ -5,6 +5,7 @@ use super::types::{BuildBody, IdentityBody, Problem, ReferenceBody, RelatedBody}
 use super::{Segments, answer};
 use crate::app::App;
 use crate::database::build::{self, Artifact, BinaryNotes, Build};
+use crate::database::damage;
 use crate::database::related::{self, Neighbours, Reproduction};
 use crate::database::selected::{self, Kind, Place, Selection};
 use crate::http::page::Page;
@@ -183,7 +184,7 @@ fn page(app: &App, query: &QueryMap, kind: Option<Kind>) -> Result<Page, Refusal
 pub(super) async fn one(State(app): State<App>, uri: Uri, Segments(uuid): Segments<String>) -> Response {
     answer(app, &uri, move |app| {
         let uuid = query::uuid(&uuid)?;
-        let rows = app.read(|connection| Rows::of(connection, &uuid))?.ok_or(Refusal::NotFound)?;
+        let rows = app.read(|connection| Rows::of(app, connection, &uuid))?.ok_or(Refusal::NotFound)?;
         Page::json(&rows.body())
     })
     .await
@@ -196,10 +197,11 @@ struct Rows {
     reproduction: Reproduction,
     neighbours: Neighbours,
     pins: Vec<String>,
+    notes: Vec<String>,
 }
 
 impl Rows {
-    fn of(connection: &Connection, uuid: &BuildId) -> rusqlite::Result<Option<Self>> {
+    fn of(app: &App, connection: &Connection, uuid: &BuildId) -> rusqlite::Result<Option<Self>> {
         let Some(build) = build::by_uuid(connection, uuid)? else { return Ok(None) };
         let main_binary = build.main_binary.map(|id| build::artifact(connection, id)).transpose()?.flatten();
         let binary_notes = match &main_binary {
@@ -213,7 +215,9 @@ impl Rows {
         };
         let neighbours = related::neighbours(connection, &build, PLATFORMS_SHOWN_MAX)?;
         let pins = build::pins(connection, build.id)?;
-        Ok(Some(Self { build, main_binary, binary_notes, reproduction, neighbours, pins }))
+        let mut notes = build.derived.as_ref().map(|derived| derived.notes.clone()).unwrap_or_default();
+        notes.extend(damage::notes(connection, app.depot(), build.id)?);
+        Ok(Some(Self { build, main_binary, binary_notes, reproduction, neighbours, pins, notes }))
     }
 
     fn body(&self) -> OneBuildBody {
@@ -240,7 +244,7 @@ impl Rows {
             other_platforms: neighbours.other_platforms.iter().map(ReferenceBody::of).collect(),
             console_lines: derived.map(|derived| derived.console_lines),
             pins: self.pins.clone(),
-            notes: derived.map(|derived| derived.notes.clone()).unwrap_or_default(),
+            notes: self.notes.clone(),
             links: self.links(),
         }
     }

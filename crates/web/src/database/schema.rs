@@ -10,8 +10,8 @@ pub(crate) const APPLICATION_ID: i64 = 1_234_839_235;
 pub(crate) const SCHEMA_VERSION: i64 = 18;
 /// The version of our own tables, in `repository_version`. 2 came with `repository_text`, and with indices that some
 /// folders of version 1 lack; 3 with other rules for inputs and outputs, see [`DERIVED_BEFORE_3`];
-/// 4 with the start of builds in `repository_build`.
-pub(crate) const OWN_VERSION: i64 = 4;
+/// 4 with the start of builds in `repository_build`; 5 with `repository_damage`.
+pub(crate) const OWN_VERSION: i64 = 5;
 
 /// The original's tables, in its order.
 pub(crate) const ORIGINAL: &str = "
@@ -151,6 +151,12 @@ CREATE INDEX IF NOT EXISTS repository_build_of_output ON repository_build(output
 CREATE TABLE IF NOT EXISTS repository_stale (
     build INTEGER PRIMARY KEY NOT NULL REFERENCES build(id) ON DELETE CASCADE
 );
+
+-- Artifacts whose files builder-db check found 'missing' or 'damaged', until they are back.
+CREATE TABLE IF NOT EXISTS repository_damage (
+    sha256 BLOB PRIMARY KEY NOT NULL,
+    what TEXT NOT NULL
+) WITHOUT ROWID;
 
 -- What a binary says of itself; the JSON of its Solo5 notes, NULL when it has none.
 CREATE TABLE IF NOT EXISTS repository_binary (

@@ -6,6 +6,7 @@ use super::receive::{Incoming, IncomingArtifact, ReceiveError};
 use super::reconcile::{Intent, take_back};
 use crate::app::App;
 use crate::database::columns::{self, outcome_from_columns, outcome_to_columns, time_to_columns, uuid_from_column};
+use crate::database::damage;
 use crate::depot::{Depot, make_folder, sync_folder};
 use crate::digest::Digest;
 use crate::error::{Tried, WebError};
@@ -112,6 +113,7 @@ fn store_watched(
         // What was lost on disk is healed by whoever sends it again.
         move_artifacts(depot, &incoming, &fresh, reached)?;
         heal_build(depot, &incoming)?;
+        tell_healed(app, &fresh)?;
         return Ok(Stored::Again);
     }
     let facts = match facts {
@@ -141,7 +143,22 @@ fn store_watched(
         return row.map(|row| Stored::New { row });
     }
     reached(Step::Committed);
+    // It is stored: that somebody is still told of a lost file is no reason to say otherwise.
+    if let Err(error) = tell_healed(app, &fresh) {
+        tracing::warn!("files that were lost are back, and builds do not say so before the next check: {error}");
+    }
     row.map(|row| Stored::New { row })
+}
+
+/// Takes back what was told of files that were lost and are here now. Whoever sees that they are missing reads rows that
+/// nobody wrote to otherwise, and pages that are kept until somebody does.
+fn tell_healed(app: &App, fresh: &[&IncomingArtifact]) -> Result<(), WebError> {
+    let digests = || fresh.iter().map(|artifact| artifact.digest);
+    if !app.read(|connection| damage::is_known(connection, digests()))? {
+        return Ok(());
+    }
+    let database = app.database();
+    database.write(|transaction| damage::healed(transaction, digests()).map_err(|error| database.failed(error)))
 }
 
 /// Takes back what was moved, as nobody else moves files in this turn. Where somebody holds the artifacts for longer, as

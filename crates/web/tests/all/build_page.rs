@@ -191,7 +191,7 @@ async fn what_cannot_be_read_is_said_and_fails_nothing() {
     std::fs::create_dir(&artifacts).unwrap();
     std::fs::remove_dir_all(site.data().join("hello")).unwrap();
     let page = html(&site.get(&told.page()).await);
-    assert!(page.contains("The file of the main binary is missing on this server."), "{page}");
+    assert!(page.contains("The file of the artifact bin/hello.hvt is missing on this server."), "{page}");
     assert!(page.contains("build-environment is not shown: its file is missing on this server."));
     assert_eq!(site.get_json(&told.page()).await["notes"].as_array().unwrap().len(), 2);
     assert!(page.contains("<td>make</td><td>4.3</td>"), "packages are in the rows");

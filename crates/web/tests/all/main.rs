@@ -9,6 +9,7 @@ mod compare_page;
 mod console_page;
 mod consumers;
 mod crashes;
+mod damaged;
 mod debian;
 mod documented;
 mod feeds;

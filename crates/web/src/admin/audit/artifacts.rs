@@ -3,6 +3,7 @@
 use super::{Kind, Mode, Report};
 use crate::admin::folder::Folder;
 use crate::admin::screen::{Screen, Unit};
+use crate::database::damage::Damage;
 use crate::depot::{Depot, make_folder};
 use crate::digest::Digest;
 use crate::error::{Tried, WebError};
@@ -20,19 +21,18 @@ const BUILDS_NAMED_MAX: u32 = 3;
 /// Where damaged artifacts go, so that nobody is served one, and another upload of it is not taken for a repetition.
 pub(super) const DAMAGED: &str = "_damaged";
 
-/// An artifact that is not what its rows say, with what is wrong with it.
-pub(super) struct Damaged {
-    pub(super) digest: Digest,
-    pub(super) what: &'static str,
-}
-
 struct Expected {
     digest: Digest,
     size: u64,
 }
 
 /// Looks at all artifacts, and gives those that are missing or damaged.
-pub(super) fn audit(folder: &Folder, mode: Mode, screen: &Screen, report: &mut Report) -> anyhow::Result<Vec<Damaged>> {
+pub(super) fn audit(
+    folder: &Folder,
+    mode: Mode,
+    screen: &Screen,
+    report: &mut Report,
+) -> anyhow::Result<Vec<(Digest, Damage)>> {
     let expected = expected(folder, report)?;
     let bar = screen.progress(expected.iter().map(|artifact| artifact.size).sum(), Unit::Bytes);
     let mut damaged = Vec::new();
@@ -53,8 +53,8 @@ pub(super) fn audit(folder: &Folder, mode: Mode, screen: &Screen, report: &mut R
         let moved = if moved { format!("; moved to {DAMAGED}") } else { String::new() };
         report.find(kind, at, format!("{what}; {builds}{moved}"), false);
         match kind {
-            Kind::ArtifactMissing => damaged.push(Damaged { digest: artifact.digest, what: "missing" }),
-            Kind::ArtifactDamaged => damaged.push(Damaged { digest: artifact.digest, what: "damaged" }),
+            Kind::ArtifactMissing => damaged.push((artifact.digest, Damage::Missing)),
+            Kind::ArtifactDamaged => damaged.push((artifact.digest, Damage::Damaged)),
             Kind::ArtifactUnreadable
             | Kind::ArtifactOrphan
             | Kind::BuildFileMissing

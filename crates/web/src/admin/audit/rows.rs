@@ -1,28 +1,28 @@
 //! Rows against rows: what names a row that is not there. The original's server enforces no foreign keys, and knows
 //! nothing of our tables.
 
-use super::artifacts::Damaged;
 use super::{Kind, Mode, Report};
 use crate::admin::folder::Folder;
+use crate::database::damage::{self, Damage};
+use crate::digest::Digest;
 use crate::error::WebError;
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 use std::collections::BTreeMap;
 
 /// Our tables, and the condition of a row that names nothing that there is.
-const OWN: [(&str, &str); 8] = [
+const OWN: [(&str, &str); 9] = [
     ("repository_build", "build NOT IN (SELECT id FROM build)"),
     ("repository_stale", "build NOT IN (SELECT id FROM build)"),
     ("repository_pin", "build NOT IN (SELECT id FROM build)"),
     ("repository_hook_run", "build NOT IN (SELECT id FROM build)"),
     ("repository_token", "user NOT IN (SELECT id FROM user)"),
     ("repository_binary", "sha256 NOT IN (SELECT sha256 FROM build_artifact)"),
+    ("repository_damage", "sha256 NOT IN (SELECT sha256 FROM build_artifact)"),
     ("repository_inventory", "sha256 NOT IN (SELECT sha256 FROM build_artifact)"),
     ("repository_package", "inventory NOT IN (SELECT id FROM repository_inventory)"),
 ];
 /// Faults of the database file that are shown.
 const FAULTS_MAX: u32 = 20;
-/// What a note of this program begins with, so that it finds its own again.
-const NOTE: &str = "check: ";
 
 /// Looks at the database by itself.
 pub(super) fn audit(folder: &Folder, mode: Mode, report: &mut Report) -> anyhow::Result<()> {
@@ -72,35 +72,9 @@ fn dangling(connection: &Connection) -> rusqlite::Result<Vec<(String, String, u6
     Ok(counts.into_iter().map(|((table, parent), count)| (table, parent, count)).collect())
 }
 
-/// Notes at the builds which of their artifacts are missing or damaged, and takes back what is no longer so.
-pub(super) fn mark(folder: &Folder, damaged: &[Damaged]) -> Result<(), WebError> {
-    folder.database.write(|transaction| mark_rows(transaction, damaged).map_err(|error| folder.database.failed(error)))
-}
-
-fn mark_rows(transaction: &Connection, damaged: &[Damaged]) -> rusqlite::Result<()> {
-    let mut notes: BTreeMap<i64, Vec<String>> = transaction
-        .prepare("SELECT build FROM repository_build WHERE instr(notes, ?1) > 0")?
-        .query_map([NOTE], |row| Ok((row.get(0)?, Vec::new())))?
-        .collect::<rusqlite::Result<_>>()?;
-    let mut named = transaction.prepare("SELECT build, filepath FROM build_artifact WHERE sha256 = ?1")?;
-    for Damaged { digest, what } in damaged {
-        for row in named.query_map([digest], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))? {
-            let (build, path) = row?;
-            let path = builder_model::Shown(path.as_bytes()).to_string();
-            notes.entry(build).or_default().push(format!("{NOTE}the artifact {path} is {what}"));
-        }
-    }
-    for (build, lines) in notes {
-        let old = transaction.query_row("SELECT notes FROM repository_build WHERE build = ?1", [build], |row| {
-            row.get::<_, Option<String>>(0)
-        });
-        // Facts of a build that the original received may not be there yet, and so neither a place for a note.
-        let Ok(old) = old else { continue };
-        let old = old.unwrap_or_default();
-        let kept = old.lines().filter(|line| !line.starts_with(NOTE)).map(str::to_owned);
-        let all: Vec<String> = kept.chain(lines).collect();
-        let text = if all.is_empty() { None } else { Some(all.join("\n")) };
-        transaction.execute("UPDATE repository_build SET notes = ?2 WHERE build = ?1", params![build, text])?;
-    }
-    Ok(())
+/// Notes which artifacts are missing or damaged, and takes back what is no longer so.
+pub(super) fn mark(folder: &Folder, damaged: &[(Digest, Damage)]) -> Result<(), WebError> {
+    folder
+        .database
+        .write(|transaction| damage::replace(transaction, damaged).map_err(|error| folder.database.failed(error)))
 }

@@ -3,6 +3,7 @@
 use super::Hooks;
 use crate::app::App;
 use crate::database::build::{self, Artifact, BinaryNotes, Build, HookRun, Inventory};
+use crate::database::damage::{self, Damage};
 use crate::database::related::{self, Difference, Neighbours, Reproduction};
 use crate::digest::Digest;
 use crate::http::Refusal;
@@ -78,14 +79,21 @@ struct Rows {
 /// Gathers all about a build, and a part of its artifacts.
 pub(super) fn gather(app: &App, uuid: &BuildId, paging: Paging, hooks: Hooks) -> Result<Option<Gathered>, Refusal> {
     let read = |connection: &Connection| match build::by_uuid(connection, uuid)? {
-        Some(build) => rows(connection, build, paging, hooks).map(Some),
+        Some(build) => {
+            let damage = damage::notes(connection, app.depot(), build.id)?;
+            Ok(Some((rows(connection, build, paging, hooks)?, damage)))
+        }
         None => Ok(None),
     };
-    let Some(rows) = app.read(read)? else { return Ok(None) };
+    let Some((rows, damage)) = app.read(read)? else { return Ok(None) };
     let mut notes = rows.build.derived.as_ref().map(|derived| derived.notes.clone()).unwrap_or_default();
     let environment = read_environment(app, &rows, &mut notes);
-    if rows.main_binary.as_ref().is_some_and(|artifact| !app.depot().artifact(&artifact.sha256).is_file()) {
-        notes.push("The file of the main binary is missing on this server.".into());
+    notes.extend(damage);
+    if let Some(binary) = rows.main_binary.as_ref().filter(|it| !app.depot().artifact(&it.sha256).is_file()) {
+        let [missing, damaged] = [Damage::Missing, Damage::Damaged].map(|damage| damage.text(&binary.path));
+        if !notes.contains(&missing) && !notes.contains(&damaged) {
+            notes.push(missing);
+        }
     }
     let manifest = rows.binary_notes.solo5_manifest.and_then(|json| serde_json::from_str(&json).ok());
     let abi = rows.binary_notes.solo5_abi.and_then(|json| serde_json::from_str(&json).ok());

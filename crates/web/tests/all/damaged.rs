@@ -1,0 +1,80 @@
+//! What is told of artifacts whose files are lost: from `builder-db check` to the upload that brings them back.
+
+use crate::site::{Site, Told, USER};
+use http::StatusCode;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+const LOST: &str =
+    "The file of the artifact lib/two is missing on this server. Another upload of the same content brings it back.";
+const SPOILT: &str = "The file of the artifact lib/three was damaged on this server, and is set aside.";
+
+fn told(number: u8) -> Told {
+    Told::new(number).files(&[("bin/hello", b"binary"), ("lib/two", b"two"), ("lib/three", b"three")])
+}
+
+fn file(site: &Site, content: &str) -> PathBuf {
+    let digest = builder_web::Digest::of(content.as_bytes()).to_string();
+    site.data().join("_artifacts").join(&digest[..2]).join(digest)
+}
+
+/// Runs `builder-db check --repair` beside the server.
+fn check(site: &Site) {
+    let data = site.data();
+    let arguments = ["builder-db", "--datadir", data.to_str().unwrap(), "--quiet", "check", "--repair"];
+    builder_web::admin::main(arguments.map(OsString::from).into_iter());
+}
+
+fn notes(json: &serde_json::Value) -> Vec<String> {
+    json["notes"].as_array().unwrap().iter().map(|note| note.as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn what_check_finds_is_told_until_an_upload_brings_it_back() {
+    let site = Site::new();
+    site.upload(&told(1)).await;
+    assert!(notes(&site.get_json(&told(1).page()).await).is_empty());
+    std::fs::remove_file(file(&site, "two")).unwrap();
+    std::fs::write(file(&site, "three"), "THREE").unwrap();
+    check(&site);
+    let page = site.get(&told(1).page()).await.text();
+    assert!(page.contains(LOST) && page.contains(SPOILT) && !page.contains("check:"), "{page}");
+    let json = site.get_json(&format!("/api/v1/builds/{}", told(1).build)).await;
+    assert_eq!(notes(&json).len(), 2, "{json}");
+
+    // One that has the same content in another build, then the same build again.
+    let other = Told::new(2).files(&[("bin/hello", b"three")]);
+    assert_eq!(site.post(USER, "/upload", other.encode()).await.status, StatusCode::CREATED);
+    assert_eq!(notes(&site.get_json(&told(1).page()).await), [LOST]);
+    assert_eq!(site.post(USER, "/upload", told(1).encode()).await.status, StatusCode::OK);
+    assert!(notes(&site.get_json(&told(1).page()).await).is_empty());
+    assert_eq!(site.count("SELECT count(*) FROM repository_damage"), 0);
+    assert!(!site.get(&told(1).page()).await.text().contains("What could not be read"));
+}
+
+#[tokio::test]
+async fn what_somebody_puts_back_by_hand_is_well_and_so_finds_check() {
+    let site = Site::new();
+    site.upload(&told(1)).await;
+    std::fs::remove_file(file(&site, "two")).unwrap();
+    check(&site);
+    assert_eq!(notes(&site.get_json(&told(1).page()).await), [LOST]);
+    std::fs::write(file(&site, "two"), "two").unwrap();
+    check(&site);
+    assert!(notes(&site.get_json(&told(1).page()).await).is_empty());
+    assert_eq!(site.count("SELECT count(*) FROM repository_damage"), 0);
+}
+
+#[tokio::test]
+async fn notes_of_an_earlier_check_are_taken_over() {
+    let site = Site::new();
+    site.upload(&told(1)).await;
+    std::fs::remove_file(file(&site, "two")).unwrap();
+    let older = "UPDATE repository_build SET notes = 'opam-switch: odd' || char(10) || 'check: the artifact lib/two is missing'
+            || char(10) || 'check: the artifact bin/hello is damaged' || char(10) || 'check: the artifact gone is missing';
+        DROP TABLE repository_damage; UPDATE repository_version SET version = 4";
+    site.connection().execute_batch(older).unwrap();
+    drop(builder_web::App::open(site.app.settings().clone()).unwrap());
+    // The main binary was healed since, which that version did not tell.
+    assert_eq!(notes(&site.get_json(&told(1).page()).await), ["opam-switch: odd", LOST]);
+}
