@@ -16,6 +16,7 @@ pub(crate) mod selected;
 pub mod stored;
 pub(crate) mod texts;
 pub(crate) mod totals;
+pub(crate) mod words;
 
 use crate::depot::FileIdentity;
 use crate::error::{Tried, WebError};

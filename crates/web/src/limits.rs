@@ -119,6 +119,12 @@ pub const SEARCH_BYTES_MAX: usize = 512;
 pub const SEARCH_DIGITS_MIN: usize = 8;
 /// Hits of one kind that a search shows.
 pub const SEARCH_HITS_MAX: usize = 50;
+/// Jobs, names of packages and texts that a page of a search shows of those that were found.
+pub const SEARCH_ROWS_MAX: usize = 20;
+/// Packages whose hits one part of a search page shows.
+pub const SEARCH_PACKAGES: u32 = 50;
+/// Names of packages that a search looks at.
+pub const SEARCH_NAMES_LOOKED_AT_MAX: u32 = 20_000;
 /// Package lists, the newest ones, that a search for a package follows to builds.
 pub const SEARCH_INVENTORIES_MAX: u32 = 2000;
 /// Builds that a search for a package looks at.

@@ -48,7 +48,7 @@ fn pages(results: Results<'_>) -> Vec<Goal> {
     goals.push(at_most("console of a million lines, first screen in Chromium".into(), "–", 100.0, "ms", paint));
     let answer = results.median("web-console", &[], "answer_p50_ms");
     goals.push(at_most("the same, until the answer is there".into(), "–", 100.0, "ms", answer));
-    for page in ["front", "job", "build", "search", "compare"] {
+    for page in ["front", "job", "build", "search", "package search", "compare"] {
         let is_it = |measurement: &Measurement| measurement.has("page", page);
         for (field, how) in [("bytes", "not packed"), ("packed_bytes", "as a browser gets it")] {
             let bytes = results.median_where("web-weight", is_it, field).map(|bytes| bytes / 1000.0);

@@ -93,6 +93,9 @@ async fn ask(address: SocketAddr, load: Load, next: Arc<AtomicUsize>) -> (Sample
     }
 }
 
+/// A search for a package that is in every list of system packages.
+const PACKAGE_SEARCH: &str = "/search?q=lib000";
+
 /// Measures the pages of a goal.
 pub(crate) async fn run(bench: &mut Bench, target: &Target, requests: usize) -> Result<()> {
     let few = |targets: Vec<String>| targets.into_iter().take(1000).collect::<Vec<_>>();
@@ -170,6 +173,7 @@ async fn weights(bench: &mut Bench, target: &Target) -> Result<()> {
         ("job", first(target.job_pages())),
         ("build", first(target.build_pages())),
         ("search", first(target.digest_searches())),
+        ("package search", PACKAGE_SEARCH.to_owned()),
         ("compare", first(target.comparisons(1))),
         ("console", log),
     ];

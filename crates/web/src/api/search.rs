@@ -6,6 +6,7 @@ use super::query::bad;
 use super::types::{BuildBody, Problem};
 use crate::app::App;
 use crate::database::search::{self, PackageHit, PackageReading};
+use crate::database::words::{JobHit, TextHit};
 use crate::http::page::Page;
 use crate::http::{QueryMap, Refusal};
 use crate::limits::SEARCH_BYTES_MAX;
@@ -25,21 +26,25 @@ pub(super) struct FoundBody {
     builds: Vec<BuildBody>,
     /// Artifacts whose digest begins so.
     artifacts: Vec<FoundArtifactBody>,
-    /// Jobs with the text in their name.
+    /// Jobs with all words in their name, or some there and the others in that of a platform.
     jobs: Vec<FoundJobBody>,
     /// Builds that a package of this name, and version if one is said, went into.
     packages: Vec<FoundPackageBody>,
-    /// Jobs with the text in what is told of them.
+    /// Packages with all words in their name.
+    package_names: Vec<String>,
+    /// Jobs with all words in what is told of them.
     texts: Vec<FoundTextBody>,
     /// Whether there may be more than these.
     more: bool,
 }
 
-/// A job with the text in its name.
+/// A job with the words in its name.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct FoundJobBody {
     name: String,
     synopsis: String,
+    /// The platform that was asked for beside the name; null when none was.
+    platform: Option<String>,
 }
 
 /// A job with the text in what is told of it.
@@ -80,7 +85,7 @@ pub(super) struct FoundPackagesBody {
     path = "/api/v1/search",
     operation_id = "search",
     tag = "search",
-    params(("q" = String, Query, description = "A UUID or digest or how it begins (8 digits or more), a part of a \
+    params(("q" = String, Query, description = "A UUID or digest or how it begins (8 digits or more), words of a \
         name or text, or a package with or without its version, such as `mirage-crypto.1.1`", min_length = 1, max_length = 512)),
     responses(
         (status = 200, description = "All that fits", body = FoundBody),
@@ -92,9 +97,12 @@ pub(super) async fn all(State(app): State<App>, uri: Uri, query: QueryMap) -> Re
     answer(app, &uri, move |app| {
         let asked = text(&query, "q")?;
         let hits = app.read(|connection| find(connection, asked))?;
-        let more = [hits.builds.more, hits.artifacts.more, hits.jobs.more, hits.packages.more, hits.texts.more];
-        let job = |hit: &search::JobHit| FoundJobBody { name: hit.name.clone(), synopsis: hit.synopsis.clone() };
-        let told = |hit: &search::TextHit| FoundTextBody {
+        let job = |hit: &JobHit| FoundJobBody {
+            name: hit.name.clone(),
+            synopsis: hit.synopsis.clone(),
+            platform: hit.platform.clone(),
+        };
+        let told = |hit: &TextHit| FoundTextBody {
             job: hit.name.clone(),
             place: hit.place.into(),
             excerpt: hit.excerpt.clone(),
@@ -105,8 +113,9 @@ pub(super) async fn all(State(app): State<App>, uri: Uri, query: QueryMap) -> Re
             artifacts: found(&hits.artifacts.found),
             jobs: hits.jobs.found.iter().map(job).collect(),
             packages: hits.packages.found.iter().map(FoundPackageBody::of).collect(),
+            package_names: hits.package_names.found.clone(),
             texts: hits.texts.found.iter().map(told).collect(),
-            more: more.contains(&true),
+            more: hits.has_more(),
         })
     })
     .await

@@ -1,5 +1,5 @@
-//! What a search finds: builds by UUID, artifacts by digest, jobs by name and by text, builds by the packages that
-//! went into them. Every kind is bounded, and says when there is more than it shows.
+//! What a search finds: builds by UUID, artifacts by digest, builds by the packages that went into them. Every kind is
+//! bounded, and says when there is more than it shows. What has the words of a search is `words`' business.
 
 use crate::database::columns;
 use crate::database::listed::{COLUMN_COUNT, COLUMNS, Listed, TABLES};
@@ -26,6 +26,12 @@ impl<T> Default for Hits<T> {
 }
 
 impl<T> Hits<T> {
+    /// Leaves out what is behind so many.
+    pub(crate) fn cut(&mut self, most: usize) {
+        self.more |= self.found.len() > most;
+        self.found.truncate(most);
+    }
+
     /// How many there are, in words: `3`, or `the first 50`.
     pub(crate) fn count_text(&self) -> String {
         let count = self.found.len();
@@ -40,23 +46,6 @@ pub(crate) struct ArtifactHit {
     pub(crate) sha256: Digest,
     pub(crate) size: u64,
     pub(crate) build: Listed,
-}
-
-/// A job whose name fits.
-#[derive(Debug)]
-pub(crate) struct JobHit {
-    pub(crate) name: String,
-    pub(crate) synopsis: String,
-}
-
-/// A job that says the text somewhere.
-#[derive(Debug)]
-pub(crate) struct TextHit {
-    pub(crate) name: String,
-    /// Where it is said: `synopsis`, `description` or `readme`.
-    pub(crate) place: &'static str,
-    /// The words around it.
-    pub(crate) excerpt: String,
 }
 
 /// Builds of one job on one platform that one version of a package went into.
@@ -91,13 +80,13 @@ impl DigestPrefix {
     }
 }
 
-fn hits<T>(mut found: Vec<T>, most: usize) -> Hits<T> {
-    let more = found.len() > most;
-    found.truncate(most);
-    Hits { found, more }
+pub(super) fn hits<T>(found: Vec<T>, most: usize) -> Hits<T> {
+    let mut hits = Hits { found, more: false };
+    hits.cut(most);
+    hits
 }
 
-fn one_more() -> i64 {
+pub(super) fn one_more() -> i64 {
     i64::try_from(SEARCH_HITS_MAX).unwrap_or(i64::MAX) + 1
 }
 
@@ -153,74 +142,6 @@ pub(crate) fn builds(connection: &Connection, uuid: &str) -> rusqlite::Result<Hi
         .query_map(parameters, Listed::of)?
         .collect::<rusqlite::Result<_>>()?;
     Ok(hits(found, SEARCH_HITS_MAX))
-}
-
-/// A pattern for `LIKE … ESCAPE '\'` that finds the text anywhere.
-fn anywhere(text: &str) -> String {
-    let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-    format!("%{escaped}%")
-}
-
-const JOBS: &str = "
-    SELECT j.name, (SELECT value FROM job_tag WHERE tag = (SELECT id FROM tag WHERE tag = 'synopsis') AND job = j.id)
-    FROM job j WHERE j.name LIKE :pattern ESCAPE '\\'
-    ORDER BY j.name <> :text, length(j.name), j.name LIMIT :limit";
-
-/// Jobs with the text in their name: the one of that name first, then shorter names.
-pub(crate) fn jobs(connection: &Connection, text: &str) -> rusqlite::Result<Hits<JobHit>> {
-    let parameters = named_params! {":pattern": anywhere(text), ":text": text, ":limit": one_more()};
-    let found = connection
-        .prepare_cached(JOBS)?
-        .query_map(parameters, |row| {
-            Ok(JobHit { name: columns::text(row, 0)?, synopsis: columns::optional_text(row, 1)?.unwrap_or_default() })
-        })?
-        .collect::<rusqlite::Result<_>>()?;
-    Ok(hits(found, SEARCH_HITS_MAX))
-}
-
-/// For less than three letters, which the index does not have.
-const TEXTS_SHORT: &str = "
-    SELECT j.name, t.tag, v.value
-    FROM tag t CROSS JOIN job_tag v ON v.tag = t.id CROSS JOIN job j ON j.id = v.job
-    WHERE t.tag IN ('synopsis', 'description', 'readme.md', 'readme') AND v.value LIKE :words ESCAPE '\\'
-    LIMIT :limit";
-
-const TEXTS: &str = "
-    SELECT j.name, t.tag, v.value
-    FROM repository_text f CROSS JOIN job_tag v ON v.id = f.rowid CROSS JOIN tag t ON t.id = v.tag
-    CROSS JOIN job j ON j.id = v.job
-    WHERE f.repository_text MATCH :words LIMIT :limit";
-
-/// Jobs with the text in what is told of them.
-pub(crate) fn texts(connection: &Connection, text: &str) -> rusqlite::Result<Hits<TextHit>> {
-    // A text that the language of the index could not quote is looked for as a short one.
-    let is_indexed = text.chars().nth(2).is_some() && !text.contains('\0');
-    let (statement, words) =
-        if is_indexed { (TEXTS, format!("\"{}\"", text.replace('"', "\"\""))) } else { (TEXTS_SHORT, anywhere(text)) };
-    let found = connection
-        .prepare_cached(statement)?
-        .query_map(named_params! {":words": words, ":limit": one_more()}, |row| {
-            let (tag, value) = (columns::text(row, 1)?, columns::text(row, 2)?);
-            let place = match tag.as_str() {
-                "synopsis" => "synopsis",
-                "description" => "description",
-                _ => "readme",
-            };
-            Ok(TextHit { name: columns::text(row, 0)?, place, excerpt: excerpt(&value, text) })
-        })?
-        .collect::<rusqlite::Result<_>>()?;
-    Ok(hits(found, SEARCH_HITS_MAX))
-}
-
-/// The words around the first place of a text, as `LIKE` finds it: without regard to the case of ASCII letters.
-fn excerpt(value: &str, text: &str) -> String {
-    const AROUND: usize = 80;
-    let at = value.to_ascii_lowercase().find(&text.to_ascii_lowercase()).unwrap_or(0);
-    let is_boundary = |index: &usize| value.is_char_boundary(*index);
-    let from = (0..=at.saturating_sub(AROUND)).rev().find(is_boundary).unwrap_or(0);
-    let to = (at + text.len() + AROUND..value.len()).find(is_boundary).unwrap_or(value.len());
-    let words = value.get(from..to).unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
-    format!("{}{words}{}", if from > 0 { "… " } else { "" }, if to < value.len() { " …" } else { "" })
 }
 
 /// What a text may mean as a package: its name, and the version if one is said. The most literal reading first.
@@ -337,13 +258,5 @@ mod tests {
             ["1.1", "1.1.0", "1.1-2", "1.10", "1.2"].map(|v| reading.means(v)),
             [true, true, true, false, false]
         );
-    }
-
-    #[test]
-    fn excerpts_show_the_words_around() {
-        let long = format!("{} a Needle\n here {}", "ü".repeat(100), "ß".repeat(100));
-        let excerpt = excerpt(&long, "needle");
-        assert!(excerpt.starts_with("… ") && excerpt.ends_with(" …") && excerpt.contains("a Needle here"), "{excerpt}");
-        assert_eq!(anywhere("50%_\\"), "%50\\%\\_\\\\%");
     }
 }

@@ -13,6 +13,8 @@ struct SearchJson<'a> {
     artifacts: Vec<ArtifactJson<'a>>,
     jobs: Vec<JobJson<'a>>,
     packages: Vec<PackageJson<'a>>,
+    /// Packages with the words in their name.
+    package_names: &'a [String],
     texts: Vec<TextJson<'a>>,
     /// Whether there may be more than is listed.
     more: bool,
@@ -30,6 +32,9 @@ struct ArtifactJson<'a> {
 struct JobJson<'a> {
     name: &'a str,
     synopsis: &'a str,
+    /// The platform that was asked for beside the name; absent when none was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    platform: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -63,16 +68,20 @@ pub(crate) fn page(query: &str, found: &Found) -> Result<Page, Refusal> {
         builds: hit.builds,
         newest: BuildJson::of(&hit.newest),
     });
-    let jobs = found.jobs.found.iter().map(|hit| JobJson { name: &hit.name, synopsis: &hit.synopsis });
+    let jobs = found.jobs.found.iter().map(|hit| JobJson {
+        name: &hit.name,
+        synopsis: &hit.synopsis,
+        platform: hit.platform.as_deref(),
+    });
     let texts = found.texts.found.iter();
-    let more = [found.builds.more, found.artifacts.more, found.jobs.more, found.packages.more, found.texts.more];
     Page::json(&SearchJson {
         query,
         builds: found.builds.found.iter().map(BuildJson::of).collect(),
         artifacts: artifacts.collect(),
         jobs: jobs.collect(),
         packages: packages.collect(),
+        package_names: &found.package_names.found,
         texts: texts.map(|hit| TextJson { job: &hit.name, place: hit.place, excerpt: &hit.excerpt }).collect(),
-        more: more.contains(&true),
+        more: found.has_more(),
     })
 }

@@ -69,9 +69,11 @@ fn limits_are_the_numbers_that_the_docs_name() {
         format!("as JSON {most} and at most {most}"),
         format!("`q` is a text of at most {} bytes", limits::SEARCH_BYTES_MAX),
         format!(
-            "At most {} of a kind are shown, of packages {};",
+            "At most {} of a kind are found, of builds with a package {}; a page shows {} jobs, names and texts, and {} builds",
             limits::SEARCH_HITS_MAX,
-            limits::SEARCH_PACKAGES_MAX
+            limits::SEARCH_PACKAGES_MAX,
+            limits::SEARCH_ROWS_MAX,
+            limits::SEARCH_PACKAGES
         ),
         format!(
             "`count` is at most {} jobs, {} builds or {} artifacts",

@@ -4,7 +4,7 @@ use super::site::{Build, GOOD, Site, ask};
 use axum::http::StatusCode;
 use builder_web::Digest;
 use rusqlite::params;
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[tokio::test]
 async fn artifacts_are_found_by_any_prefix_of_their_digest() {
@@ -70,4 +70,90 @@ async fn jobs_are_found_by_name_and_by_what_is_told_of_them() {
     assert!(site.html("/search?q=nowhere").await.contains("Nothing was found for <b>nowhere</b>"));
     let long = ask(&site.app(), &format!("/search?q={}", "x".repeat(600)), &[]).await;
     assert_eq!(long.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn all_words_of_a_search_are_looked_for_wherever_they_stand() {
+    let site = Site::empty();
+    site.add(Build { job: "hello", ..GOOD });
+    site.add(Build { job: "hello", platform: "freebsd-14", ..GOOD });
+    site.add(Build { job: "hello-world", platform: "freebsd-13", ..GOOD });
+    site.tag("hello", "readme.md", "Says it to everybody,\nand then\nends.");
+    let jobs = async |asked: &str| {
+        let found = site.json(&format!("/search?q={asked}")).await;
+        let hit = |hit: &Value| (hit["name"].as_str().unwrap().to_owned(), hit["platform"].as_str().map(str::to_owned));
+        found["jobs"].as_array().unwrap().iter().map(hit).collect::<Vec<_>>()
+    };
+    let on = |name: &str, platform: &str| (name.to_owned(), Some(platform.to_owned()));
+    assert_eq!(jobs("hello%20freebsd-14").await, [on("hello", "freebsd-14")]);
+    assert_eq!(jobs("FreeBSD+Hello").await, [on("hello", "freebsd-14"), on("hello-world", "freebsd-13")]);
+    assert_eq!(jobs("world%0Ahello").await, [("hello-world".to_owned(), None)]);
+    assert_eq!(jobs("hello+nowhere").await, []);
+    assert_eq!(jobs("freebsd-14").await, [], "a platform alone is no job");
+    for control in ["%00", "%00%01", "hello%00nowhere"] {
+        assert_eq!(jobs(control).await, [], "{control}");
+    }
+    let texts = async |asked: &str| site.json(&format!("/search?q={asked}")).await["texts"].as_array().unwrap().len();
+    for (asked, count) in
+        [("everybody+ends", 1), ("ends+it", 1), ("it+and", 1), ("it", 1), ("ends+never", 0), ("it+zz", 0)]
+    {
+        assert_eq!(texts(asked).await, count, "{asked}");
+    }
+    let html = site.html("/search?q=hello+freebsd-14").await;
+    assert!(html.contains("<a href=\"/job/hello?platform=freebsd-14\">hello on freebsd-14</a>"), "{html}");
+    assert!(site.html("/search?q=%00").await.contains("What can be searched for"));
+}
+
+#[tokio::test]
+async fn packages_are_offered_by_any_part_of_their_name() {
+    let site = Site::filled(6, 3);
+    for (asked, names) in [
+        ("mirage", vec!["mirage-crypto"]),
+        ("CRYPTO+mirage", vec!["mirage-crypto"]),
+        ("m", vec!["mirage-crypto", "ocaml"]),
+        ("nothing", vec![]),
+    ] {
+        assert_eq!(site.json(&format!("/search?q={asked}")).await["package_names"], json!(names), "{asked}");
+    }
+    let html = site.html("/search?q=crypto").await;
+    assert!(html.contains("<li><a href=\"/search?q=mirage-crypto\">mirage-crypto</a></li>"), "{html}");
+}
+
+#[tokio::test]
+async fn a_search_that_finds_much_stays_light() {
+    let site = Site::filled(60, 8);
+    let connection = site.connection();
+    for number in 0..60 {
+        let told = format!("{} an OCaml text {number}", "words and words ".repeat(30));
+        let insert = "INSERT INTO job_tag(tag, value, job) SELECT 1000, ?1, id FROM job WHERE id = ?2
+                      AND EXISTS (SELECT 1 FROM tag WHERE id = 1000)";
+        connection.execute("INSERT OR IGNORE INTO tag(id, tag) VALUES (1000, 'readme')", []).unwrap();
+        connection.execute(insert, params![told, number + 1]).unwrap();
+        connection.execute("UPDATE job SET name = name || '-ocaml' WHERE id = ?1", [number + 1]).unwrap();
+        let package = "INSERT INTO repository_package(inventory, name, version, pinned, overlay)
+                       VALUES ((SELECT min(id) FROM repository_inventory), ?1, '1', 0, 0)";
+        connection.execute(package, [format!("ocaml-library-{number}")]).unwrap();
+    }
+    let app = site.app();
+    let first = ask(&app, "/search?q=ocaml", &[]).await.text();
+    for heading in ["Jobs", "Builds with this package", "Packages with this in their name", "Jobs that say it"] {
+        assert!(first.contains(&format!(">{heading}<span class=\"count\">")), "{heading}");
+    }
+    assert_eq!(first.matches("the first 20</span>").count(), 3, "jobs, names and texts");
+    assert!(first.len() < 50_000, "{} bytes", first.len());
+    let mut seen = first.matches("<span class=\"mono\">ocaml ").count();
+    assert_eq!(seen, 50);
+    let mut target = "/search?q=ocaml&start=50".to_owned();
+    while seen
+        < ask(&app, "/search?q=ocaml", &[("accept", "application/json")]).await.json()["packages"]
+            .as_array()
+            .unwrap()
+            .len()
+    {
+        let part = ask(&app, &target, &[]).await.text();
+        assert!(!part.contains("Jobs that say it") && part.len() < 50_000);
+        seen += part.matches("<span class=\"mono\">ocaml ").count();
+        target = format!("/search?q=ocaml&start={seen}");
+    }
+    assert!(ask(&app, &target, &[]).await.text().contains("To the beginning"));
 }
