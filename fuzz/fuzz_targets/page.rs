@@ -1,7 +1,7 @@
 //! Consoles as pages show them: in pieces of any size the same index, every line in one part, no element of a stranger.
 #![no_main]
 
-use builder_web::console::{ConsoleIndex, ConsoleIndexer, PlainText, Times, render_part};
+use builder_web::console::{ConsoleIndex, ConsoleIndexer, PlainText, Shown, Times, render_part};
 use libfuzzer_sys::fuzz_target;
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -39,7 +39,7 @@ fuzz_target!(|bytes: &[u8]| {
     file().write_all_at(bytes, 0).expect("write the file");
     let mut lines = 0;
     for number in 0..whole.part_count() {
-        let part = render_part(file(), &whole, number).expect("read the file").expect("there is such a part");
+        let part = render_part(file(), &whole, number, Shown::default()).expect("read the file").expect("there is such a part");
         assert_eq!(part.first_line, lines + 1);
         lines = part.last_line;
         assert_eq!(Some((part.first_line, part.last_line)), whole.part_lines(number));

@@ -5,7 +5,7 @@
 
 use super::decode::{Decoder, Piece};
 use super::style::Style;
-use super::{PART_BYTES, PART_LINES_MAX};
+use super::{LINE_SHOWN_BYTES_MAX, PART_BYTES, PART_LINES_MAX, PART_SHOWN_BYTES};
 
 const MAGIC: &[u8] = b"BCI1";
 const HEADER_BYTES: usize = 20;
@@ -45,6 +45,9 @@ pub struct ConsoleIndexer {
     index: ConsoleIndex,
     /// Where the line that is read begins, in bytes.
     line_start: u64,
+    /// How many bytes of the last part are shown, of the lines that were read: of each at most
+    /// [`LINE_SHOWN_BYTES_MAX`].
+    part_shown: u64,
 }
 
 impl Default for ConsoleIndexer {
@@ -56,7 +59,7 @@ impl Default for ConsoleIndexer {
 impl ConsoleIndexer {
     /// Before the first byte.
     pub fn new() -> Self {
-        Self { decoder: Decoder::new(Style::default()), index: ConsoleIndex::default(), line_start: 0 }
+        Self { decoder: Decoder::new(Style::default()), index: ConsoleIndex::default(), line_start: 0, part_shown: 0 }
     }
 
     /// Takes the next bytes.
@@ -84,16 +87,20 @@ impl ConsoleIndexer {
 
     fn end_line(&mut self) {
         self.index.lines += 1;
+        self.part_shown += (self.index.bytes - self.line_start).min(LINE_SHOWN_BYTES_MAX as u64);
         self.line_start = self.index.bytes;
     }
 
     fn begin_part_if_due(&mut self) {
         let is_line_start = self.line_start == self.index.bytes;
         let is_due = self.index.parts.last().is_none_or(|part| {
-            self.index.lines - part.lines_before >= PART_LINES_MAX || self.line_start - part.offset >= PART_BYTES
+            self.index.lines - part.lines_before >= PART_LINES_MAX
+                || self.part_shown >= PART_SHOWN_BYTES
+                || self.line_start - part.offset >= PART_BYTES
         });
         if is_line_start && is_due {
             let style = self.decoder.style();
+            self.part_shown = 0;
             self.index.parts.push(PartStart { offset: self.line_start, lines_before: self.index.lines, style });
         }
     }
@@ -213,11 +220,16 @@ mod tests {
     }
 
     #[test]
-    fn long_lines_make_short_parts() {
-        let line = [b"0.000s:".to_vec(), vec![b'x'; 300 << 10], b"\n".to_vec()].concat();
-        let index = index(&line.repeat(5), 1 << 20);
-        let lines: Vec<_> = (0..index.part_count()).filter_map(|part| index.part_lines(part)).collect();
-        assert_eq!(lines, [(1, 2), (3, 4), (5, 5)]);
+    fn a_part_ends_by_what_is_shown_of_it() {
+        let line = |bytes: usize| [b"0.000s:".to_vec(), vec![b'x'; bytes], b"\n".to_vec()].concat();
+        let parts = |console: &[u8]| -> Vec<_> {
+            let index = index(console, 1 << 20);
+            (0..index.part_count()).filter_map(|part| index.part_lines(part)).collect()
+        };
+        assert_eq!(parts(&line(10 << 10).repeat(70)), [(1, 52), (53, 70)], "half a megabyte");
+        let long = [line(5), line(2 << 20), line(5).repeat(900)].concat();
+        assert_eq!(parts(&long), [(1, 902)], "of a long line little is shown");
+        assert_eq!(parts(&line(2 << 20).repeat(5)), [(1, 2), (3, 4), (5, 5)], "and not too much of the file is read");
     }
 
     #[test]

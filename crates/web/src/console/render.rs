@@ -1,12 +1,17 @@
-//! One part of a console as HTML or text: numbered lines that can be linked, their times, their colours as classes, and equal
-//! lines folded.
+//! One part of a console as HTML or text: numbered lines that can be linked, their times, their colours as classes; equal
+//! lines, and the middle of long rows without anything notable, folded.
 //!
 //! A line is `<div id="L12"><a href="#L12">12</a><span>1.500s</span><code>text</code></div>`. Equal lines behind the
-//! first lie in `<details><summary>… 37 more like this</summary>…</details>`, so that links to them still work.
+//! first lie in `<details><summary>… 37 more like this</summary>…</details>`, so that links to them still work, and
+//! such rows in `<details><summary>… 90 lines without errors, warnings, commands and headings</summary>…</details>`.
 
 use super::decode::{Decoder, Piece};
+use super::notable::is_notable;
 use super::style::Style;
-use super::{ConsoleIndex, EQUAL_LINES_FOLDED_MIN, LINE_SHOWN_BYTES_MAX, PART_READ_BYTES_MAX};
+use super::{
+    ConsoleIndex, EQUAL_LINES_FOLDED_MIN, LINE_SHOWN_BYTES_MAX, PART_READ_BYTES_MAX, QUIET_LINES_FOLDED_MIN,
+    QUIET_LINES_SHOWN,
+};
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt as _;
@@ -28,14 +33,23 @@ pub struct Part {
     pub last_line: u64,
 }
 
+/// How a part is shown.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Shown<'a> {
+    /// Where the whole console is, as an address that may stand in an attribute.
+    pub raw: &'a str,
+    /// The line that is asked for: what is folded around it is open.
+    pub line: Option<u64>,
+}
+
 /// Reads one part, counted from 0, out of `console.txt`; `None` if there is no such part.
 ///
 /// Reads at most [`PART_READ_BYTES_MAX`] bytes. Of a line that goes on behind them, or is longer than
 /// [`LINE_SHOWN_BYTES_MAX`], the end is left out, and the page says so. The HTML has at most about 15 times as many
 /// bytes as what is shown, if each of its characters has another colour.
-pub fn render_part(file: &File, index: &ConsoleIndex, part: usize) -> io::Result<Option<Part>> {
+pub fn render_part(file: &File, index: &ConsoleIndex, part: usize, shown: Shown<'_>) -> io::Result<Option<Part>> {
     let Some((first_line, _)) = index.part_lines(part) else { return Ok(None) };
-    let mut lines = Lines::new(first_line - 1);
+    let mut lines = Lines::new(first_line - 1, shown);
     read_lines(file, index, part, &mut |line| lines.end_line(line))?;
     Ok(Some(lines.finish(first_line)))
 }
@@ -108,15 +122,25 @@ struct Line {
     unread: u64,
 }
 
-/// All lines so far, and the run of equal ones at their end.
-struct Lines {
-    html: String,
+/// All lines so far.
+struct Lines<'a> {
+    shown: Shown<'a>,
+    /// Runs of equal lines, most of them of one.
+    runs: Vec<Run>,
     number: u64,
     /// The HTML of the text of the last line.
     content: String,
-    run_length: u64,
-    /// Where in `html` the first line of the run ends.
-    run_first_end: usize,
+}
+
+/// Lines that are equal.
+struct Run {
+    first_line: u64,
+    length: u64,
+    is_notable: bool,
+    /// The HTML of all of them.
+    html: String,
+    /// Where in it the first line ends.
+    first_end: usize,
 }
 
 impl Line {
@@ -174,47 +198,81 @@ impl Line {
     }
 }
 
-impl Lines {
-    fn new(lines_before: u64) -> Self {
-        Self { html: String::new(), number: lines_before, content: String::new(), run_length: 0, run_first_end: 0 }
+impl<'a> Lines<'a> {
+    fn new(lines_before: u64, shown: Shown<'a>) -> Self {
+        Self { shown, runs: Vec::new(), number: lines_before, content: String::new() }
     }
 
     fn end_line(&mut self, line: &Line) {
         let mut content = line.content();
         let left_out = line.left_out + line.unread;
         if left_out > 0 {
-            content.push_str(&format!("<em>… {left_out} more bytes</em>"));
-        }
-        let is_first = content != self.content || self.run_length == 0;
-        if is_first {
-            self.end_run();
-            self.content = content;
+            let raw = self.shown.raw;
+            content.push_str(&format!("<em>… <a href=\"{raw}\">{left_out} more bytes</a></em>"));
         }
         self.number += 1;
-        self.run_length += 1;
         let number = self.number;
+        if content != self.content || self.runs.is_empty() {
+            let is_notable = is_notable(&line.text);
+            self.runs.push(Run { first_line: number, length: 0, is_notable, html: String::new(), first_end: 0 });
+            self.content = content;
+        }
+        let Some(run) = self.runs.last_mut() else { return };
         let (time, content) = (&line.time, &self.content);
-        self.html.push_str(&format!("<div id=\"L{number}\"><a href=\"#L{number}\">{number}</a><span>{time}</span>"));
-        self.html.push_str(&format!("<code>{content}</code></div>\n"));
-        if is_first {
-            self.run_first_end = self.html.len();
+        run.html.push_str(&format!("<div id=\"L{number}\"><a href=\"#L{number}\">{number}</a><span>{time}</span>"));
+        run.html.push_str(&format!("<code>{content}</code></div>\n"));
+        run.length += 1;
+        if run.length == 1 {
+            run.first_end = run.html.len();
         }
-    }
-
-    /// Folds the run of equal lines at the end, if it is long enough.
-    fn end_run(&mut self) {
-        if self.run_length >= EQUAL_LINES_FOLDED_MIN {
-            let summary = format!("<details><summary>… {} more like this</summary>\n", self.run_length - 1);
-            self.html.insert_str(self.run_first_end, &summary);
-            self.html.push_str("</details>\n");
-        }
-        self.run_length = 0;
     }
 
     fn finish(mut self, first_line: u64) -> Part {
-        self.end_run();
-        Part { html: self.html, first_line, last_line: self.number }
+        let mut html = String::new();
+        self.runs.iter_mut().for_each(|run| run.fold(self.shown.line));
+        for row in self.runs.chunk_by(|one, other| one.is_notable == other.is_notable) {
+            push_row(&mut html, row, self.shown.line);
+        }
+        Part { html, first_line, last_line: self.number }
     }
+}
+
+impl Run {
+    /// Folds all but the first line, if there are enough.
+    fn fold(&mut self, line: Option<u64>) {
+        if self.length >= EQUAL_LINES_FOLDED_MIN {
+            let rest = self.length - 1;
+            let details = details(self.first_line + 1, rest, line, &format!("{rest} more like this"));
+            self.html.insert_str(self.first_end, &details);
+            self.html.push_str("</details>\n");
+        }
+    }
+}
+
+/// Adds runs in a row, all notable or none; of those that are not, the middle is folded if they are many.
+fn push_row(html: &mut String, row: &[Run], line: Option<u64>) {
+    let lines = |runs: &[Run]| runs.iter().map(|run| run.length).sum::<u64>();
+    let push = |html: &mut String, runs: &[Run]| runs.iter().for_each(|run| html.push_str(&run.html));
+    let middle = QUIET_LINES_SHOWN..row.len().saturating_sub(QUIET_LINES_SHOWN);
+    let is_quiet = row.first().is_some_and(|run| !run.is_notable) && lines(row) >= QUIET_LINES_FOLDED_MIN;
+    match row.get(middle.clone()) {
+        Some(folded @ [first, _, ..]) if is_quiet => {
+            let count = lines(folded);
+            let words = format!("{count} lines without errors, warnings, commands and headings");
+            push(html, row.get(..middle.start).unwrap_or_default());
+            html.push_str(&details(first.first_line, count, line, &words));
+            push(html, folded);
+            html.push_str("</details>\n");
+            push(html, row.get(middle.end..).unwrap_or_default());
+        }
+        Some(_) | None => push(html, row),
+    }
+}
+
+/// The start of what is folded: open if the line that is asked for is in it.
+fn details(first_line: u64, count: u64, line: Option<u64>, words: &str) -> String {
+    let is_open = line.is_some_and(|line| (first_line..first_line + count).contains(&line));
+    format!("<details{}><summary>… {words}</summary>\n", if is_open { " open" } else { "" })
 }
 
 /// Text as HTML. What is not UTF-8, and what would steer a browser (C1, marks that reorder text), is U+FFFD.
@@ -260,7 +318,9 @@ mod tests {
         let index = indexer.finish();
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(console).unwrap();
-        (0..index.part_count()).map(|part| render_part(&file, &index, part).unwrap().unwrap()).collect()
+        (0..index.part_count())
+            .map(|part| render_part(&file, &index, part, Shown { raw: "console", line: None }).unwrap().unwrap())
+            .collect()
     }
 
     /// The texts of all lines, as HTML.
@@ -298,6 +358,64 @@ mod tests {
         "##);
     }
 
+    /// What is seen of lines without opening anything: their numbers, and how many are folded in one place.
+    fn seen(html: &str) -> Vec<String> {
+        let mut depth = 0;
+        let mut seen = Vec::new();
+        for line in html.lines() {
+            if let Some(words) = line.strip_prefix("<details><summary>… ") {
+                if depth == 0 {
+                    seen.push(words.split(' ').next().unwrap().to_owned() + " folded");
+                }
+                depth += 1;
+            } else if line == "</details>" {
+                depth -= 1;
+            } else if depth == 0 {
+                seen.push(line.split('"').nth(1).unwrap().to_owned());
+            }
+        }
+        assert_eq!(depth, 0);
+        seen
+    }
+
+    #[test]
+    fn long_rows_without_anything_notable_are_folded_in_their_middle() {
+        let quiet = |from: u64, to: u64| (from..=to).map(|line| format!("0.000s:line {line}\n")).collect::<String>();
+        let numbers = |from: u64, to: u64| (from..=to).map(|line| format!("L{line}"));
+        let console = "0.000s:+ make\n".to_owned()
+            + &quiet(2, 100)
+            + "0.000s:Error: oops\n"
+            + &quiet(102, 150)
+            + &"0.000s:same\n".repeat(50)
+            + &quiet(201, 230);
+        let part = &parts(console.as_bytes())[0];
+        let mut expected: Vec<_> = numbers(1, 11).collect();
+        expected.push("79 folded".into());
+        expected.extend(numbers(91, 111));
+        expected.push("109 folded".into());
+        expected.extend(numbers(221, 230));
+        assert_eq!(seen(&part.html), expected);
+        assert!(part.html.contains("… 79 lines without errors, warnings, commands and headings"), "{}", part.html);
+        assert_eq!(part.html.matches("<div id=").count(), 230, "all are there");
+        let short = "0.000s:+ make\n".to_owned() + &quiet(2, 40) + "0.000s:$ end\n";
+        assert!(!parts(short.as_bytes())[0].html.contains("<details"));
+    }
+
+    #[test]
+    fn what_is_folded_around_the_line_that_is_asked_for_is_open() {
+        let console = (1..=100).map(|line| format!("line {line}\n")).collect::<String>() + &"same\n".repeat(100);
+        let mut indexer = ConsoleIndexer::new();
+        indexer.push(console.as_bytes());
+        let index = indexer.finish();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(console.as_bytes()).unwrap();
+        let open = |line| {
+            let shown = Shown { raw: "", line: Some(line) };
+            render_part(&file, &index, 0, shown).unwrap().unwrap().html.matches("<details open>").count()
+        };
+        assert_eq!([5, 50, 150].map(open), [0, 1, 1]);
+    }
+
     #[test]
     fn of_an_overwritten_line_the_last_text_is_shown() {
         assert_eq!(
@@ -329,13 +447,17 @@ mod tests {
     fn of_a_long_line_the_start_is_shown() {
         let console = [&b"0.000s:"[..], &vec![b'x'; LINE_SHOWN_BYTES_MAX + 7], b"\nnext\n"].concat();
         let texts = texts(&console);
-        assert!(texts[0].ends_with("x<em>… 7 more bytes</em>"), "{}", &texts[0][texts[0].len() - 50..]);
+        assert!(
+            texts[0].ends_with("x<em>… <a href=\"console\">7 more bytes</a></em>"),
+            "{}",
+            &texts[0][texts[0].len() - 80..]
+        );
         assert_eq!(texts[1], "next");
         let huge = vec![b'x'; PART_READ_BYTES_MAX as usize + 1000];
         let parts = parts(&huge);
         let left_out = huge.len() - LINE_SHOWN_BYTES_MAX;
         assert_eq!((parts.len(), parts[0].last_line), (1, 1));
-        assert!(parts[0].html.contains(&format!("<em>… {left_out} more bytes</em>")));
+        assert!(parts[0].html.contains(&format!("<em>… <a href=\"console\">{left_out} more bytes</a></em>")));
     }
 
     #[test]
@@ -344,9 +466,9 @@ mod tests {
         indexer.push(b"0.000s:abc\n0.000s:def\n");
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"0.000s:a").unwrap();
-        let part = render_part(&file, &indexer.finish(), 0).unwrap().unwrap();
+        let part = render_part(&file, &indexer.finish(), 0, Shown::default()).unwrap().unwrap();
         assert_eq!(part.last_line, 1);
-        assert!(part.html.contains("<code>a<em>… 14 more bytes</em></code>"), "{}", part.html);
+        assert!(part.html.contains("<code>a<em>… <a href=\"\">14 more bytes</a></em></code>"), "{}", part.html);
     }
 
     proptest! {

@@ -6,7 +6,7 @@
 //! [`CONSOLE_INDEXED_BYTES_MAX`] bytes.
 
 use crate::app::App;
-use crate::console::{ConsoleIndex, ConsoleIndexer, Part, PlainText, Times, render_part, text_of_part};
+use crate::console::{self, ConsoleIndex, ConsoleIndexer, Part, PlainText, Times, render_part, text_of_part};
 use crate::database::build::{self, Build};
 use crate::http::address::redirect;
 use crate::http::compression::compressed;
@@ -112,7 +112,8 @@ async fn page(
 }
 
 fn html(app: &App, build: &Build, index: Option<&[u8]>, wanted: Wanted, address: String) -> Result<Response, Refusal> {
-    let shown = show(app, build, index, wanted).unwrap_or_else(|error| {
+    let raw = format!("{}/console", link::build(&build.job, build.uuid));
+    let shown = show(app, build, index, wanted, &raw).unwrap_or_else(|error| {
         let text = if error.kind() == io::ErrorKind::NotFound {
             "The file of this console is missing on this server.".to_owned()
         } else {
@@ -128,7 +129,6 @@ fn html(app: &App, build: &Build, index: Option<&[u8]>, wanted: Wanted, address:
         .here("Console")
         .wide()
         .style(&STYLE);
-    let raw = format!("{}/console", link::build(&build.job, build.uuid));
     respond(app, &layout, &ConsolePage { build, shown, address, raw, start })
 }
 
@@ -190,13 +190,17 @@ impl ConsolePage<'_> {
     }
 }
 
-fn show(app: &App, build: &Build, index: Option<&[u8]>, wanted: Wanted) -> io::Result<Shown> {
+fn show(app: &App, build: &Build, index: Option<&[u8]>, wanted: Wanted, raw: &str) -> io::Result<Shown> {
     let opened = Opened::of(app, build, index)?;
     let (place, note) = opened.place(wanted);
     if opened.index.lines() == 0 {
         return Ok(Shown { note, ..Shown::default() });
     }
-    let part = render_part(&opened.file, &opened.index, place)?;
+    let line = match wanted {
+        Wanted::Line(line) | Wanted::Goto(line) => Some(line),
+        Wanted::Tail | Wanted::Plain(_) => None,
+    };
+    let part = render_part(&opened.file, &opened.index, place, console::Shown { raw, line })?;
     let Part { html, first_line, last_line } = part.ok_or(io::ErrorKind::UnexpectedEof)?;
     Ok(Shown {
         html,
