@@ -10,7 +10,7 @@ pub(crate) mod parts;
 pub(crate) mod search;
 
 use crate::database::listed::{Binary, Listed};
-use crate::pages::text::rfc3339;
+use crate::pages::text::{outcome, rfc3339};
 use serde::Serialize;
 
 /// A build, as new lists have it.
@@ -41,7 +41,7 @@ impl<'a> BuildJson<'a> {
             platform: &build.platform,
             start_time: rfc3339(build.start),
             finish_time: rfc3339(build.finish),
-            result: build.outcome.to_string(),
+            result: outcome(&build.outcome),
             main_binary: build.main_binary.as_ref().map(BinaryJson::of),
         }
     }

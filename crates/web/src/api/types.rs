@@ -4,7 +4,7 @@ use crate::database::build::{Artifact, Build};
 use crate::database::listed::{Binary, Listed};
 use crate::database::related::Related;
 use crate::digest::Digest;
-use crate::pages::link;
+use crate::pages::{link, text};
 use builder_facts::compare;
 use builder_model::Outcome;
 use serde::Serialize;
@@ -31,7 +31,7 @@ pub(super) struct EndedBody {
     code: Option<i64>,
     /// Why it was aborted; null otherwise.
     reason: Option<String>,
-    /// The same in words, such as `exited 0`.
+    /// The same in words, such as `exited 0` or `signalled -7 (SIGKILL)`.
     text: String,
 }
 
@@ -53,7 +53,7 @@ impl EndedBody {
             Outcome::Stopped(code) => (EndedKind::Stopped, Some(*code), None),
             Outcome::Aborted(reason) => (EndedKind::Aborted, None, Some(String::from_utf8_lossy(reason).into_owned())),
         };
-        Self { kind, code, reason, text: outcome.to_string() }
+        Self { kind, code, reason, text: text::outcome(outcome) }
     }
 }
 

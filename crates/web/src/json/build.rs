@@ -113,7 +113,7 @@ impl BuildJson {
             solo5_manifest: shown.manifest,
             solo5_abi: shown.abi,
             good: build.outcome.is_success(),
-            result: build.outcome.to_string(),
+            result: text::outcome(&build.outcome),
             result_detail: (&build.outcome).into(),
             main_binary_path: main_binary.map(|artifact| artifact.path.clone()),
             main_binary_sha256: main_binary.map(|artifact| artifact.sha256.to_string()),

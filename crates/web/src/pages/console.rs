@@ -129,7 +129,8 @@ fn html(app: &App, build: &Build, index: Option<&[u8]>, wanted: Wanted, address:
         .here("Console")
         .wide()
         .style(&STYLE);
-    respond(app, &layout, &ConsolePage { build, shown, address, raw, start })
+    let headline = text::verdict(&build.outcome);
+    respond(app, &layout, &ConsolePage { build, headline, shown, address, raw, start })
 }
 
 /// The same part for programs. A file that is lost is not found.
@@ -172,6 +173,8 @@ struct Shown {
 #[template(path = "console.html")]
 struct ConsolePage<'a> {
     build: &'a Build,
+    /// How it ended.
+    headline: String,
     shown: Shown,
     address: String,
     /// What is stored, as it is.

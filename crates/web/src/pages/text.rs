@@ -163,6 +163,19 @@ pub(crate) fn outcome(outcome: &Outcome) -> String {
     }
 }
 
+/// Characters of a reason that stand in a headline; the whole is among the facts.
+const REASON_SHOWN_MAX: usize = 200;
+
+/// `good`, or `failed` and how, for a headline.
+pub(crate) fn verdict(ended: &Outcome) -> String {
+    if ended.is_success() {
+        return "good".into();
+    }
+    let how = outcome(ended);
+    let more = if how.chars().nth(REASON_SHOWN_MAX).is_some() { "…" } else { "" };
+    format!("failed: {}{more}", how.chars().take(REASON_SHOWN_MAX).collect::<String>())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -194,5 +207,9 @@ mod tests {
         assert_eq!(bytes(u64::MAX), "18.4 EB");
         assert_eq!((count(1, "build", "builds"), number_text(12_345)), ("1 build".into(), "12\u{202f}345".into()));
         assert_eq!(outcome(&Outcome::Signalled(-7)), "signalled -7 (SIGKILL)");
+        assert_eq!(verdict(&Outcome::Exited(0)), "good");
+        assert_eq!(verdict(&Outcome::Signalled(-7)), "failed: signalled -7 (SIGKILL)");
+        let long = verdict(&Outcome::aborted("x".repeat(1000)));
+        assert!(long.ends_with("xx…") && long.len() < 220, "{long}");
     }
 }

@@ -194,7 +194,7 @@ async fn what_cannot_be_read_is_said_and_fails_nothing() {
     assert!(page.contains("The file of the artifact bin/hello.hvt is missing on this server."), "{page}");
     assert!(page.contains("build-environment is not shown: its file is missing on this server."));
     assert_eq!(site.get_json(&told.page()).await["notes"].as_array().unwrap().len(), 2);
-    assert!(page.contains("<td>make</td><td>4.3</td>"), "packages are in the rows");
+    assert!(page.contains(">make</a><td>4.3\n"), "packages are in the rows");
     let log = html(&site.get(&format!("{}/log", told.page())).await);
     assert!(log.contains("The file of this console is missing on this server."), "{log}");
 
@@ -245,8 +245,9 @@ async fn packages_are_listed_and_lead_to_other_builds() {
     let told = unikernel(1, "A=1\nPATH=/bin\n", b"binary");
     site.upload(&told).await;
     let page = html(&site.get(&told.page()).await);
-    assert!(page.contains("<a href=\"/search?q=metrics-influx%200.5.0\">metrics-influx</a></td><td>0.5.0"), "{page}");
-    assert!(page.contains("<tr><td>gcc</td><td>12.2</td></tr>"));
+    assert!(page.contains("<a href=\"/search?q=metrics-influx%200.5.0\">metrics-influx</a><td>0.5.0"), "{page}");
+    assert!(page.contains("<tr><td><a href=\"/search?q=gcc%2012.2\">gcc</a><td>12.2\n"));
+    assert!(page.contains("<summary>Environment <small>2 variables</small>"));
     assert!(page.contains("<tr><td><code>PATH</code></td><td><code>/bin</code></td></tr>"));
     assert!(!page.contains("<iframe"), "nothing was drawn");
     assert!(page.len() < 50_000, "{} bytes", page.len());
@@ -264,6 +265,33 @@ async fn packages_are_listed_and_lead_to_other_builds() {
     let page = html(&site.get(&told.page()).await);
     let frame = format!("<iframe src=\"{}/vizdependencies\" loading=\"lazy\" sandbox=\"allow-scripts\"", told.page());
     assert!(page.contains(&frame), "{page}");
+}
+
+#[tokio::test]
+async fn a_build_is_good_or_failed_in_the_same_words_everywhere() {
+    let site = Site::new();
+    let good = Told::new(1);
+    let killed = Told::new(2).outcome(Outcome::Signalled(-7));
+    site.upload(&good).await;
+    site.upload(&killed).await;
+    for target in [good.page(), format!("{}/log", good.page())] {
+        assert!(html(&site.get(&target).await).contains("<span class=\"st good\">good</span>"), "{target}");
+    }
+    const WORDS: &str = "signalled -7 (SIGKILL)";
+    for target in [killed.page(), format!("{}/log", killed.page())] {
+        let page = html(&site.get(&target).await);
+        assert!(page.contains(&format!("<span class=\"st bad\">failed: {WORDS}</span>")), "{target}: {page}");
+    }
+    for target in ["/failed-builds", "/job/hello/failed", "/builds"] {
+        assert!(html(&site.get(target).await).contains(WORDS), "{target}");
+    }
+    assert_eq!(site.get_json(&killed.page()).await["result"], WORDS);
+    assert_eq!(site.get_json("/builds").await["builds"][0]["result"], WORDS);
+    assert_eq!(site.get_json(&format!("/api/v1/builds/{}", killed.build)).await["result"]["text"], WORDS);
+    let main = |page: &str| page.contains("class=\"button\"");
+    assert!(main(&html(&site.get(&good.page()).await)), "what people come for");
+    let page = html(&site.get(&killed.page()).await);
+    assert!(!main(&page) && page.contains("/main-binary\">Main binary</a>"), "{page}");
 }
 
 #[tokio::test]

@@ -102,3 +102,12 @@ fn limits_are_the_numbers_that_the_docs_name() {
     let changes = std::fs::read_to_string(root.join("CHANGELOG.md")).unwrap();
     assert!(changes.contains(&format!("in parts of {}: `count`", limits::FRONT_JOBS)));
 }
+
+#[test]
+fn the_glossary_is_in_order() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let page = std::fs::read_to_string(root.join("docs/glossary.md")).unwrap();
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| **"));
+    let words: Vec<_> = rows.map(|row| row.split("**").next().unwrap().to_lowercase()).collect();
+    assert!(words.len() > 50 && words.is_sorted(), "{words:?}");
+}

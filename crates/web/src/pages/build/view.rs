@@ -12,7 +12,7 @@ use askama::Template;
 use builder_facts::KeyValues;
 use builder_facts::identity::NoInput;
 use builder_facts::solo5::{Abi, Device, DeviceKind, Manifest, Target};
-use builder_model::{Outcome, Timestamp};
+use builder_model::Timestamp;
 
 #[derive(Template)]
 #[template(path = "build.html")]
@@ -21,7 +21,8 @@ pub(super) struct BuildPage<'a> {
     /// Its own address, to which others are added.
     address: String,
     verdict: Verdict,
-    result: String,
+    /// How it ended: `good`, or `failed` and how.
+    headline: String,
     main_binary: Option<&'a Artifact>,
     solo5: Option<String>,
     console: Option<String>,
@@ -105,7 +106,8 @@ struct Relative {
 
 struct Entries<'a> {
     shown: Vec<(&'a str, &'a str)>,
-    count: usize,
+    /// `4 variables`.
+    count: String,
     more: Option<String>,
 }
 
@@ -122,7 +124,7 @@ impl<'a> BuildPage<'a> {
         Self {
             address: link::build(&build.job, build.uuid),
             verdict: verdict(gathered),
-            result: result(&build.outcome),
+            headline: text::verdict(&build.outcome),
             main_binary: gathered.main_binary.as_ref(),
             solo5: gathered.manifest.as_ref().zip(gathered.abi.as_ref()).map(|(manifest, abi)| solo5(manifest, abi)),
             console: lines,
@@ -160,6 +162,10 @@ impl<'a> BuildPage<'a> {
         self.build.outcome.is_success()
     }
 
+    fn outcome(&self) -> String {
+        text::outcome(&self.build.outcome)
+    }
+
     fn duration(&self) -> String {
         text::span(self.build.finish.milliseconds_since(self.build.start))
     }
@@ -187,27 +193,6 @@ impl<'a> BuildPage<'a> {
 
     fn is_main(&self, artifact: &Artifact) -> bool {
         self.build.main_binary == Some(artifact.id)
-    }
-}
-
-/// Characters of a reason that stand in the headline; the whole is among the facts.
-const REASON_SHOWN_MAX: usize = 200;
-
-/// How the build ended, in words.
-fn result(outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Exited(0) => "succeeded".into(),
-        Outcome::Exited(status) => format!("failed: exited with {status}"),
-        Outcome::Signalled(number) => match Outcome::signal_name(*number) {
-            Some(name) => format!("failed: ended by signal {name}"),
-            None => format!("failed: ended by signal {number}"),
-        },
-        Outcome::Stopped(number) => format!("failed: stopped by signal {number}"),
-        Outcome::Aborted(reason) => {
-            let reason = String::from_utf8_lossy(reason);
-            let more = if reason.chars().nth(REASON_SHOWN_MAX).is_some() { "…" } else { "" };
-            format!("failed: aborted, {}{more}", reason.chars().take(REASON_SHOWN_MAX).collect::<String>())
-        }
     }
 }
 
@@ -391,7 +376,8 @@ fn entries(list: &KeyValues) -> Entries<'_> {
         list.iter().take(ENVIRONMENT_SHOWN_MAX).map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let more = list.len() - shown.len();
     let more = (more > 0 || list.is_cut()).then(|| format!("and {more} more, left out here"));
-    Entries { shown, count: list.len(), more }
+    let count = text::count(u64::try_from(list.len()).unwrap_or(u64::MAX), "variable", "variables");
+    Entries { shown, count, more }
 }
 
 /// Where builds are that a package in this version went into.

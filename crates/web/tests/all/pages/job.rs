@@ -33,7 +33,11 @@ async fn builds_are_grouped_by_the_output_of_this_job_and_platform() {
     assert!(html.contains("2 since 2026-01-01") && !html.contains("foreign") && !html.contains(&failed));
     assert!(html.contains("/job/hello/failed?platform=debian-12"), "the other list keeps the platform");
     let html = site.html("/job/hello/failed").await;
-    assert!(html.contains("Build failure: exited 1") && html.contains("2026-01-04 00:00:00Z"));
+    assert!(
+        html.contains(">failed</span>")
+            && html.contains("colspan=\"2\">exited 1</td>")
+            && html.contains("2026-01-04 00:00:00Z")
+    );
 }
 
 #[tokio::test]
