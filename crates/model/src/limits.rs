@@ -36,3 +36,5 @@ pub const PLATFORMS_MAX: usize = 1024;
 pub const BUILD_SECONDS_MAX: u64 = 3600;
 /// Default for how often a build whose worker vanished, or that ran over its time, is tried again.
 pub const RETRIES_MAX: u32 = 1;
+/// How often workers may refuse a build before that is its outcome. With the pauses in between, that is most of an hour.
+pub const REFUSALS_MAX: u32 = 50;

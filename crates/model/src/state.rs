@@ -37,6 +37,8 @@ pub struct Resume {
     pub attempts: u32,
     /// When the first attempt was handed out.
     pub started: Timestamp,
+    /// How many of the attempts were refused: no retry was spent on these.
+    pub refusals: u32,
 }
 
 /// The order of a queue: lower runs earlier. New places are made below the lowest and above the highest.
@@ -57,6 +59,8 @@ pub struct RunningBuild {
     pub retries: u32,
     /// When the first attempt was handed out: the start that the record will have.
     pub started: Timestamp,
+    /// How many attempts before this one were refused.
+    pub refusals: u32,
 }
 
 /// A build with a record: a row of the history.

@@ -24,6 +24,7 @@ impl Scheduler {
                 let id = match &place.lane {
                     Lane::Script => None,
                     Lane::Template(id) | Lane::Aside(id, _) => Some(id.clone()),
+                    Lane::Paused(_, id) => id.clone(),
                 };
                 assert_eq!(id, whole.and_then(Job::template), "{job} is in the lane of its template");
                 let unread = |id| self.templates.get(platform, id).is_none();
@@ -31,6 +32,8 @@ impl Scheduler {
                     Some(RunsOn::EachWith(id)) => unread(&id),
                     Some(RunsOn::One(_)) | None => false,
                 };
+                let refused = place.queued.resume.as_ref().is_some_and(|resume| resume.refusals > 0);
+                assert!(place.refused.is_none() || refused, "{job} on {platform} has a build that was refused");
                 assert!(!place.on_trial || may_be, "{job} on {platform} is on trial only until the template is read");
             }
             self.check_nobody_waits_in_vain(platform);

@@ -5,7 +5,7 @@ use crate::queue::Place;
 use crate::running::{Phase, Running};
 use crate::scheduler::{Scheduler, Step};
 use crate::templates::fill;
-use builder_model::state::RunningBuild;
+use builder_model::state::{Queued, Resume, RunningBuild};
 use builder_model::{Job, Platform, ScriptJob, TemplateId};
 
 impl Scheduler {
@@ -56,14 +56,13 @@ impl Scheduler {
     }
 
     fn assign(&mut self, worker: WorkerId, place: Place, script: ScriptJob, step: &mut Step<'_>) {
-        let queued = place.queued;
-        let (build, attempt, started) = match queued.resume {
-            Some(resume) => (resume.build, resume.attempts.saturating_add(1), resume.started),
-            None => ((step.fresh_build)(), 1, step.now.wall),
-        };
+        let Queued { job, retries, resume } = place.queued;
+        let fresh = || Resume { build: (step.fresh_build)(), attempts: 0, started: step.now.wall, refusals: 0 };
+        let Resume { build, attempts, started, refusals } = resume.unwrap_or_else(fresh);
         let platform = script.platform.clone();
-        let limit = self.settings.limit(&queued.job, &platform);
-        let build = RunningBuild { build, job: queued.job, platform, attempt, retries: queued.retries, started };
+        let limit = self.settings.limit(&job, &platform);
+        let attempt = attempts.saturating_add(1);
+        let build = RunningBuild { build, job, platform, attempt, retries, started, refusals };
         let phase = Phase::Until(step.now.monotonic.saturating_add(limit));
         let running = Running { build: build.clone(), worker, script: script.clone(), phase };
         self.running.add(running, &mut step.changes);

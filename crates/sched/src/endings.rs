@@ -6,10 +6,16 @@ use crate::running::{Phase, Running};
 use crate::scheduler::{Scheduler, Step};
 use builder_model::state::{Change, FinishedBuild, Queued, Resume, RunningBuild};
 use builder_model::{BuildId, Outcome, Platform, Timestamp};
+use std::time::Duration;
 
 /// Most jobs that one [`Event::TimePassed`](crate::Event::TimePassed) queues, so that no event takes long after the
 /// clock jumped. [`Scheduler::wake_at`] stays in the past while more are due.
 pub(crate) const DUE_PER_EVENT_MAX: usize = 1000;
+
+/// How long a build is passed over after its first refusal; each further pause is twice as long,
+const REFUSAL_PAUSE_MIN: Duration = Duration::from_secs(1);
+/// up to this. Who refuses may have many slots, each of which would ask for the next job at once.
+const REFUSAL_PAUSE_MAX: Duration = Duration::from_secs(60);
 
 /// What to say of a build that a start of the server interrupted.
 pub(crate) const RESTARTED: &str = "the server was started again";
@@ -36,7 +42,14 @@ impl Scheduler {
                 if let Some(mut running) = self.running.remove(build, &mut step.changes) {
                     running.build.attempt -= u32::from(why == LostWhy::NotDelivered);
                     self.touched.insert(running.build.platform.clone());
+                    let (platform, job) = (running.build.platform.clone(), running.build.job.clone());
+                    let refusal = refusal(&why);
+                    running.build.refusals += u32::from(refusal.is_some());
+                    let pause = refusal_pause(running.build.refusals);
                     self.run_again(running.build, end, retries, &mut step.changes);
+                    if let Some(why) = refusal {
+                        self.queues.pause(&platform, &job, step.now.monotonic.saturating_add(pause), why.to_owned());
+                    }
                 }
                 Ok(Reply::RunAgain)
             }
@@ -56,6 +69,7 @@ impl Scheduler {
             LostWhy::WorkerVanished => ("worker lost".to_owned(), 1, End::Back),
             LostWhy::RecordFailed(error) => (format!("the record could not be written: {error}"), 1, End::Back),
             LostWhy::NotDelivered => ("worker lost before it had the build".to_owned(), 0, End::Front),
+            LostWhy::Refused(why) => (format!("refused by its worker: {why}"), 0, End::Front),
             LostWhy::ServerRestarted => (RESTARTED.to_owned(), 0, End::Front),
         };
         if let Err(obstacle) = self.may_run_again(build) {
@@ -64,6 +78,11 @@ impl Scheduler {
         let retries = build.retries.saturating_add(costs);
         if costs > 0 && build.retries >= self.settings.retries_max {
             let text = format!("{what}; attempt {}, no retry is left", build.attempt);
+            return Verdict::Over(Outcome::aborted(text));
+        }
+        let refusals = build.refusals.saturating_add(1);
+        if let Some(why) = refusal(why).filter(|_| refusals >= self.settings.refusals_max) {
+            let text = format!("no worker could begin it: refused {}, the last time: {why}", times(refusals));
             return Verdict::Over(Outcome::aborted(text));
         }
         Verdict::Again { end, retries }
@@ -86,7 +105,8 @@ impl Scheduler {
 
     /// Queues a build for another attempt, which [`Self::may_run_again`] allows.
     pub(crate) fn run_again(&mut self, build: RunningBuild, end: End, retries: u32, changes: &mut Vec<Change>) {
-        let resume = Some(Resume { build: build.build, attempts: build.attempt, started: build.started });
+        let RunningBuild { attempt: attempts, started, refusals, .. } = build;
+        let resume = Some(Resume { build: build.build, attempts, started, refusals });
         let queued = Queued { job: build.job, retries, resume };
         let platform = &build.platform;
         // Who was to get a place at the back keeps the one that the job has: it is nearer to the front.
@@ -102,7 +122,7 @@ impl Scheduler {
     /// Queues a job that is on the schedule and not in the queue of a platform.
     fn queue_again(&mut self, platform: &Platform, end: End, queued: Queued, changes: &mut Vec<Change>) {
         let Some(entry) = self.calendar.get(&queued.job) else { return };
-        let place = Place { queued, lane: Lane::of(&entry.job), on_trial: false };
+        let place = Place { queued, lane: Lane::of(&entry.job), on_trial: false, refused: None };
         self.queues.push(platform, end, place, changes);
         self.touched.insert(platform.clone());
     }
@@ -160,9 +180,31 @@ impl Scheduler {
         while let Some(running) = self.running.run_over(step.now.monotonic) {
             step.acts.push(Act::TimedOut { worker: running.worker, build: running.build.build });
         }
+        while let Some(platform) = self.queues.end_pause(step.now.monotonic) {
+            self.touched.insert(platform);
+        }
         for _ in 0..DUE_PER_EVENT_MAX {
             let Some(entry) = self.calendar.due_at(step.now.wall) else { return };
             self.run_due(&entry, step);
         }
     }
+}
+
+/// Why a worker refused, if it did.
+fn refusal(why: &LostWhy) -> Option<&str> {
+    match why {
+        LostWhy::Refused(why) => Some(why),
+        LostWhy::WorkerVanished | LostWhy::RecordFailed(_) | LostWhy::NotDelivered | LostWhy::ServerRestarted => None,
+    }
+}
+
+/// How long a build is passed over that was refused so often.
+fn refusal_pause(refusals: u32) -> Duration {
+    let doublings = refusals.saturating_sub(1).min(u32::BITS - 1);
+    REFUSAL_PAUSE_MIN.saturating_mul(1 << doublings).min(REFUSAL_PAUSE_MAX)
+}
+
+/// A count of times, in words.
+pub(crate) fn times(count: u32) -> String {
+    if count == 1 { "once".to_owned() } else { format!("{count} times") }
 }

@@ -128,6 +128,9 @@ pub enum LostWhy {
     /// The build never reached its worker, which was gone already. Costs nothing, and was no attempt: the build goes to
     /// the front of its queue.
     NotDelivered,
+    /// The worker cannot begin the job: why. Costs nothing, as the job is not at fault: the build goes to the front of its
+    /// queue, and pauses there, unless it was refused too often already.
+    Refused(String),
     /// The server was started again. Costs nothing: the build goes to the front of its queue.
     ServerRestarted,
 }

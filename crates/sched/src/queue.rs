@@ -6,6 +6,7 @@ use builder_model::state::{Change, Position, Queued, Resume};
 use builder_model::{BuildId, Job, JobName, Platform, TemplateId};
 use builder_template::Misfit;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// A place in a queue and what is known of it only while the server lives.
 #[derive(Clone, Debug)]
@@ -14,6 +15,8 @@ pub(crate) struct Place {
     pub(crate) lane: Lane,
     /// Queued before the template of the platform was read: gone again should there be none.
     pub(crate) on_trial: bool,
+    /// Why a worker refused the build last.
+    pub(crate) refused: Option<String>,
 }
 
 /// What must hold for a place to be handed out.
@@ -25,6 +28,8 @@ pub(crate) enum Lane {
     Template(TemplateId),
     /// This template changes: the present one makes no script of the job.
     Aside(TemplateId, Aside),
+    /// The pause after a refusal is over; then what is in here.
+    Paused(Duration, Option<TemplateId>),
 }
 
 /// Why a template makes no script of a job.
@@ -42,6 +47,21 @@ pub(crate) enum Aside {
 impl Lane {
     pub(crate) fn of(job: &Job) -> Self {
         job.template().map_or(Self::Script, Self::Template)
+    }
+
+    fn without_pause(self) -> Self {
+        match self {
+            Self::Paused(_, None) => Self::Script,
+            Self::Paused(_, Some(id)) => Self::Template(id),
+            Self::Script | Self::Template(_) | Self::Aside(..) => self,
+        }
+    }
+
+    fn with_pause(self, until: Duration) -> Self {
+        match self {
+            Self::Script | Self::Paused(_, None) => Self::Paused(until, None),
+            Self::Template(id) | Self::Aside(id, _) | Self::Paused(_, Some(id)) => Self::Paused(until, Some(id)),
+        }
     }
 }
 
@@ -61,6 +81,7 @@ pub(crate) struct Queue {
     scripts: BTreeSet<Position>,
     /// By template; none without a place.
     templates: BTreeMap<TemplateId, TemplateLanes>,
+    paused: BTreeSet<Position>,
 }
 
 /// The places that need one template.
@@ -95,13 +116,14 @@ impl Queue {
             Lane::Script => &mut self.scripts,
             Lane::Template(id) => &mut self.templates.entry(id.clone()).or_default().ready,
             Lane::Aside(id, _) => &mut self.templates.entry(id.clone()).or_default().aside,
+            Lane::Paused(..) => &mut self.paused,
         }
     }
 
     fn leave_lane(&mut self, lane: &Lane, position: Position) {
         self.lane(lane).remove(&position);
         let id = match lane {
-            Lane::Script => return,
+            Lane::Script | Lane::Paused(..) => return,
             Lane::Template(id) | Lane::Aside(id, _) => id,
         };
         if self.templates.get(id).is_some_and(TemplateLanes::is_empty) {
@@ -132,12 +154,13 @@ impl Queue {
                 Lane::Script => Some(&self.scripts),
                 Lane::Template(id) => self.templates.get(id).map(|lanes| &lanes.ready),
                 Lane::Aside(id, _) => self.templates.get(id).map(|lanes| &lanes.aside),
+                Lane::Paused(..) => Some(&self.paused),
             };
             let is_there = lane.is_some_and(|lane| lane.contains(position));
             assert!(is_there, "{job} is in its lane of the queue of {platform}");
         }
         let of_templates = self.templates.values().map(|lanes| lanes.ready.len() + lanes.aside.len());
-        let in_lanes = self.scripts.len() + of_templates.sum::<usize>();
+        let in_lanes = self.scripts.len() + self.paused.len() + of_templates.sum::<usize>();
         assert_eq!(in_lanes, self.places.len(), "the lanes of {platform} hold nothing stale");
         let empty = self.templates.values().any(TemplateLanes::is_empty);
         assert!(!empty, "no template of {platform} is kept for no places");
@@ -149,6 +172,8 @@ impl Queue {
 pub(crate) struct Queues {
     by_platform: BTreeMap<Platform, Queue>,
     resumes: BTreeMap<BuildId, (Platform, JobName)>,
+    /// The places that pause, and until when.
+    pauses: BTreeSet<(Duration, Platform, Position)>,
 }
 
 impl Queues {
@@ -204,6 +229,7 @@ impl Queues {
         for (_, resume) in &orphans {
             self.resumes.remove(&resume.build);
         }
+        self.pauses.retain(|(_, on, _)| on != platform);
         orphans
     }
 
@@ -237,11 +263,45 @@ impl Queues {
         let position = queue.positions.remove(job)?;
         let place = queue.places.remove(&position)?;
         queue.leave_lane(&place.lane, position);
+        if let Lane::Paused(until, _) = &place.lane {
+            self.pauses.remove(&(*until, platform.clone(), position));
+        }
         if let Some(Resume { build, .. }) = &place.queued.resume {
             self.resumes.remove(build);
         }
         changes.push(Change::QueuedRemoved { platform: platform.clone(), position });
-        Some(place)
+        Some(Place { lane: place.lane.without_pause(), ..place })
+    }
+
+    /// A worker refused the build that waits here: it is passed over until then. Nothing of that is durable.
+    pub(crate) fn pause(&mut self, platform: &Platform, job: &JobName, until: Duration, why: String) {
+        let Some(queue) = self.by_platform.get_mut(platform) else { return };
+        let Some(position) = queue.positions.get(job).copied() else { return };
+        let Some(place) = queue.places.get_mut(&position) else { return };
+        let lane = place.lane.clone();
+        place.lane = lane.clone().with_pause(until);
+        place.refused = Some(why);
+        queue.leave_lane(&lane, position);
+        queue.paused.insert(position);
+        self.pauses.insert((until, platform.clone(), position));
+    }
+
+    /// When the first pause is over.
+    pub(crate) fn first_pause(&self) -> Option<Duration> {
+        self.pauses.first().map(|(until, _, _)| *until)
+    }
+
+    /// Ends a pause that is over now, and gives where that was.
+    pub(crate) fn end_pause(&mut self, now: Duration) -> Option<Platform> {
+        let (until, platform, position) = self.pauses.first().filter(|(until, _, _)| *until <= now)?.clone();
+        self.pauses.remove(&(until, platform.clone(), position));
+        let queue = self.by_platform.get_mut(&platform)?;
+        let place = queue.places.get_mut(&position)?;
+        let lane = place.lane.clone().without_pause();
+        place.lane = lane.clone();
+        queue.paused.remove(&position);
+        queue.lane(&lane).insert(position);
+        Some(platform)
     }
 
     /// A place takes a build to go on with; it must not have one already.
@@ -306,10 +366,15 @@ impl Queues {
 
     /// Panics if the indexes do not agree with the places.
     pub(crate) fn check(&self) {
-        let mut waiting = 0;
+        let (mut waiting, mut pausing) = (0, 0);
         for (platform, queue) in &self.by_platform {
             queue.check(platform);
-            for place in queue.places.values() {
+            for (position, place) in &queue.places {
+                if let Lane::Paused(until, _) = &place.lane {
+                    let known = self.pauses.contains(&(*until, platform.clone(), *position));
+                    assert!(known, "the pause of {} on {platform} ends", place.queued.job);
+                    pausing += 1;
+                }
                 let Some(Resume { build, .. }) = &place.queued.resume else { continue };
                 let known = self.resumes.get(build);
                 assert!(
@@ -320,5 +385,6 @@ impl Queues {
             }
         }
         assert_eq!(waiting, self.resumes.len(), "no build waits that stands nowhere");
+        assert_eq!(pausing, self.pauses.len(), "nothing pauses that stands nowhere");
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::calendar::next_after;
 use crate::event::{ExecuteRefusal, Refusal, Template};
-use crate::queue::End;
+use crate::queue::{End, Lane, Place};
 use crate::scheduler::{Scheduler, Step, abandoned};
 use crate::templates::fits;
 use builder_model::state::{Change, ScheduleEntry};
@@ -127,10 +127,11 @@ impl Scheduler {
         }
     }
 
-    /// Puts or moves a job to the front of a queue.
+    /// Puts or moves a job to the front of a queue; it does not pause there.
     fn run_next(&mut self, platform: &Platform, job: &Job, step: &mut Step<'_>) {
         let first = self.queues.get(platform).and_then(|queue| queue.places().next());
-        if first.is_some_and(|(_, place)| place.queued.job == *job.name()) {
+        let is_paused = |place: &Place| matches!(place.lane, Lane::Paused(..));
+        if first.is_some_and(|(_, place)| place.queued.job == *job.name() && !is_paused(place)) {
             return;
         }
         let place = self.queues.take(platform, job.name(), &mut step.changes);

@@ -63,7 +63,7 @@ impl Scheduler {
     /// whose end came with what could not be saved runs until its session tells it again. A
     /// running build without a worker is queued again as by [`Self::restore`]. Jobs are handed out with the next event:
     /// so the first to send are those [`Event::Finished`](crate::Event::Finished) that could not be saved, lest their
-    /// builds run again.
+    /// builds run again. Builds that paused after a refusal pause no more.
     pub fn restore_live(settings: Settings, state: State, live: Live, now: Now) -> (Self, Vec<Change>) {
         let mut changes = Vec::new();
         let mut scheduler = Self {
@@ -153,7 +153,7 @@ impl Scheduler {
         for (new_position, (position, queued)) in (0..).zip(kept) {
             let position = if odd { new_position } else { position };
             let Some(entry) = self.calendar.get(&queued.job) else { continue };
-            let place = Place { queued, lane: Lane::of(&entry.job), on_trial: false };
+            let place = Place { queued, lane: Lane::of(&entry.job), on_trial: false, refused: None };
             self.queues.put(platform, position, place, changes);
         }
     }

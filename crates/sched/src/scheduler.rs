@@ -41,7 +41,7 @@ pub struct Scheduler {
 pub struct Wake {
     /// When the first job is due, by the time of day. It stays past while more jobs are due than one event takes.
     pub wall: Option<Timestamp>,
-    /// When the first running build is over its time.
+    /// When the first running build is over its time, or the first pause of a refused one.
     pub monotonic: Option<Duration>,
 }
 
@@ -90,7 +90,8 @@ impl Scheduler {
 
     /// When [`Event::TimePassed`] is wanted next.
     pub fn wake_at(&self) -> Wake {
-        Wake { wall: self.calendar.first_due(), monotonic: self.running.first_deadline() }
+        let monotonic = [self.running.first_deadline(), self.queues.first_pause()].into_iter().flatten().min();
+        Wake { wall: self.calendar.first_due(), monotonic }
     }
 
     /// The durable state: what all changes so far have led to.
@@ -206,7 +207,8 @@ impl Scheduler {
             RunsOn::One(_) => false,
             RunsOn::EachWith(id) => self.templates.get(platform, &id).is_none(),
         };
-        Place { queued: Queued { job: job.name().clone(), retries: 0, resume: None }, lane, on_trial }
+        let queued = Queued { job: job.name().clone(), retries: 0, resume: None };
+        Place { queued, lane, on_trial, refused: None }
     }
 }
 

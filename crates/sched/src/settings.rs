@@ -1,6 +1,6 @@
 //! What an operator may set.
 
-use builder_model::limits::{BUILD_SECONDS_MAX, JOBS_MAX, PLATFORMS_MAX, RETRIES_MAX, TEMPLATES_USED_MAX};
+use builder_model::limits::{BUILD_SECONDS_MAX, JOBS_MAX, PLATFORMS_MAX, REFUSALS_MAX, RETRIES_MAX, TEMPLATES_USED_MAX};
 use builder_model::{JobName, Platform};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -16,6 +16,8 @@ pub struct Settings {
     pub job_limits: HashMap<JobName, Duration>,
     /// How often a run of a job is tried again after its worker vanished or it ran over its time.
     pub retries_max: u32,
+    /// How often workers may refuse a build before that is its outcome.
+    pub refusals_max: u32,
     /// Most jobs on the schedule.
     pub jobs_max: usize,
     /// Most platforms that have a queue or are dropped.
@@ -31,6 +33,7 @@ impl Default for Settings {
             platform_limits: HashMap::new(),
             job_limits: HashMap::new(),
             retries_max: RETRIES_MAX,
+            refusals_max: REFUSALS_MAX,
             jobs_max: JOBS_MAX,
             platforms_max: PLATFORMS_MAX,
             templates_max: TEMPLATES_USED_MAX,

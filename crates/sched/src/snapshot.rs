@@ -1,11 +1,12 @@
 //! Pictures of the scheduler for people: what is planned, what waits and for what, what runs.
 
+use crate::endings::times;
 use crate::event::{Template, WorkerId, a_template, named};
 use crate::queue::{Aside, Lane, Place};
 use crate::scheduler::Scheduler;
 use crate::templates::fits;
 use builder_model::limits::SCRIPT_BYTES_MAX;
-use builder_model::state::{RunningBuild, ScheduleEntry};
+use builder_model::state::{Resume, RunningBuild, ScheduleEntry};
 use builder_model::{Job, JobName, Platform, ScriptJob, TemplateId};
 use builder_template::Misfit;
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,6 +54,15 @@ pub struct RunningSnapshot {
 pub enum Waits {
     /// For a free worker of the platform, after the jobs before it.
     Worker,
+    /// For a worker that can begin it, after the jobs before it.
+    AfterRefusal {
+        /// How often workers refused it.
+        refusals: u32,
+        /// Why the last one did, where that is still known.
+        why: Option<String>,
+        /// Whether it is passed over for a while, lest the same worker gets it at once.
+        pauses: bool,
+    },
     /// For a template of the platform: there is none.
     Template(TemplateId),
     /// For a template of the platform to be read for the first time.
@@ -84,6 +94,11 @@ impl fmt::Display for Waits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Worker => f.write_str("a free worker"),
+            Self::AfterRefusal { refusals, why, pauses } => {
+                let worker = if *pauses { "a pause, then a worker" } else { "a worker" };
+                write!(f, "{worker} that can begin it: it was refused {}", times(*refusals))?;
+                why.as_ref().map_or(Ok(()), |why| write!(f, ", the last time: {why}"))
+            }
             Self::Template(id) => write!(f, "{}: the platform has none", a_template(id)),
             Self::TemplateUnread(id) => write!(f, "the template{}, which is not read yet", named(id)),
             Self::TemplateUnreadable { id, why } => {
@@ -164,7 +179,7 @@ impl Scheduler {
 
     fn place_waits_for(&self, platform: &Platform, place: &Place) -> Waits {
         let id = match &place.lane {
-            Lane::Script => return Waits::Worker,
+            Lane::Script | Lane::Paused(..) => return waits_for_worker(place),
             Lane::Aside(_, Aside::TooLong { bytes }) => return Waits::ScriptTooLong { bytes: *bytes },
             Lane::Aside(id, Aside::Misfit(why)) => return Waits::Misfit { id: id.clone(), why: why.clone() },
             Lane::Template(id) => id.clone(),
@@ -177,7 +192,7 @@ impl Scheduler {
             Some(Template::Present(text)) => {
                 let job = self.calendar.get(&place.queued.job).map(|entry| &entry.job);
                 match job.map_or(Ok(()), |job| fits(job, text)) {
-                    Ok(()) => Waits::Worker,
+                    Ok(()) => waits_for_worker(place),
                     Err(why) => Waits::Misfit { id, why },
                 }
             }
@@ -200,5 +215,16 @@ impl Scheduler {
             running: self.running.count(platform),
         });
         Counts { scheduled: self.calendar.len(), platforms: platforms.collect() }
+    }
+}
+
+fn waits_for_worker(place: &Place) -> Waits {
+    match &place.queued.resume {
+        Some(Resume { refusals, .. }) if *refusals > 0 => Waits::AfterRefusal {
+            refusals: *refusals,
+            why: place.refused.clone(),
+            pauses: matches!(place.lane, Lane::Paused(..)),
+        },
+        Some(_) | None => Waits::Worker,
     }
 }

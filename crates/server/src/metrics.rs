@@ -36,6 +36,7 @@ pub struct Metrics {
     running: PerPlatform,
     scheduled: Gauge,
     finished: Family<Vec<(String, String)>, Counter>,
+    refused: Counter,
     dispatch: Histogram,
     save: Histogram,
     failed_saves: Counter,
@@ -54,6 +55,7 @@ impl Default for Metrics {
             running: Family::default(),
             scheduled: Gauge::default(),
             finished: Family::default(),
+            refused: Counter::default(),
             dispatch: Histogram::new(SECONDS),
             save: Histogram::new(SECONDS),
             failed_saves: Counter::default(),
@@ -68,6 +70,7 @@ impl Default for Metrics {
         registry.register("running_builds", "Builds that run, by platform", metrics.running.clone());
         registry.register("scheduled_jobs", "Jobs on the schedule", metrics.scheduled.clone());
         registry.register("builds_finished", "Builds that ended, by outcome", metrics.finished.clone());
+        registry.register("builds_refused", "Builds that workers could not begin", metrics.refused.clone());
         let seconds = Unit::Seconds;
         let help = "From an event to the job that it hands to a worker";
         registry.register_with_unit("dispatch_latency", help, seconds.clone(), metrics.dispatch.clone());
@@ -122,6 +125,10 @@ impl Metrics {
     pub(crate) fn finished(&self, outcome: &Outcome) {
         let label = if outcome.is_success() { "success" } else { outcome.kind() };
         self.finished.get_or_create(&ended_as(label)).inc();
+    }
+
+    pub(crate) fn refused(&self) {
+        self.refused.inc();
     }
 
     fn uploads_waiting(&self, count: u64) {

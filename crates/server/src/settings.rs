@@ -25,6 +25,8 @@ pub struct Settings {
     pub job_timeouts: HashMap<JobName, Duration>,
     /// How often a build that was lost or ran over its time is tried again.
     pub retries: u32,
+    /// How often workers may refuse a build before that is its outcome.
+    pub refusals: u32,
     /// Most bytes of all the artifacts of a build together.
     pub artifact_bytes_max: u64,
     /// Most bytes of the console of a build.
@@ -48,6 +50,7 @@ impl Settings {
             platform_timeouts: HashMap::new(),
             job_timeouts: HashMap::new(),
             retries: limits::RETRIES_MAX,
+            refusals: limits::REFUSALS_MAX,
             artifact_bytes_max: limits::ARTIFACT_BYTES_MAX,
             console_bytes_max: limits::CONSOLE_BYTES_MAX,
             clock: Clock::default(),
@@ -60,6 +63,7 @@ impl Settings {
             platform_limits: self.platform_timeouts.clone(),
             job_limits: self.job_timeouts.clone(),
             retries_max: self.retries,
+            refusals_max: self.refusals,
             ..builder_sched::Settings::default()
         }
     }

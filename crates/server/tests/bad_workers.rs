@@ -6,7 +6,7 @@
 use builder_model::{BuildId, Outcome};
 use builder_testkit::{FakeWorker, Farm, Peer, Seen, in_time};
 use builder_wire::session::client::{HELLO, WORKER_HELLO};
-use builder_wire::{Message, ScriptJob};
+use builder_wire::{Message, ScriptJob, Told};
 use std::time::{Duration, Instant};
 
 const OTHER: BuildId = BuildId::from_bytes([7; 16]);
@@ -56,6 +56,8 @@ fn misdeeds(worker: &FakeWorker) -> Vec<(Vec<u8>, String)> {
         (message(Message::JobRequested { platform: b"p" }), unexpected("JobRequested")),
         (message(Message::JobSchedule { build, job }), unexpected("JobSchedule")),
         (message(Message::Success), unexpected("Success")),
+        // Version 5 does not have it.
+        (message(Message::Tell { build, what: Told::Refused(b"no") }), unexpected("Tell")),
         (framed(b"\xa0\x03\x02\x01\x05"), unexpected("Obsolete0")),
         (framed(b"\xa1\x03\x02\x01\x05"), unexpected("Obsolete1")),
         (framed(b"\xa8\x02\x05\x00"), unexpected("Obsolete8")),

@@ -22,7 +22,7 @@ pub const STEPS: usize = 150;
 /// What happened in a run that went well.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Faults: crashes, failed saves, vanished workers, lost and doubled messages, clock jumps, failed uploads.
+    /// Faults: crashes, failed saves, workers that vanish or refuse, lost and doubled messages, clock jumps, failed uploads.
     pub faults: u64,
     /// Of these, crashes of the server.
     pub crashes: u64,

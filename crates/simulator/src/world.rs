@@ -123,7 +123,7 @@ impl World {
         let written = disk.clone();
         let parts = Parts {
             disk: Box::new(disk),
-            settings: Settings { retries_max: 2, ..Settings::default() },
+            settings: Settings { retries_max: 2, refusals_max: 3, ..Settings::default() },
             clock: self.clock.clone(),
             config: self.config.path().to_owned(),
             outbox: Outbox::Fill,
@@ -261,7 +261,7 @@ impl World {
 
     fn build_ends(&mut self, assignment: Box<Assignment>) -> Peer {
         let build = assignment.running.build;
-        let what = if self.faulty { self.random.below(6) } else { 5 };
+        let what = if self.faulty { self.random.below(8) } else { 7 };
         let event = match what {
             0 => {
                 self.fault(format!("the worker of {build} vanishes"));
@@ -271,7 +271,11 @@ impl World {
                 self.fault(format!("the record of {build} cannot be written"));
                 Event::Lost { build, why: LostWhy::RecordFailed("no room".to_owned()) }
             }
-            2 => return Peer::Running(assignment),
+            2 | 3 => {
+                self.fault(format!("the worker of {build} refuses it"));
+                Event::Lost { build, why: LostWhy::Refused("its sandbox broke".to_owned()) }
+            }
+            4 => return Peer::Running(assignment),
             _ => {
                 let outcome = Outcome::Exited(i64::try_from(self.random.below(2)).unwrap());
                 self.say(format!("{build} is handed in: {outcome}"));
@@ -358,11 +362,11 @@ impl World {
         self.fault(format!("a message about {build} comes again"));
         let outcome = Outcome::Exited(0);
         let finished = self.clock.now().wall;
-        let (lost, again) = (
-            Event::Lost { build, why: LostWhy::WorkerVanished },
-            Event::Finished { build, finished, outcome, record_bytes: Some(1) },
-        );
-        let event = if self.random.once_in(2) { lost } else { again };
+        let event = match self.random.below(3) {
+            0 => Event::Lost { build, why: LostWhy::WorkerVanished },
+            1 => Event::Lost { build, why: LostWhy::Refused("late".to_owned()) },
+            _ => Event::Finished { build, finished, outcome, record_bytes: Some(1) },
+        };
         drop(self.ask(event));
     }
 

@@ -16,7 +16,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// The version of the tables; SQLite keeps it as `user_version`.
-const SCHEMA_VERSION: i64 = 3;
+const SCHEMA_VERSION: i64 = 4;
 /// What SQLite calls the application: "bldr".
 const APPLICATION_ID: i64 = 0x626c_6472;
 
@@ -25,9 +25,9 @@ CREATE TABLE schedule(job BLOB PRIMARY KEY REFERENCES job(name), period INTEGER 
     WITHOUT ROWID;
 CREATE TABLE queue(platform BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE queued(platform BLOB NOT NULL, position INTEGER NOT NULL, job BLOB NOT NULL, retries INTEGER NOT NULL,
-    build BLOB, attempts INTEGER, started INTEGER, PRIMARY KEY (platform, position)) WITHOUT ROWID;
+    build BLOB, attempts INTEGER, started INTEGER, refusals INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (platform, position)) WITHOUT ROWID;
 CREATE TABLE running(build BLOB PRIMARY KEY, job BLOB NOT NULL, platform BLOB NOT NULL, attempt INTEGER NOT NULL,
-    retries INTEGER NOT NULL, started INTEGER NOT NULL) WITHOUT ROWID;
+    retries INTEGER NOT NULL, started INTEGER NOT NULL, refusals INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
 CREATE TABLE dropped(platform BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE history(number INTEGER PRIMARY KEY AUTOINCREMENT, build BLOB NOT NULL UNIQUE, job BLOB NOT NULL,
     platform BLOB NOT NULL, attempts INTEGER NOT NULL, started INTEGER NOT NULL, finished INTEGER NOT NULL,
@@ -38,6 +38,12 @@ CREATE TABLE outbox(number INTEGER PRIMARY KEY REFERENCES history(number), build
     next_try INTEGER NOT NULL, tries INTEGER NOT NULL, error TEXT);
 CREATE INDEX outbox_next ON outbox(next_try, number);
 CREATE TABLE imported(digest BLOB PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
+";
+
+/// What brings tables of version 3 to version 4, which counts how often a build was refused.
+const FROM_3: &str = "
+ALTER TABLE queued ADD COLUMN refusals INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE running ADD COLUMN refusals INTEGER NOT NULL DEFAULT 0;
 ";
 
 // What the uploader asks, again and again: none of it may cost more when the history or the outbox is long.
@@ -212,6 +218,12 @@ impl Store {
                 transaction.pragma_update(None, "user_version", 3)
             })?;
             self.foreign_keys(true)?;
+        }
+        if (1..=3).contains(&found) {
+            self.write(|transaction| {
+                transaction.execute_batch(FROM_3)?;
+                transaction.pragma_update(None, "user_version", 4)
+            })?;
         }
         Ok(())
     }
@@ -418,7 +430,7 @@ fn apply(to: &Transaction<'_>, change: &Change, outbox: Outbox) -> rusqlite::Res
             run("DELETE FROM queue WHERE platform = ?1", &[&platform.as_bytes()])
         }
         Change::QueuedPut { platform, position, queued: Queued { job, retries, resume } } => run(
-            "INSERT OR REPLACE INTO queued VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT OR REPLACE INTO queued VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             &[
                 &platform.as_bytes(),
                 position,
@@ -427,6 +439,7 @@ fn apply(to: &Transaction<'_>, change: &Change, outbox: Outbox) -> rusqlite::Res
                 &resume.as_ref().map(|resume| *resume.build.as_bytes()),
                 &resume.as_ref().map(|resume| resume.attempts),
                 &resume.as_ref().map(|resume| resume.started.milliseconds()),
+                &resume.as_ref().map_or(0, |resume| resume.refusals),
             ],
         ),
         Change::QueuedRemoved { platform, position } => {
@@ -434,10 +447,7 @@ fn apply(to: &Transaction<'_>, change: &Change, outbox: Outbox) -> rusqlite::Res
         }
         Change::PlatformDropped(platform) => run("INSERT OR IGNORE INTO dropped VALUES (?1)", &[&platform.as_bytes()]),
         Change::PlatformUndropped(platform) => run("DELETE FROM dropped WHERE platform = ?1", &[&platform.as_bytes()]),
-        Change::RunningPut(RunningBuild { build, job, platform, attempt, retries, started }) => run(
-            "INSERT OR REPLACE INTO running VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            &[build.as_bytes(), &job.as_bytes(), &platform.as_bytes(), attempt, retries, &started.milliseconds()],
-        ),
+        Change::RunningPut(running) => put_running(to, running),
         Change::RunningRemoved(build) => run("DELETE FROM running WHERE build = ?1", &[build.as_bytes()]),
         Change::Finished(finished) => {
             put_finished(to, finished)?;
@@ -453,6 +463,21 @@ fn apply(to: &Transaction<'_>, change: &Change, outbox: Outbox) -> rusqlite::Res
             }
         }
     }
+}
+
+fn put_running(to: &Transaction<'_>, running: &RunningBuild) -> rusqlite::Result<()> {
+    let RunningBuild { build, job, platform, attempt, retries, started, refusals } = running;
+    to.prepare_cached("INSERT OR REPLACE INTO running VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
+        .execute(params![
+            build.as_bytes(),
+            job.as_bytes(),
+            platform.as_bytes(),
+            attempt,
+            retries,
+            started.milliseconds(),
+            refusals,
+        ])
+        .map(drop)
 }
 
 fn put_finished(to: &Transaction<'_>, build: &FinishedBuild) -> rusqlite::Result<()> {
@@ -495,7 +520,7 @@ pub(crate) fn load(from: &Connection) -> rusqlite::Result<State> {
     let mut statement = from.prepare("SELECT platform FROM queue")?;
     let queues: Vec<Platform> = statement.query_map([], |row| platform(row, 0))?.collect::<Result<_, _>>()?;
     let mut statement = from.prepare(
-        "SELECT position, job, retries, build, attempts, started FROM queued WHERE platform = ?1 ORDER BY position",
+        "SELECT position, job, retries, build, attempts, started, refusals FROM queued WHERE platform = ?1 ORDER BY position",
     )?;
     for queue in queues {
         let places = statement.query_map([queue.as_bytes()], |row| Ok((row.get(0)?, queued(row)?)))?;
@@ -503,7 +528,7 @@ pub(crate) fn load(from: &Connection) -> rusqlite::Result<State> {
         state.queues.push((queue, places));
     }
     let mut statement =
-        from.prepare("SELECT build, job, platform, attempt, retries, started FROM running ORDER BY started")?;
+        from.prepare("SELECT build, job, platform, attempt, retries, started, refusals FROM running ORDER BY started")?;
     state.running = statement.query_map([], running)?.collect::<Result<_, _>>()?;
     let mut statement = from.prepare("SELECT platform FROM dropped")?;
     state.dropped = statement.query_map([], |row| platform(row, 0))?.collect::<Result<_, _>>()?;
@@ -513,7 +538,12 @@ pub(crate) fn load(from: &Connection) -> rusqlite::Result<State> {
 fn queued(row: &Row<'_>) -> rusqlite::Result<Queued> {
     let resume = match row.get_ref(3)?.as_blob_or_null()? {
         None => None,
-        Some(_) => Some(Resume { build: build_id(row, 3)?, attempts: row.get(4)?, started: timestamp(row, 5)? }),
+        Some(_) => Some(Resume {
+            build: build_id(row, 3)?,
+            attempts: row.get(4)?,
+            started: timestamp(row, 5)?,
+            refusals: row.get(6)?,
+        }),
     };
     Ok(Queued { job: job_name(row, 1)?, retries: row.get(2)?, resume })
 }
@@ -526,6 +556,7 @@ fn running(row: &Row<'_>) -> rusqlite::Result<RunningBuild> {
         attempt: row.get(3)?,
         retries: row.get(4)?,
         started: timestamp(row, 5)?,
+        refusals: row.get(6)?,
     })
 }
 

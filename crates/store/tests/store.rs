@@ -65,10 +65,10 @@ fn every_change_comes_back() {
     let entry = |job, next| ScheduleEntry { job, period: Period::Daily, next };
     let templated = TemplatedJob { name: job("t"), package: PackageName::parse(b"pkg").unwrap() };
     let queued = Queued { job: job("a"), retries: 0, resume: None };
-    let resume = Resume { build: BUILD, attempts: 1, started: time(5) };
+    let resume = Resume { build: BUILD, attempts: 4, started: time(5), refusals: 3 };
     let resumed = Queued { job: job("t"), retries: 1, resume: Some(resume) };
     let running =
-        RunningBuild { build: BUILD, job: job("a"), platform: platform("p"), attempt: 2, retries: 1, started: time(7) };
+        RunningBuild { build: BUILD, job: job("a"), platform: platform("p"), attempt: 2, retries: 1, started: time(7), refusals: 2 };
     let put =
         |position, queued: &Queued| Change::QueuedPut { platform: platform("p"), position, queued: queued.clone() };
     let changes = [
@@ -312,9 +312,34 @@ const JOBS_OF_2: &str = "
     INSERT INTO schedule VALUES (CAST('a' AS BLOB), 1, 10), (CAST('t' AS BLOB), 1, 20);
 ";
 
+/// Version 3 and those before it did not count refusals.
+const UNREFUSED: &str =
+    "ALTER TABLE queued DROP COLUMN refusals; ALTER TABLE running DROP COLUMN refusals; ";
+
+#[test]
+fn a_database_of_version_3_goes_on_with_builds_that_nobody_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = Folder::open(root.path()).unwrap();
+    drop(Store::open(&folder, time(0)).unwrap());
+    let database = rusqlite::Connection::open(folder.database()).unwrap();
+    let rows = "INSERT INTO queue VALUES (x'70');
+        INSERT INTO queued VALUES (x'70', 3, x'61', 1, x'000102030405060708090a0b0c0d0e0f', 2, 7), (x'70', 4, x'62', 0, NULL, NULL, NULL);
+        INSERT INTO running VALUES (x'0f0e0d0c0b0a09080706050403020100', x'63', x'70', 2, 1, 7);
+        PRAGMA user_version = 3";
+    database.execute_batch(&format!("{UNREFUSED}{rows}")).unwrap();
+    drop(database);
+    let (store, opened) = Store::open(&folder, time(0)).unwrap();
+    assert_eq!(opened, Opened::Existing);
+    let state = store.load().unwrap();
+    let resume = state.queues[0].1[0].1.resume.clone().unwrap();
+    assert_eq!((resume.attempts, resume.refusals, state.queues[0].1[1].1.resume.clone()), (2, 0, None));
+    assert_eq!((state.running[0].attempt, state.running[0].refusals), (2, 0));
+}
+
 #[test]
 fn databases_of_older_versions_are_brought_to_this_one() {
     for older in ["DROP TABLE record; PRAGMA user_version = 1", "PRAGMA user_version = 2"] {
+        let older = format!("{UNREFUSED}{older}");
         let root = tempfile::tempdir().unwrap();
         let folder = Folder::open(root.path()).unwrap();
         drop(Store::open(&folder, time(0)).unwrap());
@@ -323,7 +348,7 @@ fn databases_of_older_versions_are_brought_to_this_one() {
         drop(database);
         // Who only reads changes nothing.
         let error = Store::open_to_read(root.path()).unwrap_err().to_string();
-        assert!(error.contains(", this builder-server reads version 3\nhint: start builder-server"), "{error}");
+        assert!(error.contains(", this builder-server reads version 4\nhint: start builder-server"), "{error}");
         let (mut store, opened) = Store::open(&folder, time(0)).unwrap();
         assert_eq!(opened, Opened::Existing);
         assert_eq!(store.small_records(1).unwrap(), []);
@@ -349,7 +374,7 @@ fn jobs_of_templates_become_scripts_for_the_original() {
     let entry = |job| ScheduleEntry { job, period: Period::Daily, next: time(10) };
     let queued = |name| Queued { job: job(name), retries: 0, resume: None };
     let running =
-        RunningBuild { build: BUILD, job: job("w"), platform: platform("p"), attempt: 1, retries: 0, started: time(7) };
+        RunningBuild { build: BUILD, job: job("w"), platform: platform("p"), attempt: 1, retries: 0, started: time(7), refusals: 0 };
     let state = builder_model::state::State {
         schedule: vec![
             entry(Job::Script(script("a"))),

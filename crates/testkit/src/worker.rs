@@ -4,8 +4,7 @@ use crate::peer::Peer;
 use builder_model::{BuildId, Outcome};
 use builder_wire::message::write_output_frame;
 use builder_wire::record::{FileHead, finished_head};
-use builder_wire::session::client::WORKER_HELLO;
-use builder_wire::{Message, MessageKind};
+use builder_wire::{Message, MessageKind, Told, WorkerVersion};
 use std::net::SocketAddr;
 
 /// A worker's connection.
@@ -30,19 +29,34 @@ pub struct JobSeen {
 }
 
 impl FakeWorker {
-    /// A worker that said hello.
+    /// A worker that said hello, as old ones do.
     pub async fn greeted(address: SocketAddr) -> Self {
+        Self::greeted_as(WorkerVersion::Five, address).await
+    }
+
+    /// A worker that said hello with this version.
+    pub async fn greeted_as(version: WorkerVersion, address: SocketAddr) -> Self {
         let mut peer = Peer::connect(address).await;
-        peer.send(&WORKER_HELLO).await;
+        peer.send(&version.hello()).await;
         peer.expect(&Message::ServerHello).await;
         Self { peer, build: None }
     }
 
     /// A worker that asked for a job.
     pub async fn waiting(address: SocketAddr, platform: &str) -> Self {
-        let mut worker = Self::greeted(address).await;
-        worker.peer.send(&Message::JobRequested { platform: platform.as_bytes() }).await;
-        worker
+        Self::greeted(address).await.asking(platform).await
+    }
+
+    /// A worker that may refuse its build has a job.
+    pub async fn choosy(address: SocketAddr, platform: &str) -> (Self, JobSeen) {
+        let mut worker = Self::greeted_as(WorkerVersion::Six, address).await.asking(platform).await;
+        let job = worker.job().await;
+        (worker, job)
+    }
+
+    async fn asking(mut self, platform: &str) -> Self {
+        self.peer.send(&Message::JobRequested { platform: platform.as_bytes() }).await;
+        self
     }
 
     /// A worker that has a job.
@@ -104,6 +118,13 @@ impl FakeWorker {
         let files: Vec<(&[u8], &[u8])> = files.iter().map(|(path, data)| (path.as_bytes(), *data)).collect();
         let frame = self.finish_frame(&outcome, &files);
         self.peer.send_bytes(&frame).await;
+        self.closed().await;
+    }
+
+    /// Refuses the build, and waits until the server has heard it.
+    pub async fn refuse(mut self, reason: impl AsRef<[u8]>) {
+        let message = Message::Tell { build: self.build(), what: Told::Refused(reason.as_ref()) };
+        self.peer.send(&message).await;
         self.closed().await;
     }
 

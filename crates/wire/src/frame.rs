@@ -166,7 +166,7 @@ mod tests {
         feed(&mut inbox, &[0xb6]);
         assert!(inbox.head().unwrap().is_some());
         assert!(inbox.buffer.len() <= ROOM_BYTES_MIN);
-        for (length, first) in [(0, 0xa6), (5, 0x00), (5, 0xbe), (1025, 0xae), (1 << 62, 0xa4), (u64::MAX, 0xa3)] {
+        for (length, first) in [(0, 0xa6), (5, 0x00), (5, 0xbf), (1025, 0xae), (1 << 62, 0xa4), (u64::MAX, 0xa3)] {
             let mut inbox = Inbox::new();
             feed(&mut inbox, &u64::to_be_bytes(length));
             feed(&mut inbox, &[first]);

@@ -19,13 +19,13 @@ pub use der::{DecodeError, Fault};
 pub use element::Encoded;
 pub use frame::{FrameError, Inbox};
 pub use message::{
-    Ask, File, Info, InfoQueue, InfoRunning, Job, Message, MessageKind, ParameterJob, Role, ScheduleEntry, ScriptJob,
+    Ask, File, Info, InfoQueue, InfoRunning, Job, Message, MessageKind, ParameterJob, Role, ScheduleEntry, ScriptJob, Told,
 };
 pub use record::Record;
 pub use state::StateItem;
-pub use version::ClientVersion;
+pub use version::{ClientVersion, WorkerVersion};
 
 /// The version that every client and server speaks; [`ClientVersion`] has all of them.
 pub const CLIENT_VERSION: i64 = ClientVersion::Thirteen.number();
-/// The version that a worker and a server must agree on.
-pub const WORKER_VERSION: i64 = 5;
+/// The version that every worker and server speaks; [`WorkerVersion`] has all of them.
+pub const WORKER_VERSION: i64 = WorkerVersion::Five.number();

@@ -1,4 +1,4 @@
-//! The messages of the protocol: one flat CHOICE with the context tags 0 to 29.
+//! The messages of the protocol: one flat CHOICE with the context tags 0 to 30.
 //!
 //! Values borrow from the frame they were read from, and are written from where their payloads lie. Text is any
 //! octets here: who acts on a name checks it first (`builder_model::name`).
@@ -9,6 +9,7 @@ mod info;
 mod job;
 mod kind;
 mod template;
+mod told;
 
 pub use ask::{
     ArtifactRow, Ask, AskBuilds, BUILDS_ASKED_MAX, BuildRow, BuildsReply, REPLY_BYTES_MAX, UPLOADS_LISTED_MAX,
@@ -20,6 +21,7 @@ pub use info::{Info, InfoQueue, InfoRunning, ScheduleEntry};
 pub use job::{Job, NO_PLATFORM, ParameterJob, ScriptJob, ValuePair};
 pub use kind::MessageKind;
 pub use template::{AskRender, AskTemplates, ParameterRow, Reply, TemplateContent, TemplateRow};
+pub use told::Told;
 
 use crate::der::{DecodeError, Fault, Reader};
 use crate::element::{Element, Encoded};
@@ -161,6 +163,13 @@ pub enum Message<'a> {
     },
     /// `[29]`, server: about templates.
     Reply(Reply<'a>),
+    /// `[30]`, worker of version 6: what became of its build, when it is not handed in.
+    Tell {
+        /// Which build.
+        build: BuildId,
+        /// What.
+        what: Told<'a>,
+    },
 }
 
 impl<'a> Message<'a> {
@@ -239,6 +248,10 @@ impl<'a> Message<'a> {
                 Self::ScheduleTemplate { period, job }
             }
             MessageKind::Reply => Self::Reply(reader.reply()?),
+            MessageKind::Tell => {
+                let (build, what) = reader.sequence(|r| Ok((r.build_id()?, r.told()?)))?;
+                Self::Tell { build, what }
+            }
         })
     }
 
@@ -270,6 +283,7 @@ impl<'a> Message<'a> {
             Self::ArtifactsReply(_) => MessageKind::ArtifactsReply,
             Self::ScheduleTemplate { .. } => MessageKind::ScheduleTemplate,
             Self::Reply(_) => MessageKind::Reply,
+            Self::Tell { .. } => MessageKind::Tell,
         }
     }
 
@@ -332,6 +346,7 @@ impl<'a> Message<'a> {
             Self::ArtifactsReply(rows) => Element::sequence(rows.iter().map(ArtifactRow::element).collect()),
             Self::ScheduleTemplate { period: often, job } => Element::sequence(vec![period(*often), job.element()]),
             Self::Reply(reply) => reply.element(),
+            Self::Tell { build, what } => Element::sequence(vec![build_id(build), what.element()]),
         }
     }
 }

@@ -59,6 +59,9 @@ pub(crate) mod samples {
             },
             Message::Reply(Reply::Templates(Vec::new())),
             Message::Reply(Reply::Script(b"s".as_slice().into())),
+            WorkerVersion::Six.hello(),
+            Message::ClientHello { role: Role::Worker, version: 7 },
+            Message::Tell { build: BUILD, what: Told::Refused(b"no") },
         ]
     }
 }

@@ -1,4 +1,5 @@
-//! Version 14 by its golden octets, which `docs/protocol.md` lists, and what its readers refuse.
+//! Client version 14 and worker version 6 by their golden octets, which `docs/protocol.md` lists, and what their readers
+//! refuse.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where it fails")]
 
@@ -7,7 +8,7 @@ use builder_wire::message::{
     ArtifactRow, AskBuilds, AskRender, AskTemplates, BuildRow, BuildsReply, ParameterRow, Reply, TemplateContent,
     TemplateRow, UploadRow, WaitRow,
 };
-use builder_wire::{Ask, ClientVersion, Info, Job, Message, ParameterJob, ScheduleEntry};
+use builder_wire::{Ask, ClientVersion, Info, Job, Message, ParameterJob, ScheduleEntry, Told, WorkerVersion};
 
 const BUILD: BuildId = BuildId::from_bytes([
     0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff,
@@ -125,6 +126,15 @@ fn golden_octets_about_templates() {
 }
 
 #[test]
+fn golden_octets_of_a_worker() {
+    let told = Message::Tell { build: BUILD, what: Told::Refused(b"no") };
+    check(&[
+        (WorkerVersion::Six.hello(), "ae093007a1020500020106".to_owned()),
+        (told, "be1a 3018 0c1000112233445566778899aabbccddeeff a0040c026e6f".to_owned()),
+    ]);
+}
+
+#[test]
 fn what_is_refused() {
     let cases = [
         ("b7020500", "byte 2: expected SEQUENCE, found tag 0x05"),
@@ -140,7 +150,9 @@ fn what_is_refused() {
         ("b8020500", "byte 2: expected SEQUENCE, found tag 0x05"),
         ("bb0f300d 300b 0c0161 020101 0c03616263", "byte 12: a SHA-256 has 32 octets, this one has 3"),
         ("bb0f300d 300b 0c0161 0201ff 0c03616263", "byte 9: a size is not from 0 to 4611686018427387903"),
-        ("be020500", "byte 0: expected a message, found tag 0xbe"),
+        ("be020500", "byte 2: expected SEQUENCE, found tag 0x05"),
+        ("be18 3016 0c1000112233445566778899aabbccddeeff a1020500", "byte 22: expected what a worker tells, found tag 0xa1"),
+        ("bf020500", "byte 0: expected a message, found tag 0xbf"),
     ];
     for (octets, expected) in cases {
         let error = Message::decode(&unhex(octets)).unwrap_err();

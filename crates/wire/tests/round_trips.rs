@@ -12,7 +12,7 @@ use builder_wire::message::{
 use builder_wire::record::{ConsoleLine, FileHead, Frame, files_header, finished_head};
 use builder_wire::{
     Ask, File, Inbox, Info, InfoQueue, InfoRunning, Job, Message, ParameterJob, Record, Role, ScheduleEntry, ScriptJob,
-    StateItem, state,
+    StateItem, Told, state,
 };
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -97,7 +97,7 @@ impl Seed {
         ParameterJob { name, template, values, platform: self.flag.then_some(value) }
     }
 
-    /// What is asked about templates, and the replies.
+    /// What is asked about templates, and the replies; and what a worker tells.
     fn templates(&self) -> Vec<Message<'_>> {
         let [name, platform, text] = &self.texts;
         let parameter = ParameterRow {
@@ -121,6 +121,7 @@ impl Seed {
             Message::Ask(Ask::Render(AskRender { template: name, platform, values })),
             Message::Reply(Reply::Templates(rows.to_vec())),
             Message::Reply(Reply::Script(text.as_slice().into())),
+            Message::Tell { build: self.build, what: Told::Refused(text) },
         ]
     }
 

@@ -5,7 +5,7 @@ mod templates;
 
 use builder_model::{BuildId, Outcome, Period, Timestamp};
 use builder_wire::{
-    File, Info, InfoQueue, InfoRunning, Job, Message, Record, Role, ScheduleEntry, ScriptJob, StateItem,
+    File, Info, InfoQueue, InfoRunning, Job, Message, Record, Role, ScheduleEntry, ScriptJob, StateItem, Told,
 };
 use std::io::Write;
 
@@ -79,6 +79,9 @@ impl Json<'_> {
             Message::ArtifactsReply(rows) => self.artifacts_reply(rows),
             Message::ScheduleTemplate { period, job } => self.schedule_template(*period, job),
             Message::Reply(reply) => self.reply(reply),
+            Message::Tell { build, what: Told::Refused(reason) } => {
+                self.command("Tell_refused").uuid("uuid", build).bytes("msg", reason);
+            }
         }
         self.0.push(b'}');
     }

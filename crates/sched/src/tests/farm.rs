@@ -193,6 +193,7 @@ impl Farm {
             ["lost", id] => Event::Lost { build: build(id), why: LostWhy::WorkerVanished },
             ["lost", id, "disk"] => Event::Lost { build: build(id), why: LostWhy::RecordFailed("disk full".into()) },
             ["lost", id, "undelivered"] => Event::Lost { build: build(id), why: LostWhy::NotDelivered },
+            ["lost", id, "refused"] => Event::Lost { build: build(id), why: LostWhy::Refused("no bwrap".into()) },
             ["lost", id, "restart"] => Event::Lost { build: build(id), why: LostWhy::ServerRestarted },
             ["finish", id, how] => {
                 let (outcome, record_bytes) = match how {
@@ -316,6 +317,9 @@ fn picture(change: &Change) -> String {
         }
         if let Some(resume) = &queued.resume {
             write!(text, ", resumes b{} after attempt {}", build_number(resume.build), resume.attempts).unwrap();
+            if resume.refusals > 0 {
+                write!(text, ", refused {}", resume.refusals).unwrap();
+            }
         }
         text
     };

@@ -7,5 +7,6 @@ mod replay;
 mod scaling;
 mod stories_builds;
 mod stories_named;
+mod stories_refusals;
 mod stories_requests;
 mod stories_templates;

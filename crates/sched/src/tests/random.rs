@@ -15,7 +15,7 @@ fn line() -> impl Strategy<Value = String> {
     let template = prop::sample::select(vec!["missing", "unreadable", "build", "other", "huge"]);
     let named = prop::sample::select(vec!["missing", "unreadable", "build", "other", "digits", "huge"]);
     let end = prop::sample::select(vec!["ok", "ok", "timeout", "unrecorded"]);
-    let why = prop::sample::select(vec!["", "", " disk", " restart"]);
+    let why = prop::sample::select(vec!["", "", " disk", " restart", " refused", " refused"]);
     let duration = || prop::sample::select(vec!["1s", "1800s", "1h", "1d", "8d"]);
     let event = prop_oneof![
         6 => (prop::sample::select(vec!["a", "b", "c"]), on(), period()).prop_map(|(j, p, e)| format!("schedule {j} {p} {e}")),
@@ -52,7 +52,9 @@ proptest! {
 
     #[test]
     fn no_build_is_lost(lines in prop::collection::vec(line(), 1..60), retries_max in 0..3u32) {
-        let mut farm = Farm::new(Settings { retries_max, jobs_max: 4, platforms_max: 2, ..Settings::default() });
+        let refusals_max = 3;
+        let mut farm =
+            Farm::new(Settings { retries_max, refusals_max, jobs_max: 4, platforms_max: 2, ..Settings::default() });
         let mut begun: BTreeSet<BuildId> = BTreeSet::new();
         for line in lines {
             farm.tell(&line);

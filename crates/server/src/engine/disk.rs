@@ -100,7 +100,7 @@ pub fn adopt(
 
 /// The last attempt at a build that waits to run again.
 fn as_running(platform: &Platform, queued: &Queued) -> Option<RunningBuild> {
-    let Resume { build, attempts, started } = queued.resume.clone()?;
+    let Resume { build, attempts, started, refusals } = queued.resume.clone()?;
     let (job, platform) = (queued.job.clone(), platform.clone());
-    Some(RunningBuild { build, job, platform, attempt: attempts, retries: queued.retries, started })
+    Some(RunningBuild { build, job, platform, attempt: attempts, retries: queued.retries, started, refusals })
 }

@@ -140,8 +140,10 @@ fn reason(waits: &Waits, busy: usize) -> String {
         (Waits::Worker, 0) => "a worker: none is connected".to_owned(),
         (Waits::Worker, 1) => "a free worker: the one that is connected is busy".to_owned(),
         (Waits::Worker, _) => format!("a free worker: all {busy} are busy"),
+        (Waits::AfterRefusal { pauses: false, .. }, 0) => format!("{waits}; none is connected"),
         (
-            Waits::Template(_)
+            Waits::AfterRefusal { .. }
+            | Waits::Template(_)
             | Waits::TemplateUnread(_)
             | Waits::TemplateUnreadable { .. }
             | Waits::Misfit { .. }

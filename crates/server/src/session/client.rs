@@ -128,7 +128,8 @@ fn checked(message: &Message<'_>, version: ClientVersion) -> Result<Option<Comma
         | Message::BuildsReply(_)
         | Message::UploadsReply(_)
         | Message::ArtifactsReply(_)
-        | Message::Reply(_) => return Ok(None),
+        | Message::Reply(_)
+        | Message::Tell { .. } => return Ok(None),
     };
     Ok(Some(Command::Event(event)))
 }

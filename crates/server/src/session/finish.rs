@@ -5,7 +5,7 @@
 use super::worker::{Ending, Run};
 use crate::connection::{Connection, PROGRESS_LIMIT};
 use builder_model::limits::ARTIFACTS_MAX;
-use builder_model::{ArtifactPath, Outcome};
+use builder_model::{ArtifactPath, Outcome, Shown};
 use builder_store::StoreError;
 use builder_store::record::RecordWriter;
 use builder_wire::frame::{HEADER_BYTES, Head};
@@ -190,6 +190,12 @@ impl<'a> HandIn<'a> {
         let cut = begun.record.cut(&shared.folder, &self.run.console, outcome, begun.header_bytes, files_bytes)?;
         Ok(Progress::Complete(Box::new(cut)))
     }
+}
+
+/// The first line of a worker's reason, fit to be repeated anywhere.
+pub(super) fn one_line(text: &[u8]) -> String {
+    let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    if line.is_empty() { "it does not say why".to_owned() } else { shortened(Shown(line).to_string()) }
 }
 
 /// A text that others chose, cut to a length that leaves room for ours.

@@ -17,7 +17,7 @@ use builder_store::record::{Finished, RecordWriter, Summary};
 use builder_store::small::SmallRecord;
 use builder_wire::record::ConsoleLine;
 use builder_wire::session::server::{Session, Step};
-use builder_wire::{Message, MessageKind};
+use builder_wire::{Message, MessageKind, Told};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -203,6 +203,8 @@ pub(super) enum Ending {
     Ended(Outcome),
     /// The worker is gone, or talks nonsense.
     Vanished(String),
+    /// The worker cannot begin the job, and says why.
+    Refused(String),
     /// The disk refused.
     NotWritten(StoreError),
     /// The server stops: the build stays recorded as running.
@@ -318,8 +320,10 @@ impl Run {
             let Some(bytes) = connection.inbox.message(head) else { break };
             let message = Message::decode(bytes).map_err(|error| vanished(&error))?;
             let step = session.receive(&message).map_err(|violation| vanished(&violation))?;
-            if let Step::Line(line) = step {
-                self.console.append(ConsoleLine { delta: self.stopwatch.delta(), line });
+            match step {
+                Step::Line(line) => self.console.append(ConsoleLine { delta: self.stopwatch.delta(), line }),
+                Step::Told(Told::Refused(reason)) => return Err(Ending::Refused(finish::one_line(reason))),
+                Step::Greet(_) | Step::Command(_) | Step::JobRequested(_) | Step::Finished => {}
             }
             connection.inbox.message_done(head);
             let limit = self.shared.settings.console_bytes_max;
@@ -383,6 +387,13 @@ impl Run {
                 tracing::warn!(%build, "the worker of {} is lost: {why}", self.running.job);
                 self.say(&format!("the worker is lost: {why}"));
                 self.lost(LostWhy::WorkerVanished).await;
+                Ended::Answered
+            }
+            Ending::Refused(why) => {
+                tracing::warn!(%build, "the worker refuses {}: {why}", self.running.job);
+                self.say(&format!("the worker refuses the build: {why}"));
+                self.shared.metrics.refused();
+                self.lost(LostWhy::Refused(why)).await;
                 Ended::Answered
             }
             Ending::NotWritten(error) => {

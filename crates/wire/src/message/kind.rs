@@ -38,6 +38,7 @@ pub enum MessageKind {
     ArtifactsReply = 27,
     ScheduleTemplate = 28,
     Reply = 29,
+    Tell = 30,
 }
 
 /// Longest message that holds only names, times and numbers, in bytes: long enough to say what is wrong with a name.
@@ -49,7 +50,7 @@ const INFO_BYTES_MAX: u64 = 1 << 30;
 
 impl MessageKind {
     /// All kinds; the index is the tag.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::Obsolete0,
         Self::Obsolete1,
         Self::JobSchedule,
@@ -80,6 +81,7 @@ impl MessageKind {
         Self::ArtifactsReply,
         Self::ScheduleTemplate,
         Self::Reply,
+        Self::Tell,
     ];
 
     /// The kind that starts with this identifier octet.
@@ -112,7 +114,8 @@ impl MessageKind {
             | Self::DropPlatform
             | Self::Execute
             | Self::UndropPlatform
-            | Self::Ask => SMALL_BYTES_MAX,
+            | Self::Ask
+            | Self::Tell => SMALL_BYTES_MAX,
         }
     }
 }

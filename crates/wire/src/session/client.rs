@@ -1,15 +1,15 @@
 //! A connection as a client sees it: hello, one command, the answer.
 
 use crate::message::{
-    ArtifactRow, Ask, BuildsReply, Info, Message, MessageKind, Reply, Role, TemplateRow, UploadRow, WaitRow,
+    ArtifactRow, Ask, BuildsReply, Info, Message, MessageKind, Reply, TemplateRow, UploadRow, WaitRow,
 };
-use crate::{ClientVersion, WORKER_VERSION};
+use crate::{ClientVersion, WorkerVersion};
 use builder_model::BuildId;
 
 /// The first message of a client that asks for nothing new: every server takes it.
 pub const HELLO: Message<'static> = ClientVersion::Thirteen.hello();
-/// The first message of a worker.
-pub const WORKER_HELLO: Message<'static> = Message::ClientHello { role: Role::Worker, version: WORKER_VERSION };
+/// The first message of a worker that tells nothing new: every server takes it.
+pub const WORKER_HELLO: Message<'static> = WorkerVersion::Five.hello();
 
 /// Where the connection stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! A connection as the server sees it.
 
 use crate::message::{Message, MessageKind, Role};
-use crate::{ClientVersion, WORKER_VERSION};
+use crate::{ClientVersion, Told, WorkerVersion};
 use builder_model::BuildId;
 
 /// Where a connection stands.
@@ -14,12 +14,12 @@ pub enum Session {
     /// The client gave its command; nothing more may come.
     Commanded,
     /// A worker said hello; its platform comes next.
-    Worker,
+    Worker(WorkerVersion),
     /// The worker waits for a job; it has nothing to say.
-    Waiting,
+    Waiting(WorkerVersion),
     /// The worker runs this build.
-    Running(BuildId),
-    /// The worker handed the build in; nothing more may come.
+    Running(WorkerVersion, BuildId),
+    /// The worker handed the build in, or told that it will not; nothing more may come.
     Finished,
 }
 
@@ -36,6 +36,8 @@ pub enum Step<'a, 'm> {
     Line(&'a [u8]),
     /// The running build ended; its files follow.
     Finished,
+    /// The running build has no end here.
+    Told(Told<'a>),
 }
 
 /// A message that may not come.
@@ -87,11 +89,12 @@ impl Session {
             Self::Greeting => Err(Violation::NoHello(kind)),
             Self::Client(version) if is_command(kind) && version.has(kind) => Ok(()),
             Self::Client(_) | Self::Commanded => Err(Violation::NoCommand(kind)),
-            Self::Worker if kind == MessageKind::JobRequested => Ok(()),
-            Self::Worker => unexpected("should ask for a job"),
-            Self::Waiting => unexpected("waits for a job"),
-            Self::Running(_) if matches!(kind, MessageKind::Output | MessageKind::JobFinished) => Ok(()),
-            Self::Running(_) => unexpected("runs a build"),
+            Self::Worker(_) if kind == MessageKind::JobRequested => Ok(()),
+            Self::Worker(_) => unexpected("should ask for a job"),
+            Self::Waiting(_) => unexpected("waits for a job"),
+            Self::Running(..) if matches!(kind, MessageKind::Output | MessageKind::JobFinished) => Ok(()),
+            Self::Running(version, _) if kind == MessageKind::Tell && version.tells() => Ok(()),
+            Self::Running(..) => unexpected("runs a build"),
             Self::Finished => unexpected("has finished"),
         }
     }
@@ -102,7 +105,9 @@ impl Session {
         let step = match message {
             Message::ClientHello { role, version } => self.greet(*role, *version)?,
             Message::JobRequested { platform } => {
-                *self = Self::Waiting;
+                if let Self::Worker(version) = *self {
+                    *self = Self::Waiting(version);
+                }
                 Step::JobRequested(platform)
             }
             Message::Output { build, line, delta: _ } => {
@@ -112,6 +117,11 @@ impl Session {
             Message::JobFinished { build, outcome: _, files: _ } => {
                 self.finished(*build)?;
                 Step::Finished
+            }
+            Message::Tell { build, what } => {
+                self.own_build(message.kind(), *build)?;
+                *self = Self::Finished;
+                Step::Told(*what)
             }
             Message::Schedule { .. }
             | Message::Info
@@ -150,19 +160,19 @@ impl Session {
 
     /// The waiting worker was given this build.
     pub fn assigned(&mut self, build: BuildId) {
-        assert_eq!(*self, Self::Waiting, "only a waiting worker is given a build");
-        *self = Self::Running(build);
+        let Self::Waiting(version) = *self else { unreachable!("only a waiting worker is given a build") };
+        *self = Self::Running(version, build);
     }
 
     fn greet(&mut self, role: Role, version: i64) -> Result<Step<'static, 'static>, Violation> {
         let next = match role {
             Role::Client => ClientVersion::from_number(version).map(Self::Client),
-            Role::Worker => (version == WORKER_VERSION).then_some(Self::Worker),
+            Role::Worker => WorkerVersion::from_number(version).map(Self::Worker),
         };
         let Some(next) = next else {
             let spoken = match role {
                 Role::Client => "13 and 14",
-                Role::Worker => "5",
+                Role::Worker => "5 and 6",
             };
             return Err(Violation::Version { role, version, spoken });
         };
@@ -172,11 +182,14 @@ impl Session {
 
     fn own_build(&self, kind: MessageKind, found: BuildId) -> Result<(), Violation> {
         match *self {
-            Self::Running(expected) if expected == found => Ok(()),
-            Self::Running(expected) => Err(Violation::OtherBuild { kind, expected, found }),
-            Self::Greeting | Self::Client(_) | Self::Commanded | Self::Worker | Self::Waiting | Self::Finished => {
-                Err(Violation::Unexpected { kind, state: "has no build" })
-            }
+            Self::Running(_, expected) if expected == found => Ok(()),
+            Self::Running(_, expected) => Err(Violation::OtherBuild { kind, expected, found }),
+            Self::Greeting
+            | Self::Client(_)
+            | Self::Commanded
+            | Self::Worker(_)
+            | Self::Waiting(_)
+            | Self::Finished => Err(Violation::Unexpected { kind, state: "has no build" }),
         }
     }
 }
@@ -212,7 +225,8 @@ fn is_command(kind: MessageKind) -> bool {
         | MessageKind::BuildsReply
         | MessageKind::UploadsReply
         | MessageKind::ArtifactsReply
-        | MessageKind::Reply => false,
+        | MessageKind::Reply
+        | MessageKind::Tell => false,
     }
 }
 
@@ -225,14 +239,17 @@ mod tests {
     #[test]
     fn every_state_and_message() {
         let commands = [4, 5, 6, 7, 8, 9, 15, 18, 19, 21, 22, 23, 24, 31, 32, 33];
-        let table: [(Session, &[usize]); 8] = [
-            (Session::Greeting, &[10, 11, 29]),
+        let table: [(Session, &[usize]); 11] = [
+            (Session::Greeting, &[10, 11, 29, 36]),
             (Session::Client(ClientVersion::Thirteen), &commands[..9]),
             (Session::Client(ClientVersion::Fourteen), &commands),
             (Session::Commanded, &[]),
-            (Session::Worker, &[14]),
-            (Session::Waiting, &[]),
-            (Session::Running(BUILD), &[1, 2, 3]),
+            (Session::Worker(WorkerVersion::Five), &[14]),
+            (Session::Worker(WorkerVersion::Six), &[14]),
+            (Session::Waiting(WorkerVersion::Five), &[]),
+            (Session::Waiting(WorkerVersion::Six), &[]),
+            (Session::Running(WorkerVersion::Five, BUILD), &[1, 2, 3]),
+            (Session::Running(WorkerVersion::Six, BUILD), &[1, 2, 3, 38]),
             (Session::Finished, &[]),
         ];
         for (state, taken) in table {
@@ -254,11 +271,9 @@ mod tests {
         let spoken = ClientVersion::ALL.map(|version| version.number().to_string()).join(" and ");
         let client = violation(Role::Client, 15);
         assert_eq!(client, format!("the Client speaks version 15 of the protocol, this server speaks {spoken}"));
+        let spoken = WorkerVersion::ALL.map(|version| version.number().to_string()).join(" and ");
         let worker = violation(Role::Worker, 13);
-        assert_eq!(
-            worker,
-            format!("the Worker speaks version 13 of the protocol, this server speaks {WORKER_VERSION}")
-        );
+        assert_eq!(worker, format!("the Worker speaks version 13 of the protocol, this server speaks {spoken}"));
     }
 
     #[test]
@@ -266,21 +281,28 @@ mod tests {
         for message in [
             Message::Output { build: OTHER, line: b"l", delta: None },
             Message::JobFinished { build: OTHER, outcome: builder_model::Outcome::Exited(0), files: Vec::new() },
+            Message::Tell { build: OTHER, what: Told::Refused(b"no") },
         ] {
-            let violation = Session::Running(BUILD).receive(&message).unwrap_err();
+            let violation = Session::Running(WorkerVersion::Six, BUILD).receive(&message).unwrap_err();
             assert_eq!(violation, Violation::OtherBuild { kind: message.kind(), expected: BUILD, found: OTHER });
         }
     }
 
     #[test]
     fn a_worker_goes_through_its_life() {
-        let mut session = Session::Greeting;
-        let hello = Message::ClientHello { role: Role::Worker, version: WORKER_VERSION };
-        assert_eq!(session.receive(&hello), Ok(Step::Greet(Role::Worker)));
-        let request = Message::JobRequested { platform: b"p" };
-        assert_eq!(session.receive(&request), Ok(Step::JobRequested(b"p")));
-        session.assigned(BUILD);
-        assert_eq!(session.finished(BUILD), Ok(()));
-        assert_eq!(session, Session::Finished);
+        for version in WorkerVersion::ALL {
+            let mut session = Session::Greeting;
+            assert_eq!(session.receive(&version.hello()), Ok(Step::Greet(Role::Worker)));
+            let request = Message::JobRequested { platform: b"p" };
+            assert_eq!(session.receive(&request), Ok(Step::JobRequested(b"p")));
+            session.assigned(BUILD);
+            if version.tells() {
+                let told = Message::Tell { build: BUILD, what: Told::Refused(b"no") };
+                assert_eq!(session.receive(&told), Ok(Step::Told(Told::Refused(b"no"))));
+            } else {
+                assert_eq!(session.finished(BUILD), Ok(()));
+            }
+            assert_eq!(session, Session::Finished);
+        }
     }
 }
