@@ -1,6 +1,8 @@
 //! What an operator may set.
 
-use builder_model::limits::{BUILD_SECONDS_MAX, JOBS_MAX, PLATFORMS_MAX, REFUSALS_MAX, RETRIES_MAX, TEMPLATES_USED_MAX};
+use builder_model::limits::{
+    BUILD_SECONDS_MAX, JOBS_MAX, PLATFORMS_MAX, REFUSALS_MAX, RETRIES_MAX, TEMPLATES_USED_MAX,
+};
 use builder_model::{JobName, Platform};
 use std::collections::HashMap;
 use std::time::Duration;

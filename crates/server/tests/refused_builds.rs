@@ -22,7 +22,8 @@ async fn wait(farm: &Farm) -> String {
 /// A worker that waits, and that the server knows of.
 async fn idle(farm: &Farm) -> FakeWorker {
     let worker = farm.worker("p").await;
-    let is_known = async || (metric(farm.metrics(), "builder_waiting_workers{platform=\"p\"}").await? > 0.0).then_some(());
+    let is_known =
+        async || (metric(farm.metrics(), "builder_waiting_workers{platform=\"p\"}").await? > 0.0).then_some(());
     eventually("the worker waits", is_known).await;
     worker
 }

@@ -67,8 +67,15 @@ fn every_change_comes_back() {
     let queued = Queued { job: job("a"), retries: 0, resume: None };
     let resume = Resume { build: BUILD, attempts: 4, started: time(5), refusals: 3 };
     let resumed = Queued { job: job("t"), retries: 1, resume: Some(resume) };
-    let running =
-        RunningBuild { build: BUILD, job: job("a"), platform: platform("p"), attempt: 2, retries: 1, started: time(7), refusals: 2 };
+    let running = RunningBuild {
+        build: BUILD,
+        job: job("a"),
+        platform: platform("p"),
+        attempt: 2,
+        retries: 1,
+        started: time(7),
+        refusals: 2,
+    };
     let put =
         |position, queued: &Queued| Change::QueuedPut { platform: platform("p"), position, queued: queued.clone() };
     let changes = [
@@ -313,8 +320,7 @@ const JOBS_OF_2: &str = "
 ";
 
 /// Version 3 and those before it did not count refusals.
-const UNREFUSED: &str =
-    "ALTER TABLE queued DROP COLUMN refusals; ALTER TABLE running DROP COLUMN refusals; ";
+const UNREFUSED: &str = "ALTER TABLE queued DROP COLUMN refusals; ALTER TABLE running DROP COLUMN refusals; ";
 
 #[test]
 fn a_database_of_version_3_goes_on_with_builds_that_nobody_refused() {
@@ -373,8 +379,15 @@ fn databases_of_older_versions_are_brought_to_this_one() {
 fn jobs_of_templates_become_scripts_for_the_original() {
     let entry = |job| ScheduleEntry { job, period: Period::Daily, next: time(10) };
     let queued = |name| Queued { job: job(name), retries: 0, resume: None };
-    let running =
-        RunningBuild { build: BUILD, job: job("w"), platform: platform("p"), attempt: 1, retries: 0, started: time(7), refusals: 0 };
+    let running = RunningBuild {
+        build: BUILD,
+        job: job("w"),
+        platform: platform("p"),
+        attempt: 1,
+        retries: 0,
+        started: time(7),
+        refusals: 0,
+    };
     let state = builder_model::state::State {
         schedule: vec![
             entry(Job::Script(script("a"))),

@@ -19,7 +19,8 @@ pub use der::{DecodeError, Fault};
 pub use element::Encoded;
 pub use frame::{FrameError, Inbox};
 pub use message::{
-    Ask, File, Info, InfoQueue, InfoRunning, Job, Message, MessageKind, ParameterJob, Role, ScheduleEntry, ScriptJob, Told,
+    Ask, File, Info, InfoQueue, InfoRunning, Job, Message, MessageKind, ParameterJob, Role, ScheduleEntry, ScriptJob,
+    Told,
 };
 pub use record::Record;
 pub use state::StateItem;

@@ -151,7 +151,10 @@ fn what_is_refused() {
         ("bb0f300d 300b 0c0161 020101 0c03616263", "byte 12: a SHA-256 has 32 octets, this one has 3"),
         ("bb0f300d 300b 0c0161 0201ff 0c03616263", "byte 9: a size is not from 0 to 4611686018427387903"),
         ("be020500", "byte 2: expected SEQUENCE, found tag 0x05"),
-        ("be18 3016 0c1000112233445566778899aabbccddeeff a1020500", "byte 22: expected what a worker tells, found tag 0xa1"),
+        (
+            "be18 3016 0c1000112233445566778899aabbccddeeff a1020500",
+            "byte 22: expected what a worker tells, found tag 0xa1",
+        ),
         ("bf020500", "byte 0: expected a message, found tag 0xbf"),
     ];
     for (octets, expected) in cases {

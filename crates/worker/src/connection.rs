@@ -6,9 +6,8 @@ use crate::error::Error;
 use crate::signals::Stop;
 use crate::wait;
 use builder_model::{BuildId, Remote, ScriptJob};
-use builder_wire::session::client::WORKER_HELLO;
 use builder_wire::session::worker::{Session, Step};
-use builder_wire::{Inbox, Message};
+use builder_wire::{Inbox, Message, Told, WorkerVersion};
 use nix::errno::Errno;
 use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
 use std::io::{self, Read, Write};
@@ -31,12 +30,16 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 /// and after this many questions without an answer it is gone.
 const KEEPALIVE_PROBES: u32 = 4;
 
+/// What goes on while a server and a worker agree on a version.
+pub(crate) const AT_HELLO: &str = "at the hello";
+
 /// A connection on which a job is requested, run and handed in.
 pub(crate) struct Connection<'a> {
     stream: TcpStream,
     stop: &'a Stop,
     inbox: Inbox,
     session: Session,
+    version: WorkerVersion,
 }
 
 /// The job that the server wants run.
@@ -55,15 +58,27 @@ enum Next {
 }
 
 impl<'a> Connection<'a> {
-    /// Connects and says hello; the server has answered when this comes back.
-    pub(crate) fn open(remote: &Remote, stop: &'a Stop) -> Result<Self, Error> {
+    /// Connects and says hello with this version of the protocol, or where the server does not take that, with the oldest;
+    /// the server has answered when this comes back.
+    pub(crate) fn open(remote: &Remote, stop: &'a Stop, version: WorkerVersion) -> Result<Self, Error> {
+        match Self::open_as(remote, stop, version) {
+            Err(error) if version != WorkerVersion::Five && error.may_be_the_version() => {
+                tracing::debug!("the server takes no hello of version {}: {error}", version.number());
+                Self::open_as(remote, stop, WorkerVersion::Five)
+            }
+            result => result,
+        }
+    }
+
+    fn open_as(remote: &Remote, stop: &'a Stop, version: WorkerVersion) -> Result<Self, Error> {
         let resolved = (remote.host(), remote.port()).to_socket_addrs();
         let addresses = resolved.map_err(|source| Error::Resolve { remote: remote.clone(), source })?;
         let mut failure = io::Error::new(io::ErrorKind::NotFound, "it has no address");
         for address in addresses {
             match connect(address, stop) {
                 Ok(stream) => {
-                    let mut connection = Self { stream, stop, inbox: Inbox::new(), session: Session::Greeting };
+                    let (inbox, session) = (Inbox::new(), Session::Greeting);
+                    let mut connection = Self { stream, stop, inbox, session, version };
                     connection.hello()?;
                     return Ok(connection);
                 }
@@ -74,9 +89,14 @@ impl<'a> Connection<'a> {
         Err(Error::Connect { remote: remote.clone(), source: failure })
     }
 
+    /// The version of the protocol that both speak.
+    pub(crate) fn version(&self) -> WorkerVersion {
+        self.version
+    }
+
     fn hello(&mut self) -> Result<(), Error> {
-        self.send(&WORKER_HELLO.frame().to_vec(), "at the hello")?;
-        match self.receive(Some(HELLO_TIME_MAX), "at the hello")? {
+        self.send(&self.version.hello().frame().to_vec(), AT_HELLO)?;
+        match self.receive(Some(HELLO_TIME_MAX), AT_HELLO)? {
             Some(Next::Request) => Ok(()),
             Some(Next::Run(_)) => unreachable!("the session takes no job before it was requested"),
             None => Err(Error::NotWelcome),
@@ -187,19 +207,26 @@ impl<'a> Connection<'a> {
         }
     }
 
+    /// Tells why the job has not begun and will not begin here, and waits until the server knows; where the version of the
+    /// protocol has words for that.
+    pub(crate) fn refuse(&self, build: BuildId, reason: &str) -> Result<(), Error> {
+        let what = Told::Refused(reason.as_bytes());
+        self.send(&Message::Tell { build, what }.frame().to_vec(), "while we refused the build")?;
+        self.await_close("after we had refused the build")
+    }
+
     /// Waits until the server closes, which is how it says that it has the build.
-    pub(crate) fn await_close(&self) -> Result<(), Error> {
-        const DOING: &str = "after we had handed in the build";
+    pub(crate) fn await_close(&self, doing: &'static str) -> Result<(), Error> {
         let until = Some(Instant::now() + CLOSE_TIME_MAX);
         let mut ignored = [0; 1024];
         loop {
-            self.await_readable(until, Some(CLOSE_TIME_MAX), DOING)?;
+            self.await_readable(until, Some(CLOSE_TIME_MAX), doing)?;
             match (&self.stream).read(&mut ignored) {
                 Ok(0) => return Ok(()),
                 // Nothing may come any more; what comes all the same changes nothing for this build.
                 Ok(_) => {}
                 Err(error) if is_passing(&error) => {}
-                Err(source) => return Err(Error::Lost { doing: DOING, source }),
+                Err(source) => return Err(Error::Lost { doing, source }),
             }
         }
     }

@@ -78,7 +78,7 @@ mod tests {
     use crate::console::Console;
     use crate::signals::Stop;
     use builder_model::ArtifactPath;
-    use builder_wire::Message;
+    use builder_wire::{Message, WorkerVersion};
     use std::io::Write;
     use std::net::TcpListener;
 
@@ -97,7 +97,7 @@ mod tests {
             stream.read_to_end(&mut sent).unwrap();
             sent
         });
-        let connection = Connection::open(&remote, &stop).unwrap();
+        let connection = Connection::open(&remote, &stop, WorkerVersion::Five).unwrap();
         let build = BuildId::from_bytes([7; 16]);
         let result = deliver(&connection, &build, &Outcome::Exited(0), &[found]);
         assert!(matches!(result, Err(Error::Artifact { .. })), "{result:?}");

@@ -9,7 +9,7 @@ use crate::order::{End, Order, REPORT_BYTES_MAX, Report};
 use crate::processes::{self, KILL_ROUND, KILL_TIME_MAX};
 use crate::supervisor::{self, Calls};
 use crate::{folder, sys, wait};
-use builder_sandbox::{Argument, Complaints, Enclosure, Inside, Plan, Step};
+use builder_sandbox::{Argument, COUNTS_FILE, Complaints, Enclosure, Inside, Plan, Step};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -34,15 +34,16 @@ const COMPLAINTS_BYTES_MAX: usize = 2048;
 
 /// Runs the job to its end, and takes away what the sandbox leaves.
 pub(crate) fn run(enclosure: &Enclosure, order: &Order, grace: Duration, calls: &Calls) -> io::Result<Report> {
-    let report = match start(enclosure, grace) {
+    let report = match start(enclosure, grace, calls) {
         Ok(Started { main, inside, complaints }) => {
             hand_over(enclosure, order, &inside)?;
             let (inside, phase) = (Some(inside), Phase::Running);
-            Watch { main, status: None, inside, complaints, said: Vec::new(), phase, grace }.run(enclosure, calls)
+            let (status, said, is_begun) = (None, Vec::new(), false);
+            Watch { main, status, inside, complaints, said, is_begun, phase, grace }.run(enclosure, calls)
         }
         Err(error) => Ok(Report::refused(format!("cannot start the sandbox {}: {error}", enclosure.name))),
     };
-    let report = report.map(|report| judged(report, enclosure));
+    let report = report.map(|report| judged(report, enclosure, Path::new(&order.folder)));
     for step in &enclosure.cleanup {
         if let Err(error) = run_step(step) {
             // The console is all there is to say it to; whoever looks after the worker reads it there.
@@ -53,7 +54,7 @@ pub(crate) fn run(enclosure: &Enclosure, order: &Order, grace: Duration, calls: 
 }
 
 /// The report, with what only the maker of the sandbox knows.
-fn judged(report: Report, enclosure: &Enclosure) -> Report {
+fn judged(report: Report, enclosure: &Enclosure, folder: &Path) -> Report {
     let Some(step) = &enclosure.verdict else { return report };
     if report.refusal.is_some() {
         return report;
@@ -68,6 +69,11 @@ fn judged(report: Report, enclosure: &Enclosure) -> Report {
                 }
                 (state, _) => format!("it is only {}", state.unwrap_or("there")),
             }
+        }
+        // It may have gone away in mid-job: the first process inside leaves a mark before the job begins.
+        Err(error) if folder.join(COUNTS_FILE).symlink_metadata().is_ok() => {
+            let why = format!("the sandbox {} is lost: {error}", enclosure.name);
+            return Report { survived: report.survived, ..Report::lost(why) };
         }
         Err(error) => error.to_string(),
     };
@@ -97,7 +103,7 @@ struct Started {
 }
 
 /// Starts the command.
-fn start(enclosure: &Enclosure, grace: Duration) -> io::Result<Started> {
+fn start(enclosure: &Enclosure, grace: Duration, calls: &Calls) -> io::Result<Started> {
     if let Some(stage) = &enclosure.stage {
         #[cfg(target_os = "linux")]
         crate::stage::put_up(stage)
@@ -129,7 +135,10 @@ fn start(enclosure: &Enclosure, grace: Duration) -> io::Result<Started> {
         }
     };
     match &enclosure.inside {
-        Inside::Script => command.stdin(Stdio::from(OwnedFd::from(theirs))),
+        Inside::Script => {
+            calls.begin()?;
+            command.stdin(Stdio::from(OwnedFd::from(theirs)))
+        }
         Inside::Supervisor { .. } => {
             let console = console.as_ref().map(AsRawFd::as_raw_fd);
             command.args(supervisor::arguments_inside(grace, console)).stdin(Stdio::from(OwnedFd::from(theirs)))
@@ -197,6 +206,8 @@ struct Watch {
     inside: Option<UnixStream>,
     complaints: Option<PipeReader>,
     said: Vec<u8>,
+    /// Whether the worker knows that the inside is about to begin the script.
+    is_begun: bool,
     phase: Phase,
     grace: Duration,
 }
@@ -241,6 +252,10 @@ impl Watch {
         wait::poll_until(&mut fds[..count], until)?;
         let is_asked = self.phase == Phase::Running && fds[2..].iter().any(wait::happened);
         self.listen()?;
+        if !self.is_begun && self.said.first() == Some(&READY) {
+            self.is_begun = true;
+            calls.begin()?;
+        }
         supervisor::drain(&calls.woken)?;
         if is_asked {
             self.ask(enclosure)?;

@@ -1,5 +1,6 @@
 //! What can end a worker.
 
+use crate::connection::AT_HELLO;
 use builder_model::Remote;
 use builder_sandbox::Finding;
 use builder_wire::session::worker::Violation;
@@ -120,6 +121,30 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether a server that does not speak our version of the protocol would look like this.
+    pub(crate) fn may_be_the_version(&self) -> bool {
+        match self {
+            Self::NotWelcome => true,
+            Self::Lost { doing, source } => *doing == AT_HELLO && source.kind() == io::ErrorKind::ConnectionReset,
+            Self::Resolve { .. }
+            | Self::Connect { .. }
+            | Self::ClosedWaiting
+            | Self::EndedByServer
+            | Self::SpokeDuringJob
+            | Self::Silent { .. }
+            | Self::Frame(_)
+            | Self::Decode(_)
+            | Self::Violation(_)
+            | Self::Folder { .. }
+            | Self::Refused { .. }
+            | Self::Sandbox { .. }
+            | Self::Supervisor { .. }
+            | Self::Artifact { .. }
+            | Self::System { .. }
+            | Self::Stopped => false,
+        }
+    }
+
     /// Whether it is this worker that is at fault, and neither server nor network: then another worker may well be
     /// able to do the job.
     pub(crate) fn is_own(&self) -> bool {

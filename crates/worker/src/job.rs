@@ -8,14 +8,14 @@ use crate::deliver::deliver;
 use crate::error::Error;
 use crate::folder::Folder;
 use crate::limits::{self, DiskWatch, Group, Hit, Layer, Watch};
-use crate::order::{End, REPORT_BYTES_MAX, Report};
+use crate::order::{End, Heard, Order, REPORT_BYTES_MAX, Report};
 use crate::prepared::Prepared;
 use crate::processes::{self, KILL_TIME_MAX};
 use crate::signals::Stop;
 use crate::standby::{Standby, Supervisor};
 use crate::supervisor;
 use crate::wait;
-use crate::worker::Settings;
+use crate::worker::{Settings, fulfilled};
 use builder_model::outcome::TIMEOUT;
 use builder_model::{ArtifactPath, Outcome};
 use builder_sandbox::Host;
@@ -35,63 +35,94 @@ const SUPERVISOR_DELAY_MAX: Duration = KILL_TIME_MAX.saturating_add(Duration::fr
 /// The artifact with the digest of the root file system or image, as the repository knows it.
 const ROOT_DIGEST: &str = "rootfs-digest";
 
+/// Most of a reason that a server is told, in characters.
+const REASON_CHARACTERS_MAX: usize = 1024;
+
+/// Why a job was not handed in.
+#[derive(Debug)]
+enum Trouble {
+    /// Its script has not begun: another worker may run the build as if nothing had been.
+    Before(Error),
+    /// Its script has begun, or may have.
+    Since(Error),
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        Self::Since(error)
+    }
+}
+
 /// Runs the job, hands it in, and waits until the server has it. Nothing of it is left afterwards, whatever happened.
 ///
-/// A worker that is itself at fault does not end the build: it says so in the console and hands nothing in, so that the
-/// server gives the build to another worker.
+/// A worker that is itself at fault does not end the build, and hands nothing in, so that the server gives the build to
+/// another worker. If the script has not begun, it refuses the build, which costs the job nothing; else, and where the
+/// server knows no refusals, it says in the console what is wrong.
 pub(crate) fn run(
     connection: &Connection<'_>,
     settings: &Settings,
-    host: &Host,
+    host: &mut Host,
     stop: &Stop,
     standby: Standby,
     assignment: &Assignment,
 ) -> Result<(), Error> {
     let mut console = Console::new(connection, assignment.build);
-    let result = attempt(connection, settings, host, stop, standby, assignment, &mut console);
-    if let Err(error) = &result
-        && error.is_own()
-    {
+    let trouble = match attempt(connection, settings, host, stop, standby, assignment, &mut console) {
+        Ok(()) => return Ok(()),
+        Err(trouble) => trouble,
+    };
+    let (error, is_refusal) = match trouble {
+        Trouble::Before(error) => (error, connection.version().tells()),
+        Trouble::Since(error) => (error, false),
+    };
+    if error.is_own() {
         // A hint in the lines after the first is for whoever looks after the worker.
-        console.note(error.to_string().lines().next().unwrap_or_default());
-        if let Err(untold) = console.finish() {
-            tracing::debug!("cannot tell in the console what is wrong: {untold}");
+        let text = error.to_string();
+        let reason = text.lines().next().unwrap_or_default();
+        let reason: String = reason.chars().take(REASON_CHARACTERS_MAX).collect();
+        if !is_refusal {
+            console.note(&reason);
+        }
+        let told = console.finish();
+        let told = if is_refusal { told.and_then(|()| connection.refuse(assignment.build, &reason)) } else { told };
+        if let Err(untold) = told {
+            tracing::debug!("cannot tell the server what is wrong: {untold}");
         }
     }
-    result
+    Err(error)
 }
 
 fn attempt(
     connection: &Connection<'_>,
     settings: &Settings,
-    host: &Host,
+    host: &mut Host,
     stop: &Stop,
     standby: Standby,
     assignment: &Assignment,
     console: &mut Console<'_>,
-) -> Result<(), Error> {
-    let prepared = Prepared::of(settings, host, &assignment.job.script)?;
+) -> Result<(), Trouble> {
+    host.hold_root(&settings.policy);
+    fulfilled(builder_sandbox::check(&settings.policy, host)).map_err(Trouble::Before)?;
+    let prepared = Prepared::of(settings, host, &assignment.job.script).map_err(Trouble::Before)?;
+    let disk = watch_disk(settings, host, &prepared).map_err(Trouble::Before)?;
     let own_digest = settings.rootfs_digest.as_ref();
     if let Some(description) = builder_sandbox::description(&settings.policy, host, own_digest) {
         console.note(&description);
     }
-    let (supervisor, pipe) = standby.begin(settings, &prepared.order)?;
-    let disk = watch_disk(settings, host, &prepared)?;
-    let supervised = Supervised { settings, supervisor, report: Vec::new() };
+    let (supervisor, pipe) = standby.ready(settings).map_err(Trouble::Before)?;
+    let supervised = Supervised { settings, supervisor, order: &prepared.order, said: Vec::new() };
     let mut watched = supervised.run(connection, stop, console, pipe, disk.as_ref())?;
     watched.hits.extend(limits::reached_in_jail(&settings.policy, &prepared.name));
     watched.hits.extend(containers::hits(&settings.policy, &prepared.folder, watched.report.as_ref().ok()));
-    if let Ok(Report { refusal: Some(why), .. }) = &watched.report {
-        return Err(Error::Sandbox { why: why.clone() });
-    }
+    judge(&watched)?;
     for note in notes(&watched, settings) {
         tracing::warn!("{note}");
         console.note(&note);
     }
     match watched.ending {
-        Ending::Stopped => return Err(Error::Stopped),
+        Ending::Stopped => return Err(Error::Stopped.into()),
         // When sending the console failed, that is why the connection ended.
-        Ending::Lost(error) => return Err(console.finish().err().unwrap_or(error)),
+        Ending::Lost(error) => return Err(console.finish().err().unwrap_or(error).into()),
         Ending::ByItself | Ending::Timeout | Ending::Limit => {}
     }
     let mut outcome = outcome(&watched, settings.policy.limits.disk_bytes);
@@ -114,9 +145,34 @@ fn attempt(
     }
     console.finish()?;
     deliver(connection, &assignment.build, &outcome, &collection.files)?;
-    connection.await_close()?;
+    connection.await_close("after we had handed in the build")?;
     tracing::info!("job uuid {}: {outcome}, {} files", assignment.build, collection.files.len());
     Ok(())
+}
+
+/// Whether there is something to be handed in.
+fn judge(watched: &Watched) -> Result<(), Trouble> {
+    match watched.ending {
+        Ending::ByItself | Ending::Timeout | Ending::Limit => {}
+        // That is why it has no end here, whatever became of it.
+        Ending::Stopped | Ending::Lost(_) => return Ok(()),
+    }
+    match &watched.report {
+        Ok(Report { refusal: Some(why), .. }) => Err(Trouble::Before(Error::Sandbox { why: with_hits(why, watched) })),
+        Ok(Report { lost: Some(why), .. }) => {
+            let trouble = if watched.is_begun { Trouble::Since } else { Trouble::Before };
+            Err(trouble(Error::Sandbox { why: with_hits(why, watched) }))
+        }
+        Err(status) if !watched.is_begun => {
+            Err(Trouble::Before(Error::Sandbox { why: with_hits(&supervisor_lost(*status), watched) }))
+        }
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// Why a job has not begun, and what limits it met before that.
+fn with_hits(why: &str, watched: &Watched) -> String {
+    watched.hits.iter().filter(|hit| hit.ends_job()).fold(why.to_owned(), |why, hit| format!("{why}; {hit}"))
 }
 
 /// The artifact by which the repository knows the root file system or image that a build ran in.
@@ -155,6 +211,8 @@ struct Watched {
     ending: Ending,
     /// What the supervisor says, or how it ended without saying anything, because it was killed.
     report: Result<Report, ExitStatus>,
+    /// Whether the script has begun, or may have.
+    is_begun: bool,
     /// How many processes got away.
     survived: usize,
     /// Limits that it reached.
@@ -165,7 +223,16 @@ struct Watched {
 struct Supervised<'a> {
     settings: &'a Settings,
     supervisor: Supervisor,
-    report: Vec<u8>,
+    order: &'a Order,
+    /// What the supervisor said.
+    said: Vec<u8>,
+}
+
+/// What is left of a supervisor.
+struct Buried {
+    report: Result<Report, ExitStatus>,
+    is_begun: bool,
+    survived: usize,
 }
 
 impl<'a> Supervised<'a> {
@@ -177,30 +244,43 @@ impl<'a> Supervised<'a> {
         console: &mut Console<'_>,
         pipe: PipeReader,
         disk: Option<&DiskWatch>,
-    ) -> Result<Watched, Error> {
-        let pair = || UnixStream::pair().map_err(|source| system("make a socket pair", source));
-        let ((finish, finished), (exceeded, exceed)) = (pair()?, pair()?);
+    ) -> Result<Watched, Trouble> {
+        let pairs = UnixStream::pair().and_then(|first| Ok((first, UnixStream::pair()?)));
+        let ((finish, finished), (exceeded, exceed)) = match pairs {
+            Ok(pairs) => pairs,
+            Err(source) => {
+                self.bury()?;
+                return Err(Trouble::Before(system("make a socket pair", source)));
+            }
+        };
         let group = self.supervisor.group.take();
         let limits = Watch { group: group.as_ref(), disk };
         std::thread::scope(|scope| {
             let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
             let reader = thread("console").spawn_scoped(scope, || console.pump(pipe, &finished));
             let looker = thread("limits").spawn_scoped(scope, || limits.tell(&finished, exceed));
-            let watched = match (&reader, &looker) {
-                (Ok(_), Ok(_)) => self.watch(connection, stop, &exceeded, group.as_ref()),
-                (Err(_), _) | (_, Err(_)) => Ok(Ending::ByItself),
+            // The job is not begun before everybody is there who looks after it.
+            let given = match (&reader, &looker) {
+                (Ok(_), Ok(_)) => self.supervisor.give(self.order),
+                (Err(_), _) | (_, Err(_)) => Ok(()),
+            };
+            let watched = match (&reader, &looker, &given) {
+                (Ok(_), Ok(_), Ok(())) => self.watch(connection, stop, &exceeded, group.as_ref()),
+                (Err(_), _, _) | (_, Err(_), _) | (_, _, Err(_)) => Ok(Ending::ByItself),
             };
             // Whatever happened: first everything is dead, then the console is read to its end.
             let buried = self.bury();
             drop(finish);
-            let reader = reader.map_err(|source| system("start a thread for the console", source))?;
-            let looker = looker.map_err(|source| system("start a thread for the limits", source))?;
+            let unstarted = |act| move |source| Trouble::Before(system(act, source));
+            let reader = reader.map_err(unstarted("start a thread for the console"))?;
+            let looker = looker.map_err(unstarted("start a thread for the limits"))?;
+            given.map_err(Trouble::Before)?;
             joined(reader.join()).map_err(|source| system("read the console of the job", source))?;
             let hit = joined(looker.join()).map_err(|source| system("watch the limits of the job", source))?;
-            let (report, survived) = buried?;
+            let Buried { report, is_begun, survived } = buried?;
             // Counted once more: the last one may have been reached in the last moment.
             let hits = hit.into_iter().chain(group.as_ref().map(Group::hits).unwrap_or_default()).collect();
-            Ok(Watched { ending: watched?, report, survived, hits })
+            Ok(Watched { ending: watched?, report, is_begun, survived, hits })
         })
     }
 
@@ -264,8 +344,8 @@ impl<'a> Supervised<'a> {
         match self.supervisor.control.read(&mut buffer) {
             Ok(0) => Ok(true),
             Ok(count) => {
-                self.report.extend_from_slice(&buffer[..count]);
-                Ok(self.report.len() > REPORT_BYTES_MAX)
+                self.said.extend_from_slice(&buffer[..count]);
+                Ok(self.said.len() > REPORT_BYTES_MAX)
             }
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(true),
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(false),
@@ -275,8 +355,8 @@ impl<'a> Supervised<'a> {
 
     /// Reaps the supervisor. If it did not do its work, because it was killed, its work is done here, as far as that
     /// is possible from outside.
-    fn bury(&mut self) -> Result<(Result<Report, ExitStatus>, usize), Error> {
-        let report = str::from_utf8(&self.report).ok().and_then(Report::parse);
+    fn bury(&mut self) -> Result<Buried, Error> {
+        let Heard { report, is_begun } = Heard::of(&self.said);
         let supervisor = processes::id_of(&self.supervisor.child);
         let mut survived = report.as_ref().map_or(0, |report| report.survived);
         if report.is_none() {
@@ -297,7 +377,7 @@ impl<'a> Supervised<'a> {
                 survived += orphans.kill();
             }
         }
-        Ok((report.ok_or(status), survived))
+        Ok(Buried { report: report.ok_or(status), is_begun, survived })
     }
 
     fn failed(&self, act: &'static str, source: io::Error) -> Error {
@@ -418,7 +498,7 @@ mod tests {
 
     #[test]
     fn outcomes_of_all_ends() {
-        let watched = |ending, report| Watched { ending, report, survived: 0, hits: Vec::new() };
+        let watched = |ending, report| Watched { ending, report, is_begun: true, survived: 0, hits: Vec::new() };
         let ended = |end| Ok(Report { end: Some(end), ..Report::default() });
         for (watched, expected) in [
             (watched(Ending::ByItself, ended(End::Exited(3))), "exited 3"),

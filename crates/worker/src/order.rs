@@ -10,6 +10,8 @@ use std::process::ExitStatus;
 
 /// The size of the length in front of an order.
 const ORDER_HEADER_BYTES: usize = 4;
+/// What a supervisor says in front of its report, when it is about to begin the job.
+pub(crate) const BEGUN: u8 = b'!';
 /// Longest report of a supervisor, in bytes.
 pub(crate) const REPORT_BYTES_MAX: usize = 64 << 10;
 
@@ -58,8 +60,10 @@ pub(crate) struct Report {
     pub(crate) end: Option<End>,
     /// Why it did not even start.
     pub(crate) failure: Option<String>,
-    /// Why there is no sandbox that it could have been started in.
+    /// Why there is no sandbox that it could have been started in: it has not begun.
     pub(crate) refusal: Option<String>,
+    /// Why nobody knows what became of it, where that is so.
+    pub(crate) lost: Option<String>,
     /// Whether memory ran out, where only the maker of the sandbox knows.
     pub(crate) is_out_of_memory: bool,
     /// How many processes it left running, which were then ended.
@@ -90,6 +94,11 @@ impl Report {
         Self { refusal: Some(why.into()), ..Self::default() }
     }
 
+    /// Nobody can tell what became of the job.
+    pub(crate) fn lost(why: impl Into<String>) -> Self {
+        Self { lost: Some(why.into()), ..Self::default() }
+    }
+
     /// As it goes over the socket.
     pub(crate) fn to_text(&self) -> String {
         let end = match self.end {
@@ -101,8 +110,9 @@ impl Report {
             text.as_ref().map_or(String::new(), |text| format!("{key} {}\n", text.replace('\n', " ")))
         };
         let (failure, refusal) = (said("failure", &self.failure), said("refusal", &self.refusal));
+        let lost = said("lost", &self.lost);
         let memory = if self.is_out_of_memory { "memory out\n" } else { "" };
-        format!("{end}{failure}{refusal}{memory}left {}\nsurvived {}\n", self.left, self.survived)
+        format!("{end}{failure}{refusal}{lost}{memory}left {}\nsurvived {}\n", self.left, self.survived)
     }
 
     /// Reads what a supervisor wrote; nothing if it is not whole.
@@ -116,6 +126,7 @@ impl Report {
                 "signalled" => report.end = Some(End::Signalled(value.parse().ok()?)),
                 "failure" => report.failure = Some(value.to_owned()),
                 "refusal" => report.refusal = Some(value.to_owned()),
+                "lost" => report.lost = Some(value.to_owned()),
                 "memory" => report.is_out_of_memory = true,
                 "left" => report.left = value.parse().ok()?,
                 "survived" => (report.survived, is_whole) = (value.parse().ok()?, true),
@@ -123,6 +134,24 @@ impl Report {
             }
         }
         is_whole.then_some(report)
+    }
+}
+
+/// What a worker heard of its supervisor.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Heard {
+    /// Whether the job was about to begin, or has begun.
+    pub(crate) is_begun: bool,
+    /// What became of it; nothing if that is not whole.
+    pub(crate) report: Option<Report>,
+}
+
+impl Heard {
+    /// Reads all that a supervisor said.
+    pub(crate) fn of(said: &[u8]) -> Self {
+        let report = said.strip_prefix(&[BEGUN]);
+        let text = str::from_utf8(report.unwrap_or(said)).ok();
+        Self { is_begun: report.is_some(), report: text.and_then(Report::parse) }
     }
 }
 
@@ -135,16 +164,21 @@ mod tests {
 
     #[test]
     fn reports_come_back_whole_or_not_at_all() {
-        let (failure, refusal) = (Some("a\nb".to_owned()), Some("c".to_owned()));
+        let (failure, refusal, lost) = (Some("a\nb".to_owned()), Some("c".to_owned()), Some("d".to_owned()));
         let end = Some(End::Exited(3));
-        let report = Report { end, failure, refusal, is_out_of_memory: true, left: 2, survived: 0 };
+        let report = Report { end, failure, refusal, lost, is_out_of_memory: true, left: 2, survived: 0 };
         let text = report.to_text();
         assert_eq!(Report::parse(&text), Some(Report { failure: Some("a b".to_owned()), ..report }));
         for cut in 0..text.len() {
             assert_eq!(Report::parse(&text[..cut]), None, "{cut}");
         }
         let signalled = Report { end: Some(End::Signalled(9)), ..Report::default() };
-        assert_eq!(Report::parse(&signalled.to_text()), Some(signalled));
+        assert_eq!(Report::parse(&signalled.to_text()), Some(signalled.clone()));
+        let said = [&[BEGUN], signalled.to_text().as_bytes()].concat();
+        assert_eq!(Heard::of(&said), Heard { is_begun: true, report: Some(signalled.clone()) });
+        assert_eq!(Heard::of(&said[1..]), Heard { is_begun: false, report: Some(signalled) });
+        assert_eq!(Heard::of(&said[..9]), Heard { is_begun: true, report: None });
+        assert_eq!(Heard::of(b""), Heard { is_begun: false, report: None });
     }
 
     #[test]

@@ -25,6 +25,19 @@ pub(crate) struct Supervisor {
     pub(crate) group: Option<Group>,
 }
 
+impl Supervisor {
+    /// Gives it its job. One that ends now tells so by its end.
+    pub(crate) fn give(&self, order: &Order) -> Result<(), Error> {
+        match order.write(&self.control) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            result => result.map_err(|source| {
+                let program = self.program.clone();
+                Error::Supervisor { act: "talk to", program, source }
+            }),
+        }
+    }
+}
+
 /// A supervisor that has no job yet, and ends with this value unless it gets one.
 #[derive(Debug)]
 pub(crate) struct Standby {
@@ -61,22 +74,12 @@ impl Standby {
         }
     }
 
-    /// Gives it a job, and gives what that prints. One that ended while it waited is replaced; one that ends now tells so
-    /// by its end.
-    pub(crate) fn begin(mut self, settings: &Settings, order: &Order) -> Result<(Supervisor, PipeReader), Error> {
+    /// The supervisor, and what its job will print. One that ended while it waited is replaced.
+    pub(crate) fn ready(mut self, settings: &Settings) -> Result<(Supervisor, PipeReader), Error> {
         let has_ended = |(waiting, _): &mut (Supervisor, PipeReader)| !matches!(waiting.child.try_wait(), Ok(None));
         if self.waiting.as_mut().is_none_or(has_ended) {
             tracing::warn!("the supervisor on standby has ended: starting another one");
             self = Self::start(settings)?;
-        }
-        if let Some((supervisor, _)) = &self.waiting {
-            match order.write(&supervisor.control) {
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-                result => result.map_err(|source| {
-                    let program = supervisor.program.clone();
-                    Error::Supervisor { act: "talk to", program, source }
-                })?,
-            }
         }
         // It is there, as it has just been started or looked at.
         self.waiting.take().ok_or(Error::Stopped)

@@ -8,7 +8,7 @@
 //! and belong to the script.
 
 use crate::limits::{Group, ProcessLimits};
-use crate::order::{End, Order, Report};
+use crate::order::{BEGUN, End, Order, Report};
 use crate::processes::{self, KILL_ROUND, KILL_TIME_MAX};
 use crate::{enclosure, sys, wait};
 use builder_sandbox::{Environment, Plan};
@@ -74,13 +74,24 @@ pub fn run_if_asked() {
     let status = match supervise(role, arguments) {
         Ok(()) => 0,
         Err(error) => {
-            // The console is the only place left to say so; the worker sees that there is no report.
-            match writeln!(io::stderr(), "builder-worker: cannot supervise the job: {error}") {
-                Ok(()) | Err(_) => 1,
+            let why = format!("cannot supervise the job: {error}");
+            let is_told = match role {
+                Role::Outside => report_lost(&why).is_ok(),
+                Role::Inside => false,
+            };
+            // The console is the only place left to say so; whoever listens sees that there is no report.
+            if !is_told && writeln!(io::stderr(), "builder-worker: {why}").is_err() {
+                // There is no console either.
             }
+            1
         }
     };
     std::process::exit(status)
+}
+
+/// What a worker is told by a supervisor that cannot do its work.
+fn report_lost(why: &str) -> io::Result<()> {
+    UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?).write_all(Report::lost(why).to_text().as_bytes())
 }
 
 /// Where a supervisor is.
@@ -113,6 +124,15 @@ impl Calls {
         let (asked, asker) = UnixStream::pair()?;
         signal_hook::low_level::pipe::register(SIGTERM, asker)?;
         Ok(Self { control, asked, woken })
+    }
+
+    /// Tells the worker that the job begins.
+    pub(crate) fn begin(&self) -> io::Result<()> {
+        match (&self.control).write_all(&[BEGUN]) {
+            // The worker is dead, and the job will be ended.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            result => result,
+        }
     }
 }
 
@@ -156,7 +176,14 @@ fn supervise(role: Role, mut arguments: impl Iterator<Item = OsString>) -> io::R
         calls.control.write_all(&[enclosure::READY])?;
     }
     let report = match &order.plan {
-        Plan::Bare(environment) => run_bare(&order, environment, grace, &calls)?,
+        Plan::Bare(environment) => {
+            match role {
+                Role::Outside => calls.begin()?,
+                // The supervisor outside has heard that it is ready.
+                Role::Inside => {}
+            }
+            run_bare(&order, environment, grace, &calls)?
+        }
         Plan::Enclosed(enclosure) => enclosure::run(enclosure, &order, grace, &calls)?,
     };
     match calls.control.write_all(report.to_text().as_bytes()) {

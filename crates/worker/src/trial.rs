@@ -5,7 +5,7 @@ use crate::cli::Format;
 use crate::error::Error;
 use crate::folder::Folder;
 use crate::limits;
-use crate::order::{End, REPORT_BYTES_MAX, Report};
+use crate::order::{End, Heard, REPORT_BYTES_MAX, Report};
 use crate::prepared::Prepared;
 use crate::processes;
 use crate::standby::{Standby, Supervisor};
@@ -69,9 +69,11 @@ pub(crate) fn tried(settings: &Settings, host: &Host, subject: &str) -> Finding 
 
 /// The same for a worker that begins: without a sandbox there is nothing to try, as every host has processes.
 pub(crate) fn refuse_what_fails(settings: &Settings) -> Result<(), Error> {
-    if settings.policy.kind == Kind::None {
-        return Ok(());
-    }
+    if settings.policy.kind == Kind::None { Ok(()) } else { must_pass(settings) }
+}
+
+/// The same for a worker that could not begin a job: whatever the sandbox, it asks for no other one before this passes.
+pub(crate) fn must_pass(settings: &Settings) -> Result<(), Error> {
     let missing: Vec<_> = findings(settings).into_iter().filter(|finding| !finding.is_fulfilled()).collect();
     if missing.is_empty() { Ok(()) } else { Err(Error::Refused { findings: missing }) }
 }
@@ -105,8 +107,8 @@ fn without_hint(error: &Error, subject: &str) -> Finding {
 
 fn trial(settings: &Settings, host: &Host) -> Result<(), Error> {
     let prepared = Prepared::of(settings, host, SCRIPT)?;
-    let (mut supervisor, pipe) = Standby::start(settings)?.begin(settings, &prepared.order)?;
-    let report = report(&mut supervisor);
+    let (mut supervisor, pipe) = Standby::start(settings)?.ready(settings)?;
+    let report = supervisor.give(&prepared.order).map(|()| report(&mut supervisor));
     // Whatever it said or did not say, it does not outlive the trial; dead, it can no longer print.
     let killed = supervisor.child.kill().and_then(|()| supervisor.child.wait());
     if let Some(orphans) = &settings.orphans {
@@ -115,8 +117,8 @@ fn trial(settings: &Settings, host: &Host) -> Result<(), Error> {
     }
     let failed = |source| Error::Supervisor { act: "talk to", program: supervisor.program.clone(), source };
     killed.map_err(failed)?;
-    let why = match report.map_err(failed)? {
-        Some(Report { refusal: Some(why), .. }) => why,
+    let why = match report?.map_err(failed)? {
+        Some(Report { refusal: Some(why), .. } | Report { lost: Some(why), .. }) => why,
         Some(Report { end: Some(End::Exited(0)), failure: None, .. }) => return Ok(()),
         Some(report) => report.failure.unwrap_or_else(|| format!("the script ended otherwise: {:?}", report.end)),
         None => format!("it did not end within {TRIAL_TIME_MAX:?}"),
@@ -141,7 +143,7 @@ fn report(supervisor: &mut Supervisor) -> io::Result<Option<Report>> {
             Err(error) => return Err(error),
         }
     }
-    Ok(str::from_utf8(&said).ok().and_then(Report::parse))
+    Ok(Heard::of(&said).report)
 }
 
 /// What was printed, on one line.

@@ -9,8 +9,10 @@ use crate::processes::Orphans;
 use crate::signals::Stop;
 use crate::standby::{Standby, supervisor_program};
 use crate::sys;
+use crate::trial;
 use builder_model::{Platform, Remote};
 use builder_sandbox::{Digest, Finding, Host, Policy};
+use builder_wire::WorkerVersion;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -88,10 +90,10 @@ pub fn run(settings: &Settings, stop: &Stop) -> Result<Ended, Error> {
     if settings.slot == 0 {
         folder::remove_left(&settings.workdir);
     }
-    let mut pauses = Pauses::default();
+    let (mut pauses, mut known) = (Pauses::default(), Known::default());
     loop {
         let begun = Instant::now();
-        match one_job(settings, stop) {
+        match one_job(settings, stop, &mut known) {
             Ok(()) if settings.looping => pauses = Pauses::default(),
             Ok(()) => return Ok(Ended::JobDone),
             Err(Error::Stopped) => {
@@ -136,14 +138,36 @@ impl Pauses {
     }
 }
 
+/// What a worker has learned from one job for the next.
+#[derive(Debug)]
+struct Known {
+    /// The newest version of the protocol that its server may speak.
+    version: WorkerVersion,
+    /// Whether it could not do its last job: then what can be looked at is not enough to ask for another one.
+    is_doubtful: bool,
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        Self { version: WorkerVersion::Six, is_doubtful: false }
+    }
+}
+
 /// From one connection to its end.
-fn one_job(settings: &Settings, stop: &Stop) -> Result<(), Error> {
+fn one_job(settings: &Settings, stop: &Stop, known: &mut Known) -> Result<(), Error> {
+    if known.is_doubtful {
+        trial::must_pass(settings)?;
+        tracing::info!("a job for a trial ran here: asking for jobs again");
+        known.is_doubtful = false;
+    }
     // A worker that cannot fill folders must not take jobs, only to fail them one after the other.
     Folder::probe(&settings.workdir)?;
     let (mut host, findings) = look(settings);
     fulfilled(findings)?;
     containers::remove_left_behind(&host);
-    let mut connection = Connection::open(&settings.remote, stop)?;
+    // A server that is gone may come back as another one.
+    let version = std::mem::replace(&mut known.version, WorkerVersion::Six);
+    let mut connection = Connection::open(&settings.remote, stop, version)?;
     tracing::info!("connected to {}, waiting for a job for {}", settings.remote, settings.platform);
     let standby = Standby::start(settings)?;
     let assignment = connection.request(settings.platform.as_bytes())?;
@@ -152,13 +176,20 @@ fn one_job(settings: &Settings, stop: &Stop) -> Result<(), Error> {
     if job.platform != settings.platform {
         tracing::warn!("the job is for {}, and we are {}; running it all the same", job.platform, settings.platform);
     }
-    host.hold_root(&settings.policy);
-    fulfilled(builder_sandbox::check(&settings.policy, &host))?;
-    job::run(&connection, settings, &host, stop, standby, &assignment)
+    let result = job::run(&connection, settings, &mut host, stop, standby, &assignment);
+    match &result {
+        Ok(()) => known.version = connection.version(),
+        Err(error) if error.is_own() => {
+            tracing::warn!("asking for no other job before one for a trial has run here");
+            (known.version, known.is_doubtful) = (connection.version(), true);
+        }
+        Err(_) => {}
+    }
+    result
 }
 
 /// Refuses to work when something is missing that the policy asks.
-fn fulfilled(findings: Vec<Finding>) -> Result<(), Error> {
+pub(crate) fn fulfilled(findings: Vec<Finding>) -> Result<(), Error> {
     let missing: Vec<_> = findings.into_iter().filter(|finding| !finding.is_fulfilled()).collect();
     if missing.is_empty() { Ok(()) } else { Err(Error::Refused { findings: missing }) }
 }

@@ -78,10 +78,12 @@ fn a_program_that_is_no_supervisor_is_noticed() {
     std::thread::scope(|scope| {
         let _stop_at_end = StopAtEnd(&stop);
         let worker = scope.spawn(|| builder_worker::run(&settings, &stop));
-        let finished = server.run("echo never");
+        let mut peer = server.waiting();
+        peer.schedule(b"echo never");
         let reason = "the build's supervisor ended before its time: exit status: 1";
-        assert_eq!(finished.outcome, Outcome::aborted(reason));
-        assert_eq!(worker.join().unwrap().unwrap(), Ended::JobDone);
+        assert_eq!(peer.refused(), (vec![], reason.to_owned()));
+        let error = worker.join().unwrap().unwrap_err().to_string();
+        assert!(error.starts_with(reason), "{error}");
     });
 }
 

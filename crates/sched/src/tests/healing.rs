@@ -22,7 +22,8 @@ fn odd_state() -> impl Strategy<Value = State> {
         period: Period::Never,
         next: at(next),
     });
-    let resume = (1..6u128).prop_map(|number| Resume { build: build(number), attempts: 1, started: at("0s"), refusals: 1 });
+    let resume =
+        (1..6u128).prop_map(|number| Resume { build: build(number), attempts: 1, started: at("0s"), refusals: 1 });
     let queued = (name(), prop::option::of(resume)).prop_map(|(name, resume)| Queued {
         job: job_name(name),
         retries: 0,

@@ -16,14 +16,6 @@ fn a_refused_build_pauses_at_the_front_and_costs_no_retry() {
         waits 2 p
         waits 3 p
         passes 1s
-        lost b1 refused
-        passes 1s
-        wake
-        waits 4 p
-        info
-        passes 1s
-        lost b1
-        info
     "), @r#"
     > schedule a p daily
         + entry a daily at 24h
@@ -59,34 +51,77 @@ fn a_refused_build_pauses_at_the_front_and_costs_no_retry() {
         - p[0]
         + running b1 a on p, attempt 2, retries 0
         => worker 3: b1, "run a"
+    "#);
+}
+
+#[test]
+fn a_worker_that_is_lost_after_refusals_costs_as_ever() {
+    insta::assert_snapshot!(farm("
+        schedule a p daily
+        waits 1 p
+        lost b1 refused
+        passes 1s
+        waits 2 p
+        lost b1 refused
+        waits 3 p
+        passes 2s
+        lost b1
+        info
+        waits 4 p
+        lost b1 refused
+        waits 5 p
+        passes 4s
+        lost b1
+    "), @r#"
+    > schedule a p daily
+        + entry a daily at 24h
+        + queue p
+        + p[0] a
+    > waits 1 p
+        - p[0]
+        + running b1 a on p, attempt 1, retries 0
+        => worker 1: b1, "run a"
+    > lost b1 refused
+        run again
+        - running b1
+        + p[0] a, resumes b1 after attempt 1, refused 1
+    > passes 1s
+    > waits 2 p
+        - p[0]
+        + running b1 a on p, attempt 2, retries 0
+        => worker 2: b1, "run a"
     > lost b1 refused
         run again
         - running b1
         + p[0] a, resumes b1 after attempt 2, refused 2
-    > passes 1s
-    > wake
-        due 24h, time over at Some(3s)
-    > waits 4 p
-    > info
-        a daily at 24h
-        b daily at 24h
-        queue of p:
-            a waits for a pause, then a worker that can begin it: it was refused 2 times, the last time: no bwrap
-        b2 runs b on worker 2, attempt 1
-    > passes 1s
+    > waits 3 p
+    > passes 2s
         - p[0]
         + running b1 a on p, attempt 3, retries 0
-        => worker 4: b1, "run a"
+        => worker 3: b1, "run a"
     > lost b1
         run again
         - running b1
         + p[0] a, retries 1, resumes b1 after attempt 3, refused 2
     > info
         a daily at 24h
-        b daily at 24h
         queue of p:
             a waits for a worker that can begin it: it was refused 2 times
-        b2 runs b on worker 2, attempt 1
+    > waits 4 p
+        - p[0]
+        + running b1 a on p, attempt 4, retries 1
+        => worker 4: b1, "run a"
+    > lost b1 refused
+        run again
+        - running b1
+        + p[0] a, retries 1, resumes b1 after attempt 4, refused 3
+    > waits 5 p
+    > passes 4s
+        - p[0]
+        + running b1 a on p, attempt 5, retries 1
+        => worker 5: b1, "run a"
+    > lost b1
+        record execution aborted: worker lost; attempt 5, no retry is left
     "#);
 }
 
@@ -247,7 +282,8 @@ fn templated_jobs_pause_in_their_lane() {
 #[test]
 fn a_build_that_is_refused_too_often_ends_with_that() {
     let mut farm = Farm::new(Settings { refusals_max: 2, ..Settings::default() });
-    farm.tell("
+    farm.tell(
+        "
         schedule a p daily
         waits 1 p
         lost b1 refused
@@ -255,7 +291,8 @@ fn a_build_that_is_refused_too_often_ends_with_that() {
         passes 1s
         lost b1 refused
         finish b1 unrecorded
-    ");
+    ",
+    );
     insta::assert_snapshot!(farm.story, @r#"
     > schedule a p daily
         + entry a daily at 24h

@@ -76,6 +76,9 @@ async fn serve_build(
     run.mark_attempt();
     session.assigned(run.running.build);
     let ending = run.serve(&mut connection, session, timed_out).await;
+    if let Ending::Refused(why) = &ending {
+        tracing::warn!(%peer, build = %run.running.build, "the worker refuses {}: {why}", run.running.job);
+    }
     let ended = run.end(ending).await;
     verdict.build = None;
     if ended == Ended::Answered {
@@ -390,7 +393,6 @@ impl Run {
                 Ended::Answered
             }
             Ending::Refused(why) => {
-                tracing::warn!(%build, "the worker refuses {}: {why}", self.running.job);
                 self.say(&format!("the worker refuses the build: {why}"));
                 self.shared.metrics.refused();
                 self.lost(LostWhy::Refused(why)).await;

@@ -6,7 +6,7 @@
 pub mod root;
 
 use builder_model::{BuildId, Outcome};
-use builder_wire::{Inbox, Message, MessageKind, Role, ScriptJob, WORKER_VERSION};
+use builder_wire::{Inbox, Message, MessageKind, ScriptJob, Told, WorkerVersion};
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -88,7 +88,7 @@ impl Server {
 }
 
 /// The real worker.
-const PROGRAM: &str = env!("CARGO_BIN_EXE_builder-worker");
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_builder-worker");
 
 pub struct Peer {
     pub stream: TcpStream,
@@ -100,6 +100,7 @@ pub struct Peer {
 pub enum Said {
     Line(Vec<u8>),
     Finished(Outcome, Vec<(String, Vec<u8>)>),
+    Refused(String),
     End,
 }
 
@@ -123,15 +124,25 @@ impl Finished {
 
 impl Peer {
     pub fn greet(&mut self) {
-        self.welcome();
+        self.greet_as(WorkerVersion::Six);
+    }
+
+    /// The same for a worker that comes with this version.
+    pub fn greet_as(&mut self, version: WorkerVersion) {
+        self.hello(version);
+        self.send(&Message::ServerHello);
         self.expect(|message| assert_eq!(*message, Message::JobRequested { platform: b"test-1" }));
+    }
+
+    /// The worker says hello, with this version.
+    #[track_caller]
+    pub fn hello(&mut self, version: WorkerVersion) {
+        self.expect(|message| assert_eq!(*message, version.hello()));
     }
 
     /// Answers the hello of the worker, which asks for a job next.
     pub fn welcome(&mut self) {
-        self.expect(|message| {
-            assert_eq!(*message, Message::ClientHello { role: Role::Worker, version: WORKER_VERSION });
-        });
+        self.hello(WorkerVersion::Six);
         self.send(&Message::ServerHello);
     }
 
@@ -185,6 +196,10 @@ impl Peer {
                 };
                 Said::Finished(outcome, files.into_iter().map(file).collect())
             }
+            Message::Tell { build, what: Told::Refused(reason) } => {
+                assert_eq!(build, BUILD);
+                Said::Refused(String::from_utf8(reason.to_vec()).unwrap())
+            }
             other => panic!("a worker does not say {other:?} now"),
         });
         said.unwrap_or(Said::End)
@@ -214,10 +229,24 @@ impl Peer {
             match self.said() {
                 Said::Line(line) => lines.push(line),
                 Said::Finished(outcome, files) => return Finished { lines, outcome, files },
+                Said::Refused(why) => panic!("the worker refused the build: {why}"),
                 Said::End => {
                     let lines: Vec<_> = lines.iter().map(|line| String::from_utf8_lossy(line)).collect();
                     panic!("the worker closed the connection after {lines:#?}")
                 }
+            }
+        }
+    }
+
+    /// The worker refuses the job: its reason, after these lines. It knows that it was heard when this comes back.
+    #[track_caller]
+    pub fn refused(mut self) -> (Vec<String>, String) {
+        let mut lines = Vec::new();
+        loop {
+            match self.said() {
+                Said::Line(line) => lines.push(String::from_utf8(line).unwrap()),
+                Said::Refused(reason) => return (lines, reason),
+                other => panic!("expected a refusal after {lines:#?}, not {other:?}"),
             }
         }
     }
@@ -230,6 +259,7 @@ impl Peer {
                 Said::Line(_) => {}
                 Said::End => return,
                 Said::Finished(outcome, _) => panic!("handed in as {outcome}"),
+                Said::Refused(why) => panic!("refused: {why}"),
             }
         }
     }
@@ -279,7 +309,7 @@ impl Worker {
         Self::spawn(command, &server.address().to_string(), "test-1", arguments)
     }
 
-    fn spawn(mut command: Command, remote: &str, platform: &str, arguments: &[&str]) -> Self {
+    pub fn spawn(mut command: Command, remote: &str, platform: &str, arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("work")).unwrap();
         let stderr = std::fs::File::create(folder.path().join("stderr")).unwrap();

@@ -10,6 +10,8 @@ exec 3<&0 4>&2 2>/dev/null
 trap 'kill -TERM -1' TERM
 script=$1
 counts=$2
+# That it is there tells that the job has begun, should the engine not be able to tell.
+true >"$counts"
 
 # Whoever watches is there before the job, which may leave no room for another process.
 #
