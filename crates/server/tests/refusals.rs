@@ -130,9 +130,10 @@ async fn what_is_no_command_is_bad_communication() {
 async fn what_cannot_be_read_is_told() {
     let farm = Farm::start().await;
     let framed = |der: &[u8]| [&(der.len() as u64).to_be_bytes()[..], der].concat();
-    let table: [(Vec<u8>, &str); 8] = [
+    let table: [(Vec<u8>, &str); 9] = [
         (framed(b"\x30\x03\x01"), "a frame starts with 0x30, which no message does"),
-        (framed(b"\xbe\x02\x05\x00"), "a frame starts with 0xbe, which no message does"),
+        (framed(b"\xbf\x02\x05\x00"), "a frame starts with 0xbf, which no message does"),
+        (framed(b"\xbe\x02\x05\x00"), "bad communication"),
         (framed(b""), "a frame announces no bytes"),
         (framed(b"\xa0\x03\x02\x01\x05"), "bad communication"),
         (framed(b"\xa8\x02\x05\x00"), "bad communication"),
@@ -164,7 +165,7 @@ async fn peers_without_a_proper_hello_are_sent_away() {
         hello(Role::Client, 15),
         hello(Role::Client, -1),
         hello(Role::Worker, 4),
-        hello(Role::Worker, 6),
+        hello(Role::Worker, 7),
         Message::Info.frame().to_vec(),
         Message::ServerHello.frame().to_vec(),
         vec![0xff; 20],

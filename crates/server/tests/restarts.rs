@@ -295,7 +295,7 @@ async fn a_database_of_the_future_is_left_alone() {
     std::fs::write(&path, &bytes).unwrap();
     let refusal = grounds.refusal().await;
     assert!(refusal.ends_with("hint: install the newer builder-server again"), "{refusal}");
-    assert!(refusal.contains("has version 99, this builder-server knows versions up to 3"), "{refusal}");
+    assert!(refusal.contains("has version 99, this builder-server knows versions up to 4"), "{refusal}");
 }
 
 /// A disk that fails refuses the request and is told to whoever asked; the server lives on.

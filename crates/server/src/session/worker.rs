@@ -51,10 +51,10 @@ async fn serve_build(
     mut connection: Box<Connection>,
     mut session: Session,
     shared: Arc<Shared>,
-    assignment: Assignment,
+    assignment: Box<Assignment>,
 ) {
     let peer = connection.peer;
-    let Assignment { running, script, feed, timed_out } = assignment;
+    let Assignment { running, script, feed, timed_out } = *assignment;
     tracing::info!(%peer, build = %running.build, attempt = running.attempt, "{} on {} begins", running.job, running.platform);
     let open = || ConsoleWriter::open(&shared.folder.console(&running.build));
     // Only the console of an attempt before has to be read.
@@ -109,7 +109,7 @@ async fn wait_for_build(
     connection: &mut Connection,
     session: &mut Session,
     shared: &Shared,
-) -> Result<Option<Assignment>, SessionError> {
+) -> Result<Option<Box<Assignment>>, SessionError> {
     let head = within(HELLO_LIMIT, async {
         let head = next_head(connection, session).await?;
         connection.whole(head).await?;
@@ -132,7 +132,7 @@ async fn wait_for_build(
     let mut stopping = shared.stopping.clone();
     let result = tokio::select! {
         biased;
-        assigned = &mut assignment => return Ok(assigned.ok()),
+        assigned = &mut assignment => return Ok(assigned.ok().map(Box::new)),
         _ = stopping.wait_for(|stopping| *stopping) => Ok(None),
         filled = connection.fill() => Err(match filled {
             Err(error) => error.into(),
