@@ -6,6 +6,7 @@ use crate::templates;
 use anyhow::{Context, bail};
 use builder_daemon::{Colours, Ipv6, StopSignals};
 use builder_model::{limits, parse_duration};
+use builder_store::backup::BackedUp;
 use builder_store::check::Checked;
 use builder_store::database::Store;
 use builder_store::{Folder, StoreError, state_file};
@@ -87,6 +88,22 @@ enum Command {
         /// The configuration file [default: CONFIG_DIR/builder-server.toml, where it exists]
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
+    },
+    /// Copy the data folder as it is at one moment, beside a running server. A backup that is there already is brought up
+    /// to date: only what is new is copied, and what is gone goes. On one file system, records get a second name and are
+    /// not copied. The exit status is 1 if a record is missing
+    Backup {
+        /// The data folder [default: as for the server]
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+        /// The configuration folder, whose file may name the data folder [default: as for the server]
+        #[arg(long, value_name = "DIR")]
+        config_dir: Option<PathBuf>,
+        /// The configuration file [default: CONFIG_DIR/builder-server.toml, where it exists]
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Where to: a new or empty folder, or an older backup
+        backup: PathBuf,
     },
     /// Write a completion script for a shell to standard output
     #[command(hide = true)]
@@ -322,6 +339,9 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             export_state(&dir, &template_folder(config, config_dir)?, &file)
         }
         Some(Command::Check { dir, config_dir, config }) => check(&data_folder(dir, config, config_dir.as_deref())?),
+        Some(Command::Backup { dir, config_dir, config, backup: to }) => {
+            backup(&data_folder(dir, config, config_dir.as_deref())?, &to)
+        }
         Some(Command::Completions { shell }) => {
             clap_complete::generate(shell, &mut Cli::command(), "builder-server", &mut std::io::stdout());
             Ok(())
@@ -406,6 +426,20 @@ fn check(dir: &Path) -> anyhow::Result<()> {
         bail!("{faults} faults in {}\nhint: docs/operations.md tells how to restore a backup", dir.display());
     }
     Ok(writeln!(out, "nothing is wrong in {}", dir.display())?)
+}
+
+fn backup(dir: &Path, to: &Path) -> anyhow::Result<()> {
+    must_be_data_folder(dir)?;
+    let BackedUp { builds, files, copied_bytes, missing } = builder_store::backup::backup(dir, to)?;
+    let mut out = std::io::stdout();
+    for record in &missing {
+        writeln!(out, "the record {} is missing", record.display())?;
+    }
+    writeln!(out, "{} has {builds} builds and {files} files; copied {copied_bytes} bytes", to.display())?;
+    if !missing.is_empty() {
+        bail!("{} records are missing in {}\nhint: look for them in an older backup", missing.len(), dir.display());
+    }
+    Ok(())
 }
 
 #[expect(clippy::print_stderr, reason = "whoever runs it has to hear what is left out")]

@@ -94,7 +94,7 @@ async fn wrong_usage_and_failures_have_their_status() {
     assert_eq!((status, version), (0, format!("builder-server {}\n", env!("CARGO_PKG_VERSION"))));
 
     let no_database = format!("builder-server: there is no database in {config}\nhint: ");
-    let table: [(&[&str], i32, &str); 11] = [
+    let table: [(&[&str], i32, &str); 13] = [
         (&["--prot", "1"], 2, "unexpected argument '--prot'"),
         (&["--port", "70000"], 2, "invalid value '70000' for '--port"),
         (&["--timeout", "1x"], 2, "\"1x\" is not a duration such as 90s, 30m, 2h or 7d"),
@@ -110,10 +110,12 @@ async fn wrong_usage_and_failures_have_their_status() {
         (&["export-state", "--dir", config], 1, &no_database),
         (&["check", "--dir", "/nowhere"], 1, "builder-server: the data folder /nowhere does not exist\nhint: "),
         (&["check", "--dir", config], 1, &no_database),
+        (&["backup", "--dir", config, "/nowhere"], 1, &no_database),
+        (&["backup"], 2, "<BACKUP>"),
     ];
     for (arguments, status, text) in table {
         let mut arguments = arguments.to_vec();
-        if status == 1 && !["export-state", "check"].contains(&arguments[0]) {
+        if status == 1 && !["export-state", "check", "backup"].contains(&arguments[0]) {
             arguments.extend(["--config-dir", config]);
         }
         let (ended, log) = said(&arguments).await;
@@ -170,6 +172,11 @@ async fn the_configuration_file_has_the_flags_as_keys() {
     assert!(status == 0 && !log.contains("builder-server:"), "the folder is the one that the file names: {log}");
     let check = ["check", "--config", config.to_str().unwrap()];
     let (status, log) = said(&check).await;
+    assert!(status == 0 && log.contains("1 builds in the history; 1 records read, "), "{log}");
+    let copy = grounds.data().with_file_name("copy");
+    let (status, log) = said(&["backup", "--config", config.to_str().unwrap(), copy.to_str().unwrap()]).await;
+    assert!(status == 0 && log.contains("/copy has 1 builds and "), "beside the server: {log}");
+    let (status, log) = said(&["check", "--dir", copy.to_str().unwrap()]).await;
     assert!(status == 0 && log.contains("1 builds in the history; 1 records read, "), "{log}");
     // Until it is stopped, a small record may be in the database only.
     server.signal(Signal::SIGTERM);

@@ -143,7 +143,7 @@ pub fn check(root: &Path, mut on_fault: impl FnMut(&Fault)) -> Result<Checked, S
 }
 
 /// Opens a database without changing the folder that it lies in.
-fn open(path: &Path) -> Result<Connection, StoreError> {
+pub(crate) fn open(path: &Path) -> Result<Connection, StoreError> {
     if let Err(error) = fs::metadata(path) {
         return Err(error).tried("find", path);
     }
@@ -192,6 +192,19 @@ fn page(connection: &Connection, after: i64) -> rusqlite::Result<Vec<Kept>> {
         })
     };
     connection.prepare_cached(PAGE)?.query_map(params![after, PAGE_ROWS], kept)?.collect()
+}
+
+/// The records that a folder should have and has not; nobody else has them.
+pub(crate) fn records_missing(root: &Path, connection: &Connection) -> rusqlite::Result<Vec<PathBuf>> {
+    let (mut missing, mut last) = (Vec::new(), 0);
+    loop {
+        let page = page(connection, last)?;
+        let Some(end) = page.last() else { return Ok(missing) };
+        last = end.number;
+        let alone = page.iter().filter(|kept| kept.small.is_none() && !kept.uploaded);
+        let records = alone.map(|kept| Folder::record_of(root, &kept.job, &kept.build));
+        missing.extend(records.filter(|record| !record.is_file()));
+    }
 }
 
 enum Examined {

@@ -79,6 +79,14 @@ pub enum StoreError {
         /// Ours.
         known: i64,
     },
+    /// A folder cannot become a backup.
+    #[error("cannot make a backup in {}: {reason}; nothing was changed", .path.display())]
+    Backup {
+        /// Which folder.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
     /// The original's state file cannot be read.
     #[error(
         "the state file {} is damaged: {source}\nhint: nothing was changed; restore the file from a backup, or move it away to start with an empty schedule", .path.display()

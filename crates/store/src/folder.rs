@@ -10,7 +10,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// What our own files and folders in the data folder begin with; no job's folder does.
-const OWN_PREFIX: &str = "builder-server.";
+pub(crate) const OWN_PREFIX: &str = "builder-server.";
 /// The original's state file and its temporary name.
 const STATE_FILES: [&str; 2] = ["state", "state.tmp"];
 

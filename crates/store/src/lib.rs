@@ -3,6 +3,7 @@
 //!
 //! Everything here blocks; whoever calls decides on which thread. The layout is described in `docs/state.md`.
 
+pub mod backup;
 pub mod check;
 pub mod console;
 pub mod database;

@@ -170,9 +170,7 @@ fn backup(machine: &Machine) -> Result<()> {
     step("a backup of the server is made while it runs, checked, and restored");
     machine.run(
         "install -d -o builder -g builder -m 750 /backup/builder
-        runuser -u builder -- sqlite3 /var/lib/builder/builder-server.sqlite3 \
-            \".backup '/backup/builder/builder-server.sqlite3'\"
-        rsync -a --exclude 'builder-server.*' /var/lib/builder/ /backup/builder/",
+        runuser -u builder -- builder-server backup /backup/builder",
     )?;
     seen(&machine.run("builder-server check --dir /backup/builder")?);
     schedule(machine, "later", HELLO)?;

@@ -12,9 +12,9 @@ use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// What the system has beside the smallest one: an init, what our packages and a stranger with curl need, and what the
-/// documentation makes backups with.
-const INCLUDED: &str = "systemd,systemd-sysv,dbus,curl,ca-certificates,init-system-helpers,libgcc-s1,sqlite3,rsync";
+/// What the system has beside the smallest one: an init, what our packages and a stranger with curl need, and what its
+/// checks read databases with.
+const INCLUDED: &str = "systemd,systemd-sysv,dbus,curl,ca-certificates,init-system-helpers,libgcc-s1,sqlite3";
 /// Behind the version of the tree: what a system is upgraded to on trial.
 const NEWER: &str = "+newer";
 
