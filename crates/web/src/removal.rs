@@ -142,21 +142,47 @@ enum JobRows {
     Gone(GoneRows),
 }
 
-fn remove_job_rows(transaction: &Connection, name: &str) -> rusqlite::Result<JobRows> {
-    let job = transaction.query_row("SELECT id FROM job WHERE name = ?1", [name], |row| row.get::<_, i64>(0));
-    let Some(job) = job.optional()? else { return Ok(JobRows::Unknown) };
-    let pinned: u64 = transaction.query_row(
+/// The builds that go with a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JobBuilds {
+    /// There is no such job.
+    Unknown,
+    /// So many of them are pinned: it stays.
+    Pinned(u64),
+    /// None is.
+    Free {
+        /// The row of the job.
+        job: i64,
+        /// Their rows, the oldest first.
+        builds: Vec<i64>,
+    },
+}
+
+/// Finds the builds that [`remove_job`] would remove.
+pub fn builds_of_job(connection: &Connection, name: &str) -> rusqlite::Result<JobBuilds> {
+    let job = connection.query_row("SELECT id FROM job WHERE name = ?1", [name], |row| row.get::<_, i64>(0));
+    let Some(job) = job.optional()? else { return Ok(JobBuilds::Unknown) };
+    let pinned: u64 = connection.query_row(
         "SELECT count(*) FROM build WHERE job = ?1 AND id IN (SELECT build FROM repository_pin)",
         [job],
         |row| row.get(0),
     )?;
     if pinned > 0 {
-        return Ok(JobRows::Pinned(pinned));
+        return Ok(JobBuilds::Pinned(pinned));
     }
-    let builds = transaction
-        .prepare("SELECT id FROM build WHERE job = ?1")?
+    let builds = connection
+        .prepare("SELECT id FROM build WHERE job = ?1 ORDER BY start_d, start_ps")?
         .query_map([job], |row| row.get(0))?
         .collect::<rusqlite::Result<Vec<i64>>>()?;
+    Ok(JobBuilds::Free { job, builds })
+}
+
+fn remove_job_rows(transaction: &Connection, name: &str) -> rusqlite::Result<JobRows> {
+    let (job, builds) = match builds_of_job(transaction, name)? {
+        JobBuilds::Unknown => return Ok(JobRows::Unknown),
+        JobBuilds::Pinned(builds) => return Ok(JobRows::Pinned(builds)),
+        JobBuilds::Free { job, builds } => (job, builds),
+    };
     let gone = remove_rows(transaction, &builds)?;
     transaction.execute("DELETE FROM access_list WHERE job = ?1", [job])?;
     transaction.execute("DELETE FROM job_tag WHERE job = ?1", [job])?;

@@ -4,9 +4,9 @@ use crate::admin::Exit;
 use crate::admin::args::Common;
 use crate::admin::folder::Folder;
 use crate::admin::screen::{Screen, count_text};
-use crate::admin::vacuum::report;
-use crate::removal::{JobRemoval, remove_job};
-use anyhow::bail;
+use crate::admin::vacuum::{remove, report};
+use crate::removal::{JobBuilds, JobRemoval, builds_of_job, remove_job};
+use anyhow::anyhow;
 use serde_json::json;
 
 /// Remove a job with all its builds, rights and texts
@@ -16,25 +16,44 @@ use serde_json::json;
 pub(crate) struct JobRemove {
     /// The name of the job
     job: String,
+    /// Only show what would go
+    #[arg(long)]
+    dry_run: bool,
 }
 
 impl JobRemove {
     pub(crate) fn run(self, common: &Common, screen: &mut Screen) -> anyhow::Result<Exit> {
         let folder = Folder::open(common)?;
+        if self.dry_run {
+            return self.preview(&folder, screen);
+        }
         match remove_job(&folder.depot, &folder.database, &self.job)? {
-            JobRemoval::Unknown => {
-                screen.note(&format!("there is no job {:?}", self.job));
-                screen.done("nothing to remove", &json!({ "job": self.job, "builds": 0 }))?;
-            }
-            JobRemoval::Pinned(builds) => {
-                let builds = count_text(builds, "build");
-                bail!(
-                    "{builds} of {:?} cannot go, being pinned; nothing was changed\nhint: `builder-db pins` shows which, `unpin` frees them",
-                    self.job
-                );
-            }
+            JobRemoval::Unknown => self.report_unknown(screen)?,
+            JobRemoval::Pinned(builds) => return Err(self.refusal(builds)),
             JobRemoval::Removed(removal) => report(&removal, false, screen)?,
         }
         Ok(Exit::Success)
+    }
+
+    fn preview(&self, folder: &Folder, screen: &mut Screen) -> anyhow::Result<Exit> {
+        match folder.read(|connection| builds_of_job(connection, &self.job))? {
+            JobBuilds::Unknown => self.report_unknown(screen)?,
+            JobBuilds::Pinned(builds) => return Err(self.refusal(builds)),
+            JobBuilds::Free { builds, .. } => remove(folder, &builds, true, screen)?,
+        }
+        Ok(Exit::Success)
+    }
+
+    fn report_unknown(&self, screen: &mut Screen) -> std::io::Result<()> {
+        screen.note(&format!("there is no job {:?}", self.job));
+        screen.done("nothing to remove", &json!({ "job": self.job, "builds": 0 }))
+    }
+
+    fn refusal(&self, pinned: u64) -> anyhow::Error {
+        anyhow!(
+            "{} of {:?} cannot go, being pinned; nothing was changed\nhint: `builder-db pins` shows which, `unpin` frees them",
+            count_text(pinned, "build"),
+            self.job
+        )
     }
 }

@@ -119,7 +119,11 @@ fn a_job_goes_with_all_that_is_its_own() {
     let pinned = uuids(&data)[0].clone();
     data.ok(&["pin", &pinned, "release-1"]);
     assert!(data.fails(&["job-remove", "hello"]).contains("1 build of \"hello\" cannot go, being pinned"));
+    assert!(data.fails(&["job-remove", "hello", "--dry-run"]).contains("cannot go, being pinned"));
     data.ok(&["unpin", &pinned, "release-1"]);
+    let dry = data.ok(&["job-remove", "hello", "--dry-run"]);
+    assert!(dry.contains(&pinned) && dry.contains("\nwould remove 4 builds and 4 artifacts, "), "{dry}");
+    assert_eq!(data.json(&["job-remove", "hello", "--dry-run"])["list"].as_array().unwrap().len(), 4);
     assert!(data.ok(&["job-remove", "hello"]).starts_with("removed 4 builds and 4 artifacts, "));
     assert_eq!(uuids(&data), [kept]);
     for table in ["access_list", "job_tag", "repository_token"] {
