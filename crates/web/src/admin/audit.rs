@@ -12,6 +12,7 @@ use crate::admin::folder::Folder;
 use crate::admin::screen::{Screen, bytes_text, count_text};
 use crate::limits::FINDINGS_MAX;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// What is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +33,7 @@ pub(crate) enum Mode {
 }
 
 /// What is wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     ArtifactMissing,
     ArtifactDamaged,
@@ -63,6 +64,31 @@ impl Kind {
             Self::RowDangling => "row-dangling",
             Self::RowInvalid => "row-invalid",
             Self::DatabaseDamaged => "database-damaged",
+        }
+    }
+
+    /// What to do about one that is left.
+    fn hint(self) -> &'static str {
+        match self {
+            Self::ArtifactMissing | Self::ArtifactDamaged => {
+                "an artifact comes back with an upload of any build that has it, or from a backup; `check --repair` notes it at its builds"
+            }
+            Self::ArtifactUnreadable => "look at the rights of the file, and at the disk",
+            Self::BuildFileMissing => {
+                "consoles and scripts come back from a backup, or with an upload of the same record"
+            }
+            Self::BuildFileElsewhere => "such a row was not written by an upload: look who else writes to the database",
+            Self::ArtifactOrphan | Self::FolderOrphan | Self::StagingStale => "`builder-db check --repair` removes it",
+            Self::Untracked => "whoever put it there can move it away; builder-web does not look at it",
+            Self::RowDangling => {
+                "`builder-db check --repair` mends all but builds without their job or user; those come back with the database of a backup"
+            }
+            Self::RowInvalid => {
+                "`builder-db check --repair` mends sizes; a row without a SHA-256 goes with its build, by `vacuum` or `job-remove`"
+            }
+            Self::DatabaseDamaged => {
+                "restore the database from a backup, or save what can be read with `sqlite3 builder.sqlite3 .recover`"
+            }
         }
     }
 }
@@ -126,6 +152,9 @@ impl Report {
         if self.more > 0 {
             screen.line(&format!("and {} more", self.more))?;
         }
+        let left: BTreeSet<Kind> =
+            self.findings.iter().filter(|finding| !finding.repaired).map(|finding| finding.kind).collect();
+        left.into_iter().for_each(|kind| screen.note(&format!("{}: {}", kind.name(), kind.hint())));
         let seen = format!(
             "{} and {} read, {}",
             count_text(self.builds, "build"),
@@ -148,6 +177,7 @@ fn json_of(finding: &Finding) -> Value {
         "at": finding.at,
         "detail": finding.detail,
         "repaired": finding.repaired,
+        "hint": (!finding.repaired).then(|| finding.kind.hint()),
     })
 }
 

@@ -33,7 +33,7 @@ pub(super) fn audit(
     screen: &Screen,
     report: &mut Report,
 ) -> anyhow::Result<Vec<(Digest, Damage)>> {
-    let expected = expected(folder, report)?;
+    let expected = expected(folder, mode, report)?;
     let bar = screen.progress(expected.iter().map(|artifact| artifact.size).sum(), Unit::Bytes);
     let mut damaged = Vec::new();
     for artifact in &expected {
@@ -74,13 +74,13 @@ pub(super) fn audit(
 
 /// Removes artifacts that no row names.
 pub(super) fn sweep(folder: &Folder, report: &mut Report) -> Result<(), WebError> {
-    let expected = expected(folder, report)?;
+    let expected = expected(folder, Mode::Look, report)?;
     report.artifacts = expected.len() as u64;
     audit_orphans(folder, Mode::Repair, &expected, report)
 }
 
 /// What rows say of artifacts, by digest.
-fn expected(folder: &Folder, report: &mut Report) -> Result<Vec<Expected>, WebError> {
+fn expected(folder: &Folder, mode: Mode, report: &mut Report) -> Result<Vec<Expected>, WebError> {
     let rows = folder.read(|connection| {
         connection
             .prepare(
@@ -97,7 +97,9 @@ fn expected(folder: &Folder, report: &mut Report) -> Result<Vec<Expected>, WebEr
             (Some(digest), Ok(size)) if least == most => expected.push(Expected { digest, size }),
             (Some(digest), _) => {
                 let what = format!("{digest} has sizes from {least} to {most} bytes in its rows");
-                report.find(Kind::RowInvalid, "build_artifact", what, false);
+                let size = if mode == Mode::Repair { mend_sizes(folder, &digest)? } else { None };
+                report.find(Kind::RowInvalid, "build_artifact", what, size.is_some());
+                expected.extend(size.map(|size| Expected { digest, size }));
             }
             (None, _) => {
                 let what = format!("a row of build number {build} has a SHA-256 of {} bytes", bytes.len());
@@ -106,6 +108,19 @@ fn expected(folder: &Folder, report: &mut Report) -> Result<Vec<Expected>, WebEr
         }
     }
     Ok(expected)
+}
+
+/// Gives all rows of an artifact the size that its file has, if that is the right one by its SHA-256.
+fn mend_sizes(folder: &Folder, digest: &Digest) -> Result<Option<u64>, WebError> {
+    let Ok((found, size)) = read(&folder.depot.artifact(digest), &ProgressBar::hidden()) else { return Ok(None) };
+    if found != *digest {
+        return Ok(None);
+    }
+    folder.database.write(|transaction| {
+        let update = "UPDATE build_artifact SET size = ?2 WHERE sha256 = ?1";
+        let updated = transaction.execute(update, rusqlite::params![digest, i64::try_from(size).unwrap_or(i64::MAX)]);
+        updated.map(|_| Some(size)).map_err(|error| folder.database.failed(error))
+    })
 }
 
 /// Reads an artifact; tells what is wrong with it.

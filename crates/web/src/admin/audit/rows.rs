@@ -29,8 +29,16 @@ pub(super) fn audit(folder: &Folder, mode: Mode, report: &mut Report) -> anyhow:
     for fault in folder.read(faults)? {
         report.find(Kind::DatabaseDamaged, "builder.sqlite3", fault, false);
     }
-    for (table, parent, count) in folder.read(dangling)? {
-        report.find(Kind::RowDangling, table, format!("{count} rows name what is not in {parent}"), false);
+    let found = folder.read(dangling)?;
+    let left = match mode {
+        Mode::Repair if !found.is_empty() => {
+            folder.database.write(|transaction| mend(transaction).map_err(|error| folder.database.failed(error)))?
+        }
+        Mode::Look | Mode::Repair => found.clone(),
+    };
+    for ((table, parent), count) in found {
+        let is_mended = !left.contains_key(&(table.clone(), parent.clone()));
+        report.find(Kind::RowDangling, table, format!("{count} rows name what is not in {parent}"), is_mended);
     }
     for (table, condition) in OWN {
         let count: u64 = match mode {
@@ -58,18 +66,38 @@ fn faults(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     Ok(faults.into_iter().filter(|fault| fault != "ok").collect())
 }
 
+/// How rows of the original's tables are mended that name what is not there: those go that say nothing by themselves. A
+/// build without its job or its user stays, as nobody can tell whose it is.
+const MENDED: [&str; 4] = [
+    "DELETE FROM access_list WHERE user NOT IN (SELECT id FROM user) OR job NOT IN (SELECT id FROM job)",
+    "DELETE FROM job_tag WHERE tag NOT IN (SELECT id FROM tag) OR job NOT IN (SELECT id FROM job)",
+    "DELETE FROM build_artifact WHERE build NOT IN (SELECT id FROM build)",
+    "UPDATE build SET main_binary = NULL WHERE main_binary NOT IN (SELECT id FROM build_artifact)",
+];
+
+/// Mends what can be, and gives what is left.
+fn mend(transaction: &Connection) -> rusqlite::Result<Dangling> {
+    for statement in MENDED {
+        transaction.execute(statement, [])?;
+    }
+    dangling(transaction)
+}
+
+/// So many rows of one table name what is not in another.
+type Dangling = BTreeMap<(String, String), u64>;
+
 /// Rows of the original's tables that name what is not there, by their table and the table that they name.
-fn dangling(connection: &Connection) -> rusqlite::Result<Vec<(String, String, u64)>> {
+fn dangling(connection: &Connection) -> rusqlite::Result<Dangling> {
     let mut statement = connection.prepare("PRAGMA foreign_key_check")?;
     let mut rows = statement.query([])?;
-    let mut counts: BTreeMap<(String, String), u64> = BTreeMap::new();
+    let mut counts = Dangling::new();
     while let Some(row) = rows.next()? {
         let (table, parent): (String, String) = (row.get(0)?, row.get(2)?);
         if !table.starts_with("repository_") {
             *counts.entry((table, parent)).or_default() += 1;
         }
     }
-    Ok(counts.into_iter().map(|((table, parent), count)| (table, parent, count)).collect())
+    Ok(counts)
 }
 
 /// Notes which artifacts are missing or damaged, and takes back what is no longer so.

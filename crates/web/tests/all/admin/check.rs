@@ -129,10 +129,46 @@ fn rows_that_name_nothing_are_found_and_ours_go() {
     assert_eq!((found, status), (expected, 1));
     let (found, status) = check(&data, &["check", "--repair"]);
     assert_eq!((found.len(), status), (6, 1), "{found:?}");
-    connection.execute_batch("PRAGMA foreign_keys = off; DELETE FROM access_list").unwrap();
+    let text = data.run(&["check"]);
+    assert!(
+        text.out.ends_with(": 1 fault\n") && text.err.contains("a row without a SHA-256 goes with its build"),
+        "{text:?}"
+    );
     let (found, status) = check(&data, &["check"]);
     assert_eq!((found, status), (vec!["row-invalid build_artifact".to_owned()], 1));
     assert_eq!(data.count("SELECT count(*) FROM repository_package"), 0);
+}
+
+#[test]
+fn rows_of_the_original_are_mended_where_nothing_is_lost() {
+    let data = Data::new();
+    let artifacts = [("bin/hello", "binary"), ("doc", "shared")];
+    data.add(Build { artifacts: &artifacts, ..GOOD });
+    data.add(Build { artifacts: &[("doc", "shared")], ..GOOD });
+    data.connection()
+        .execute_batch(
+            "PRAGMA foreign_keys = off;
+             INSERT INTO tag VALUES (1, 'section');
+             INSERT INTO job_tag(tag, value, job) VALUES (1, 'x', 99);
+             INSERT INTO access_list(user, job) VALUES (1, 99);
+             INSERT INTO build_artifact(filepath, sha256, size, build) SELECT 'gone', sha256, size, 99 FROM build_artifact WHERE id = 1;
+             UPDATE build SET main_binary = 99 WHERE id = 1;
+             UPDATE build_artifact SET size = 7 WHERE filepath = 'doc' AND build = 2;",
+        )
+        .unwrap();
+    let faults = ["access_list", "build", "build_artifact", "job_tag"].map(|table| format!("row-dangling {table}"));
+    let all = [&faults[..], &["row-invalid build_artifact".to_owned()]].concat();
+    assert_eq!(check(&data, &["check"]), (all.clone(), 1));
+    let repaired: Vec<String> = all.iter().map(|fault| format!("{fault} (repaired)")).collect();
+    assert_eq!(check(&data, &["check", "--repair"]), (repaired, 0));
+    assert_eq!(data.ok(&["check"]), "2 builds and 2 artifacts read, 12 B: all is well\n");
+    assert_eq!(data.count("SELECT count(*) FROM build_artifact WHERE filepath = 'doc' AND size = 6"), 2);
+
+    // Whose build it is nobody can tell.
+    data.connection().execute_batch("PRAGMA foreign_keys = off; UPDATE build SET user = 99 WHERE id = 2").unwrap();
+    let ended = data.run(&["check", "--repair"]);
+    assert!(ended.status == 1 && ended.err.contains("come back with the database of a backup"), "{ended:?}");
+    assert_eq!(data.count("SELECT count(*) FROM build"), 2);
 }
 
 #[test]
