@@ -18,8 +18,10 @@ pub(crate) const COMPILER_PACKAGE: &str = "rustc-web";
 pub(crate) const SOURCES_PACKAGE: &str = "rust-web-src";
 const COMPILER: &str = "/usr/bin/rustc";
 const SOURCES: &str = "/usr/lib/rustlib/src/rust/library/Cargo.lock";
-/// What is not checked: the fault tests are made of mount namespaces and other things that only Linux has.
+/// What is not checked, and why.
 const LINUX_ONLY: &str = "builder-faults";
+const LINUX_ONLY_BECAUSE: &str = "it breaks programs by mount namespaces, /proc and prctl as Linux has them, \
+    and no package has it";
 
 pub(crate) fn has_compiler() -> bool {
     let version = output(&mut program(COMPILER, &["--version"])).unwrap_or_default();
@@ -41,6 +43,7 @@ pub(crate) fn has_sources() -> bool {
 /// is not compiled.
 pub(crate) fn check(target: &Path) -> Result<bool> {
     let mut command = cargo(&["check", "--workspace", "--exclude", LINUX_ONLY, "--locked"]);
+    println!("not checked for FreeBSD: {LINUX_ONLY}: {LINUX_ONLY_BECAUSE}");
     // What is only checked is never debugged, and half as large without.
     command.env("CARGO_PROFILE_DEV_DEBUG", "false");
     succeeds(configure(&mut command, target, &root().join("xtask/freebsd/no-cc.sh")))
