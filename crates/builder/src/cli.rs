@@ -1,10 +1,11 @@
 //! The command line of builder.
 
 use crate::{demo, rootfs, up};
+use anyhow::Context;
 use builder_model::Platform;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 const AFTER_HELP: &str = "\
@@ -34,6 +35,18 @@ enum Command {
     Up(Up),
     /// Make and keep root file systems, which jobs see instead of the host's
     Rootfs(rootfs::Rootfs),
+    /// Write a completion script for a shell to standard output
+    #[command(hide = true)]
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages into a folder
+    #[command(hide = true)]
+    Man {
+        /// Which folder
+        dir: PathBuf,
+    },
 }
 
 /// What the demo is told.
@@ -83,6 +96,11 @@ pub(crate) fn main() -> ExitCode {
         Command::Demo(flags) => demo::run(&flags),
         Command::Up(flags) => up::run(flags),
         Command::Rootfs(flags) => rootfs::run(flags),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "builder", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Man { dir } => man(&dir),
     };
     match result {
         Ok(code) => code,
@@ -92,4 +110,10 @@ pub(crate) fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// A page for the program, and one for each of its commands.
+fn man(dir: &Path) -> anyhow::Result<ExitCode> {
+    clap_mangen::generate_to(Cli::command(), dir).with_context(|| format!("cannot write into {}", dir.display()))?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -115,3 +115,25 @@ fn the_page_of_a_demo_says_that_the_builds_are_the_same() {
     };
     look_and_interrupt_at("The farm stays up", &look, "INT", 0);
 }
+
+#[test]
+fn completions_and_pages_come_from_the_definition() {
+    let folder = tempfile::tempdir().unwrap();
+    builder().arg("man").arg(folder.path()).assert().success();
+    let pages = std::fs::read_dir(folder.path()).unwrap();
+    let pages: Vec<_> = pages.map(|page| page.unwrap().file_name().into_string().unwrap()).collect();
+    // The packages take the pages by these names.
+    let is_packed = |page: &String| {
+        page == "builder.1"
+            || ["-demo", "-rootfs", "-up"].iter().any(|name| page.starts_with(&format!("builder{name}")))
+    };
+    assert!(pages.len() >= 9 && pages.iter().all(is_packed), "{pages:?}");
+    let page = std::fs::read_to_string(folder.path().join("builder-up.1")).unwrap();
+    assert!(page.contains("\\-\\-workers"), "{page}");
+    for shell in ["bash", "zsh", "fish"] {
+        let output = builder().args(["completions", shell]).output().unwrap();
+        assert!(String::from_utf8_lossy(&output.stdout).contains("rootfs"), "{shell}");
+    }
+    let nowhere = builder().args(["man", "/nowhere/at/all"]).assert().code(1).get_output().stderr.clone();
+    assert!(String::from_utf8_lossy(&nowhere).starts_with("builder: cannot write into /nowhere/at/all: "));
+}

@@ -10,7 +10,8 @@ use anyhow::{Context, Result, bail};
 use std::path::Path;
 
 /// What writes completions and man pages, and what else it is told for that.
-const COMPLETED: [(&str, &[&str]); 6] = [
+const COMPLETED: [(&str, &[&str]); 7] = [
+    ("builder", &[]),
     ("builder-client", &["--program", "builder-client"]),
     ("builder-client", &["--program", "builder-inspect"]),
     ("builder-server", &[]),
