@@ -42,7 +42,9 @@ impl Served {
             "url": self.url,
             "pages": {
                 "front": "/",
-                "all builds": "/all-builds",
+                "all jobs": "/all-builds",
+                "builds": "/builds",
+                "builds of a job": format!("/job/{}/builds?outcome=failed", failed.job),
                 "failed builds": "/failed-builds",
                 "job": format!("/job/{}", newest.job),
                 "job on a platform": format!("/job/{}?platform={}", newest.job, newest.platform),

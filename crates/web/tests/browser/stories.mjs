@@ -111,7 +111,7 @@ await story('two builds are compared in both directions', async () => {
   await Promise.all([page.waitForNavigation(), page.press('#left', 'Enter')]);
   assert.equal(new URL(page.url()).pathname, `/compare/${site.before}/${site.newest}`);
   const sides = async () => Object.fromEntries(await Promise.all(['left', 'right'].map(async (side) =>
-    [side, await page.locator(`section[aria-labelledby=${side}] code`).innerText()])));
+    [side, await page.locator(`section[aria-labelledby=${side}] code.soft`).innerText()])));
   assert.deepEqual(await sides(), { left: site.before, right: site.newest });
   const changes = async () => ({
     removed: (await page.locator('main del').allInnerTexts()).filter((text) => /^\d/.test(text)),

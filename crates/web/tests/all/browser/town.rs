@@ -149,7 +149,7 @@ fn stranger() -> Told {
         ("bin/<script>globalThis.stranger = 4</script>", b"x"),
         ("bin/%2e%2e%2f?#&", b"y"),
         ("a b/\u{202e}txt.exe", b"z"),
-        (&"long/".repeat(40), b"w"),
+        (&format!("{}end", "long/".repeat(40)), b"w"),
     ]);
     let lines = [
         markup,
