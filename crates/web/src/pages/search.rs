@@ -76,7 +76,10 @@ pub(crate) fn find(connection: &Connection, asked: &str) -> rusqlite::Result<Fou
             break;
         }
     }
-    found.package_names = words::package_names(connection, &words)?;
+    // Digits that are a build's or an artifact's are no part of a package's name, and all names are looked at.
+    if found.builds.found.is_empty() && found.artifacts.found.is_empty() {
+        found.package_names = words::package_names(connection, &words)?;
+    }
     found.texts = words::texts(connection, &words)?;
     Ok(found)
 }
