@@ -14,12 +14,18 @@ use crate::worker::{Settings, look};
 use builder_sandbox::{Finding, Host, Kind};
 use std::io::{self, PipeReader, Read};
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// What a trial is called among findings.
 pub(crate) const SUBJECT: &str = "a job for a trial";
 /// Whether AppArmor forbids user namespaces to programs without a profile.
 const APP_ARMOR_SETTING: &str = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns";
+/// Where our packages have a profile of AppArmor that allows them.
+const APP_ARMOR_PROFILES: [&str; 2] = [
+    "/usr/share/builder-worker/apparmor.d/builder-worker",
+    "/usr/local/share/builder-worker/apparmor.d/builder-worker",
+];
 /// What the trial runs.
 const SCRIPT: &[u8] = b"exit 0\n";
 /// How long it may take.
@@ -61,7 +67,7 @@ pub(crate) fn tried(settings: &Settings, host: &Host, subject: &str) -> Finding 
         // All that can be looked at is there: only the message tells more, to whom it does.
         Err(error) => {
             let found = without_hint(&error, subject);
-            let mend = hint(settings.policy.kind, &found.detail).unwrap_or(TRIAL_HINT);
+            let mend = hint(settings.policy.kind, &found.detail).unwrap_or_else(|| TRIAL_HINT.to_owned());
             Finding::missing(subject, found.detail, mend)
         }
     }
@@ -79,9 +85,13 @@ pub(crate) fn must_pass(settings: &Settings) -> Result<(), Error> {
 }
 
 /// What to do about a trial that failed, where its kind or its complaint tells more than it says itself.
-fn hint(kind: Kind, complaint: &str) -> Option<&'static str> {
-    match kind {
-        Kind::Bubblewrap => app_armor_hint(),
+fn hint(kind: Kind, complaint: &str) -> Option<String> {
+    let known = match kind {
+        Kind::Bubblewrap => {
+            let setting = std::fs::read_to_string(APP_ARMOR_SETTING).ok()?;
+            let profile = APP_ARMOR_PROFILES.into_iter().find(|path| Path::new(path).exists());
+            return app_armor_hint(&setting, profile);
+        }
         Kind::Container if complaint.contains("bind source path does not exist") => Some(
             "docker does not see the worker's /tmp, which its unit gives it for itself: name another folder by --workdir DIR, or by TMPDIR in its unit",
         ),
@@ -90,13 +100,20 @@ fn hint(kind: Kind, complaint: &str) -> Option<&'static str> {
             "podman without rights of root cannot use a root file system of another user: tar -C ROOT -cf - . | podman import - NAME, and `image = \"NAME\"` for `root`",
         ),
         Kind::None | Kind::Container | Kind::Nspawn | Kind::Jail => None,
-    }
+    };
+    known.map(str::to_owned)
 }
 
 /// What to do where AppArmor forbids user namespaces to programs that it has no profile for, as Ubuntu has it.
-fn app_armor_hint() -> Option<&'static str> {
-    let setting = std::fs::read_to_string(APP_ARMOR_SETTING).ok()?;
-    (setting.trim() == "1").then_some("give bwrap a profile of AppArmor that allows userns, or sysctl -w kernel.apparmor_restrict_unprivileged_userns=0")
+fn app_armor_hint(setting: &str, profile: Option<&str>) -> Option<String> {
+    let loaded = profile.map_or_else(
+        || {
+            "give builder-worker a profile of AppArmor that allows userns, as packaging/apparmor.d of builder has one"
+                .to_owned()
+        },
+        |path| format!("cp {path} /etc/apparmor.d/ && apparmor_parser -r /etc/apparmor.d/builder-worker"),
+    );
+    (setting.trim() == "1").then(|| format!("{loaded}; or sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"))
 }
 
 fn without_hint(error: &Error, subject: &str) -> Finding {
@@ -215,9 +232,18 @@ mod tests {
         assert!(hint(Kind::Container, complaint).is_some_and(|hint| hint.contains("--workdir")));
         let complaint = "docker: Error response from daemon: AppArmor enabled on system but the docker-default profile \
             could not be loaded: running `apparmor_parser apparmor_parser --version` failed";
-        assert_eq!(hint(Kind::Container, complaint), Some("apt-get install apparmor"));
+        assert_eq!(hint(Kind::Container, complaint).as_deref(), Some("apt-get install apparmor"));
         let complaint = "Error: creating /etc/mtab symlink: permission denied";
         assert!(hint(Kind::Container, complaint).is_some_and(|hint| hint.contains("podman import")));
         assert_eq!(hint(Kind::Container, "docker: Error response from daemon"), None);
+    }
+
+    #[test]
+    fn who_is_kept_from_user_namespaces_by_app_armor_is_told_the_command() {
+        assert_eq!(app_armor_hint("0\n", Some(APP_ARMOR_PROFILES[0])), None);
+        let packaged = "cp /usr/share/builder-worker/apparmor.d/builder-worker /etc/apparmor.d/ && apparmor_parser -r \
+            /etc/apparmor.d/builder-worker; or sysctl -w kernel.apparmor_restrict_unprivileged_userns=0";
+        assert_eq!(app_armor_hint("1\n", Some(APP_ARMOR_PROFILES[0])).as_deref(), Some(packaged));
+        assert!(app_armor_hint("1\n", None).unwrap().starts_with("give builder-worker a profile of AppArmor"));
     }
 }

@@ -24,6 +24,7 @@ pub(super) fn make(release: &Release) -> Result<PathBuf> {
     let stage = release.empty_stage("tarball")?.join(&name);
     tree::gather(&release.binaries, &release.binaries, &stage)?;
     copy(&root().join("packaging/systemd"), &stage.join("lib/systemd/system"))?;
+    copy(&root().join("packaging/apparmor.d"), &stage.join("share/builder-worker/apparmor.d"))?;
     for (from, to) in OTHERS {
         copy(&root().join("packaging").join(from), &stage.join(to))?;
     }
