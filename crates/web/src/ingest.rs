@@ -1,7 +1,9 @@
 //! From octets to a stored build: `receive` takes a record apart into a staging folder, `facts` derives what its
-//! artifacts tell, `store` makes it a build, and `reconcile` mends what a crash left in between.
+//! artifacts tell, `store` makes it a build, `reconcile` mends what a crash left in between, and `catch_up` derives the
+//! facts of builds that were here before.
 
 pub(crate) mod by_hand;
+pub(crate) mod catch_up;
 pub(crate) mod facts;
 pub(crate) mod receive;
 pub(crate) mod reconcile;

@@ -2,8 +2,8 @@
 
 use crate::app::App;
 use crate::error::WebError;
+use crate::ingest::catch_up::derive_missing;
 use crate::ingest::reconcile::reconcile;
-use crate::ingest::store::derive_missing;
 use crate::settings::Settings;
 use std::net::{SocketAddr, TcpListener};
 use tokio::sync::watch;

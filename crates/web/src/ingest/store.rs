@@ -5,7 +5,7 @@ use super::facts::{Candidate, Facts, Subject, derive};
 use super::receive::{Incoming, IncomingArtifact, ReceiveError};
 use super::reconcile::{Intent, take_back};
 use crate::app::App;
-use crate::database::columns::{self, outcome_from_columns, outcome_to_columns, time_to_columns, uuid_from_column};
+use crate::database::columns::{self, outcome_from_columns, outcome_to_columns, time_to_columns};
 use crate::database::damage;
 use crate::depot::{Depot, make_folder, sync_folder};
 use crate::digest::Digest;
@@ -13,7 +13,7 @@ use crate::error::{Tried, WebError};
 use crate::hooks::{Fresh, Scripts, enqueue};
 use crate::name::Name;
 use builder_facts::artifact_role;
-use builder_model::{BuildId, Outcome, Timestamp};
+use builder_model::{Outcome, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -469,88 +469,6 @@ fn set_tag(transaction: &Transaction<'_>, job: i64, tag: &str, value: Option<&st
         None => "DELETE FROM job_tag WHERE tag = (SELECT id FROM tag WHERE tag = ?1) AND ?2 IS NULL AND job = ?3",
     };
     transaction.prepare_cached(text)?.execute(params![tag, value, job]).map(|_| ())
-}
-
-/// The facts of builds that have none yet, such as those that the original stored, or have those of an earlier version:
-/// a bounded number of them, the newest first. Gives how many are done.
-pub(crate) fn derive_missing(app: &App, count: u32) -> Result<usize, WebError> {
-    let text = "SELECT b.id, b.uuid, b.platform, b.console, b.script, b.main_binary, coalesce(j.name, '')
-        FROM build b LEFT JOIN job j ON j.id = b.job
-        WHERE b.id IN (SELECT id FROM (SELECT id FROM build
-                           WHERE NOT EXISTS (SELECT 1 FROM repository_build r WHERE r.build = build.id)
-                           ORDER BY id DESC LIMIT ?1)
-                       UNION SELECT build FROM (SELECT build FROM repository_stale ORDER BY build DESC LIMIT ?1))
-        ORDER BY b.id DESC LIMIT ?1";
-    let builds = app.read(|connection| {
-        let mut statement = connection.prepare_cached(text)?;
-        let rows = statement.query_map([count], |row| {
-            Ok(OldBuild {
-                row: row.get(0)?,
-                uuid: uuid_from_column(&columns::text(row, 1)?).ok(),
-                platform: columns::text(row, 2)?,
-                console: columns::text(row, 3)?,
-                script: columns::text(row, 4)?,
-                main_binary: row.get(5)?,
-                job: columns::text(row, 6)?,
-            })
-        })?;
-        rows.collect::<rusqlite::Result<Vec<_>>>()
-    })?;
-    let facts = builds.iter().map(|build| Ok((build, build.derive(app)?))).collect::<Result<Vec<_>, WebError>>()?;
-    app.database().write(|transaction| {
-        for (build, facts) in &facts {
-            // It may have been removed meanwhile, by another program.
-            let exists =
-                transaction.prepare_cached("SELECT 1 FROM build WHERE id = ?1").and_then(|mut s| s.exists([build.row]));
-            let stale = "DELETE FROM repository_stale WHERE build = ?1";
-            if exists.map_err(|error| app.database().failed(error))? {
-                let insert = facts.insert(transaction, build.row, None);
-                let done = insert.and_then(|()| transaction.prepare_cached(stale)?.execute([build.row]));
-                done.map_err(|error| app.database().failed(error))?;
-            }
-        }
-        Ok::<_, WebError>(facts.len())
-    })
-}
-
-/// A build that the original stored.
-struct OldBuild {
-    row: i64,
-    uuid: Option<BuildId>,
-    job: String,
-    platform: String,
-    console: String,
-    script: String,
-    main_binary: Option<i64>,
-}
-
-impl OldBuild {
-    fn derive(&self, app: &App) -> Result<Facts, WebError> {
-        let text = "SELECT id, filepath, sha256, size FROM build_artifact WHERE build = ?1 ORDER BY id";
-        let rows: Vec<(i64, String, Digest, u64)> = app.read(|connection| {
-            let mut statement = connection.prepare_cached(text)?;
-            let rows = statement
-                .query_map([self.row], |row| Ok((row.get(0)?, columns::text(row, 1)?, row.get(2)?, row.get(3)?)))?;
-            rows.collect()
-        })?;
-        let artifacts: Vec<Candidate<'_>> =
-            rows.iter().map(|(_, path, digest, bytes)| Candidate { path, digest: *digest, bytes: *bytes }).collect();
-        let script = app.depot().file_of_row(&self.script).and_then(|path| std::fs::read(path).ok());
-        let console = app.depot().file_of_row(&self.console).unwrap_or_default();
-        tracing::debug!("deriving the facts of build {:?}", self.uuid);
-        Ok(derive(&Subject {
-            job: &self.job,
-            platform: &self.platform,
-            script: script.map(|script| Digest::of(&script)),
-            artifacts: &artifacts,
-            main_binary: rows.iter().position(|(row, ..)| Some(*row) == self.main_binary),
-            open: &|place| {
-                let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
-                File::open(app.depot().artifact(&artifacts.get(place).ok_or_else(missing)?.digest))
-            },
-            console: &console,
-        }))
-    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use crate::database::Database;
 use crate::ingest::receive::receive;
 use crate::ingest::reconcile::reconcile;
 use crate::settings::Settings;
+use builder_model::BuildId;
 use builder_wire::record::{ConsoleLine, Record};
 use builder_wire::{File as RecordFile, ScriptJob};
 use std::path::PathBuf;
