@@ -3,4 +3,5 @@
 pub(crate) mod gate;
 pub mod local;
 pub mod password;
+pub mod scope;
 pub mod token;

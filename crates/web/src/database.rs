@@ -302,7 +302,7 @@ mod tests {
             names(&database).into_iter().partition(|name| name.starts_with("repository_"));
         assert_eq!(original, ["access_list", "build", "build_artifact", "job", "job_tag", "tag", "user"]);
         // One of them, for texts, is made of five.
-        assert_eq!(own.len(), 10 + 6, "{own:?}");
+        assert_eq!(own.len(), 11 + 6, "{own:?}");
         assert!(matches!(Database::create(folder.path()), Err(WebError::DatabaseExists { .. })));
         drop(database);
         let opened = names(&Database::open(folder.path()).unwrap());

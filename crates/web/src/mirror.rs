@@ -177,7 +177,7 @@ impl Copying<'_> {
             Ok((count > 0).then(|| Bytes::copy_from_slice(buffer.split_at(count).0)))
         };
         let seen = Cell::new(None);
-        let received = receive(self.app.depot(), &mut next, &|_, uuid| {
+        let received = receive(self.app.depot(), &mut next, &|_, _, uuid| {
             if *uuid == build.uuid {
                 return Ok(());
             }

@@ -187,7 +187,12 @@ fn remove_job_rows(transaction: &Connection, name: &str) -> rusqlite::Result<Job
     transaction.execute("DELETE FROM access_list WHERE job = ?1", [job])?;
     transaction.execute("DELETE FROM job_tag WHERE job = ?1", [job])?;
     // A right to upload for a name must not wait for somebody else's job of that name.
-    transaction.execute("DELETE FROM repository_token WHERE job = ?1", [name])?;
+    // A token that is for nothing else goes with it: without a name in its list it would be for all jobs.
+    let others = "token IN (SELECT token FROM repository_token_scope WHERE kind = 'job' AND name <> ?1)";
+    let named = "SELECT token FROM repository_token_scope WHERE kind = 'job' AND name = ?1";
+    let alone = format!("DELETE FROM repository_token WHERE id IN ({named} AND NOT {others})");
+    transaction.execute(&alone, [name])?;
+    transaction.execute("DELETE FROM repository_token_scope WHERE kind = 'job' AND name = ?1", [name])?;
     transaction.execute("DELETE FROM job WHERE id = ?1", [job])?;
     Ok(JobRows::Gone(gone))
 }

@@ -6,6 +6,7 @@
 //! come from the same address nor costs anything. Tokens are 32 random bytes: nobody guesses one.
 
 use super::password::StoredPassword;
+use super::scope::Scope;
 use super::token::TokenSecret;
 use crate::app::App;
 use crate::http::Refusal;
@@ -230,7 +231,8 @@ fn password_row(app: &App, user: &str) -> Result<Option<(StoredPassword, Sender)
     let text = format!("SELECT {}, id, restricted FROM user WHERE username = ?1", StoredPassword::COLUMNS);
     let found = app.read(|connection| {
         let row = connection.prepare_cached(&text)?.query_row([user], |row| {
-            let sender = Sender { user: row.get(5)?, name: user.to_owned(), restricted: row.get(6)?, only_job: None };
+            let sender =
+                Sender { user: row.get(5)?, name: user.to_owned(), restricted: row.get(6)?, scope: Scope::default() };
             Ok((StoredPassword::from_row(row, 0)?, sender))
         });
         row.optional()
@@ -272,12 +274,14 @@ fn token_row(
     now: i64,
 ) -> rusqlite::Result<Option<(i64, Option<i64>, Sender)>> {
     // Looked up by its digest, which tells nobody who guesses how near he is.
-    let text = "SELECT t.id, t.used, u.id, u.username, u.restricted, t.job FROM repository_token t
+    let text = "SELECT t.id, t.used, u.id, u.username, u.restricted FROM repository_token t
         JOIN user u ON u.id = t.user
         WHERE t.sha256 = ?1 AND (t.expires IS NULL OR t.expires > ?2) AND length(u.password_hash) > 0";
     let row = connection.prepare_cached(text)?.query_row(params![secret.digest(), now], |row| {
-        let sender = Sender { user: row.get(2)?, name: row.get(3)?, restricted: row.get(4)?, only_job: row.get(5)? };
-        Ok((row.get(0)?, row.get(1)?, sender))
+        let token: i64 = row.get(0)?;
+        let scope = Scope::read(connection, token)?;
+        let sender = Sender { user: row.get(2)?, name: row.get(3)?, restricted: row.get(4)?, scope };
+        Ok((token, row.get(1)?, sender))
     });
     row.optional()
 }

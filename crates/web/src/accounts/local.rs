@@ -3,6 +3,7 @@
 
 use super::password::{Password, PasswordError, ScryptParams, StoredPassword};
 use super::token::TokenSecret;
+use crate::accounts::scope::Scope;
 use crate::app::App;
 use crate::error::WebError;
 use crate::ingest::Sender;
@@ -59,5 +60,5 @@ pub(crate) fn mirror_sender(app: &App) -> Result<Sender, WebError> {
             .and_then(|_| transaction.query_row("SELECT id FROM user WHERE username = ?1", [MIRROR], |row| row.get(0)));
         id.map_err(|error| app.database().failed(error))
     })?;
-    Ok(Sender { user, name: MIRROR.into(), restricted: false, only_job: None })
+    Ok(Sender { user, name: MIRROR.into(), restricted: false, scope: Scope::default() })
 }

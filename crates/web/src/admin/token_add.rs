@@ -1,5 +1,6 @@
 //! `token-add`.
 
+use crate::accounts::scope::Scope;
 use crate::accounts::token::TokenSecret;
 use crate::admin::Exit;
 use crate::admin::args::{Common, Format, Span};
@@ -12,16 +13,19 @@ use serde_json::json;
 /// Make a token, with which a program uploads in the name of a user
 ///
 /// Its secret is printed once, alone on a line, and kept nowhere: only its SHA-256 is. It allows what the user may, or
-/// with --job only that job of it.
+/// only the jobs and platforms of it that are named.
 #[derive(Debug, clap::Args)]
 pub(crate) struct TokenAdd {
     /// The name of the user
     username: String,
     /// What to call the token, such as the host that uses it
     name: String,
-    /// The only job that it may upload for [default: all that the user may]
-    #[arg(long, value_name = "JOB")]
-    job: Option<String>,
+    /// A job that it may upload for; may be given several times [default: all that the user may]
+    #[arg(long = "job", value_name = "JOB")]
+    jobs: Vec<String>,
+    /// A platform that it may upload for; may be given several times [default: all]
+    #[arg(long = "platform", value_name = "PLATFORM")]
+    platforms: Vec<String>,
     /// How long it works, such as 12h, 90d or 52w [default: until it is removed]
     #[arg(long, value_name = "DURATION")]
     expires_in: Option<Span>,
@@ -30,24 +34,23 @@ pub(crate) struct TokenAdd {
 impl TokenAdd {
     pub(crate) fn run(self, common: &Common, screen: &mut Screen) -> anyhow::Result<Exit> {
         check_word("name of a token", &self.name)?;
-        if let Some(job) = &self.job {
-            crate::Name::job(job.as_bytes())?;
-        }
+        self.jobs.iter().try_for_each(|job| crate::Name::job(job.as_bytes()).map(drop))?;
+        self.platforms.iter().try_for_each(|platform| crate::Name::platform(platform.as_bytes()).map(drop))?;
+        let scope = Scope { jobs: self.jobs.clone(), platforms: self.platforms.clone() };
         let secret = TokenSecret::generate().map_err(|error| anyhow::anyhow!("cannot make a secret: {error}"))?;
         let created = now();
         let life = self.expires_in.map(|span| i64::try_from(span.0.as_millis())).transpose()?;
         let expires = life.map(|life| created.plus_milliseconds(life));
-        Folder::open(common)?.write(|transaction| {
+        let unknown = Folder::open(common)?.write(|transaction| {
             let id = user(transaction, &self.username)?;
             self.check_right(transaction, id)?;
             let added = transaction.execute(
-                "INSERT INTO repository_token(user, name, sha256, job, created, expires)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT(user, name) DO NOTHING",
+                "INSERT INTO repository_token(user, name, sha256, created, expires)
+                 VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT(user, name) DO NOTHING",
                 params![
                     id,
                     self.name,
                     secret.digest(),
-                    self.job,
                     created.milliseconds(),
                     expires.map(|time| time.milliseconds())
                 ],
@@ -56,14 +59,18 @@ impl TokenAdd {
                 let Self { username, name, .. } = &self;
                 bail!("{username:?} has a token {name:?} already\nhint: `builder-db token-remove` it first, or choose another name");
             }
-            Ok(())
+            scope.write(transaction, transaction.last_insert_rowid())?;
+            self.unknown(transaction)
         })?;
+        // They may come with the first upload, and so may a slip of the pen.
+        unknown.iter().for_each(|what| screen.note(&format!("there is no {what} yet")));
         match screen.format() {
             Format::Text => screen.line(&secret.to_string())?,
             Format::Json => screen.json(&json!({
                 "user": self.username,
                 "name": self.name,
-                "job": self.job,
+                "jobs": scope.jobs,
+                "platforms": scope.platforms,
                 "expires": expires.map(|time| time.to_string()),
                 "token": secret.to_string(),
             }))?,
@@ -71,11 +78,28 @@ impl TokenAdd {
         Ok(Exit::Success)
     }
 
+    /// Jobs and platforms that no build is of.
+    fn unknown(&self, transaction: &Connection) -> anyhow::Result<Vec<String>> {
+        let mut unknown = Vec::new();
+        let kinds = [
+            ("job", &self.jobs, "SELECT 1 FROM job WHERE name = ?1"),
+            ("platform", &self.platforms, "SELECT 1 FROM build WHERE platform = ?1"),
+        ];
+        for (kind, names, known) in kinds {
+            for name in names {
+                if !transaction.prepare_cached(known)?.exists([name])? {
+                    unknown.push(format!("{kind} {name:?}"));
+                }
+            }
+        }
+        Ok(unknown)
+    }
+
     /// A token that could do nothing is a mistake.
     fn check_right(&self, transaction: &Connection, user: i64) -> anyhow::Result<()> {
         let restricted =
             transaction.query_row("SELECT restricted FROM user WHERE id = ?1", [user], |row| row.get::<_, bool>(0))?;
-        if let (true, Some(name)) = (restricted, &self.job) {
+        for name in self.jobs.iter().filter(|_| restricted) {
             let ids = [user, job(transaction, name)?];
             let may = "SELECT EXISTS(SELECT 1 FROM access_list WHERE user = ?1 AND job = ?2)";
             if !transaction.query_row(may, ids, |row| row.get::<_, bool>(0))? {

@@ -1,5 +1,6 @@
 //! `token-list`.
 
+use crate::accounts::scope::Scope;
 use crate::admin::Exit;
 use crate::admin::args::{Common, Format};
 use crate::admin::folder::{Folder, now, user};
@@ -10,7 +11,7 @@ use serde_json::json;
 
 /// List tokens, without their secrets
 ///
-/// In JSON: `tokens`, a list of `user`, `name`, `job`, `created`, `expires`, `used` and `expired`; what is not set is
+/// In JSON: `tokens`, a list of `user`, `name`, `jobs`, `platforms` (without names: all), `created`, `expires`, `used` and `expired`; what is not set is
 /// null.
 #[derive(Debug, clap::Args)]
 pub(crate) struct TokenList {
@@ -21,7 +22,7 @@ pub(crate) struct TokenList {
 struct Token {
     user: String,
     name: String,
-    job: Option<String>,
+    scope: Scope,
     created: Option<String>,
     expires: Option<String>,
     used: Option<String>,
@@ -38,11 +39,11 @@ impl TokenList {
         let tokens = folder.read(|connection| {
             connection
                 .prepare(
-                    "SELECT username, name, job, created, expires, used FROM repository_token
+                    "SELECT username, name, repository_token.id, created, expires, used FROM repository_token
                      JOIN user ON user.id = repository_token.user
                      WHERE ?1 IS NULL OR username = ?1 ORDER BY username, name",
                 )?
-                .query_map([&self.username], |row| token(row, now))?
+                .query_map([&self.username], |row| token(row, Scope::read(connection, row.get(2)?)?, now))?
                 .collect::<rusqlite::Result<Vec<Token>>>()
         })?;
         match screen.format() {
@@ -51,7 +52,8 @@ impl TokenList {
                     json!({
                         "user": token.user,
                         "name": token.name,
-                        "job": token.job,
+                        "jobs": token.scope.jobs,
+                        "platforms": token.scope.platforms,
                         "created": token.created,
                         "expires": token.expires,
                         "used": token.used,
@@ -62,14 +64,14 @@ impl TokenList {
             }
             Format::Text => {
                 let rows: Vec<Vec<String>> = tokens.into_iter().map(row).collect();
-                screen.table(&["USER", "NAME", "JOB", "CREATED", "EXPIRES", "LAST USED"], &rows)?;
+                screen.table(&["USER", "NAME", "JOBS", "PLATFORMS", "CREATED", "EXPIRES", "LAST USED"], &rows)?;
             }
         }
         Ok(Exit::Success)
     }
 }
 
-fn token(row: &Row<'_>, now: i64) -> rusqlite::Result<Token> {
+fn token(row: &Row<'_>, scope: Scope, now: i64) -> rusqlite::Result<Token> {
     let text = |milliseconds: Option<i64>| {
         milliseconds.and_then(|time| Timestamp::from_milliseconds(time).ok()).map(|time| time.to_string())
     };
@@ -77,7 +79,7 @@ fn token(row: &Row<'_>, now: i64) -> rusqlite::Result<Token> {
     Ok(Token {
         user: row.get(0)?,
         name: row.get(1)?,
-        job: row.get(2)?,
+        scope,
         created: text(row.get(3)?),
         expires: text(expires),
         used: text(row.get(5)?),
@@ -91,5 +93,7 @@ fn row(token: Token) -> Vec<String> {
     if token.expired {
         expires.push_str(" (expired)");
     }
-    vec![token.user, token.name, or(token.job, "all"), or(token.created, "-"), expires, or(token.used, "never")]
+    let names = |names: Vec<String>| if names.is_empty() { "all".to_owned() } else { names.join(", ") };
+    let (jobs, platforms) = (names(token.scope.jobs), names(token.scope.platforms));
+    vec![token.user, token.name, jobs, platforms, or(token.created, "-"), expires, or(token.used, "never")]
 }

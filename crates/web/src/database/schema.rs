@@ -11,7 +11,7 @@ pub(crate) const SCHEMA_VERSION: i64 = 18;
 /// The version of our own tables, in `repository_version`. 2 came with `repository_text`, and with indices that some
 /// folders of version 1 lack; 3 with other rules for inputs and outputs, see [`DERIVED_BEFORE_3`];
 /// 4 with the start of builds in `repository_build`; 5 with `repository_damage`.
-pub(crate) const OWN_VERSION: i64 = 5;
+pub(crate) const OWN_VERSION: i64 = 6;
 
 /// The original's tables, in its order.
 pub(crate) const ORIGINAL: &str = "
@@ -189,7 +189,7 @@ CREATE INDEX IF NOT EXISTS repository_package_name ON repository_package(name, v
 CREATE VIRTUAL TABLE IF NOT EXISTS repository_text USING fts5(value, tokenize = 'trigram');
 
 -- Tokens beside passwords; only the SHA-256 of the secret is kept. Times are milliseconds since 1970.
---   job: the one job that it may upload for; NULL for all that its user may
+--   job: before version 6, the one job that it may upload for
 CREATE TABLE IF NOT EXISTS repository_token (
     id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
     user INTEGER NOT NULL REFERENCES user(id) ON DELETE CASCADE,
@@ -201,6 +201,17 @@ CREATE TABLE IF NOT EXISTS repository_token (
     used INTEGER,
     UNIQUE(user, name)
 );
+
+-- What a token is narrowed to: kind 'job' or 'platform', and a name of each that it is for. Without a row of a kind, it is
+-- for all of that kind.
+CREATE TABLE IF NOT EXISTS repository_token_scope (
+    token INTEGER NOT NULL REFERENCES repository_token(id) ON DELETE CASCADE,
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    PRIMARY KEY(token, kind, name)
+) WITHOUT ROWID;
+INSERT OR IGNORE INTO repository_token_scope(token, kind, name)
+    SELECT id, 'job', job FROM repository_token WHERE job IS NOT NULL;
 
 -- Builds that are kept whatever the retention policy says, each under a word such as 'release-1.2'.
 CREATE TABLE IF NOT EXISTS repository_pin (

@@ -34,7 +34,7 @@ async fn record(State(app): State<App>, peer: Peer, headers: HeaderMap, body: Bo
         Err(refusal) => return refuse_early(refusal, &headers, body).await,
     };
     let work = move |app: &App, pieces: &mut Pieces| {
-        let permit = |job: &Name, _: &BuildId| permit(app, &sender, job);
+        let permit = |job: &Name, platform: &Name, _: &BuildId| permit(app, &sender, job, platform);
         let incoming = receive(app.depot(), &mut || pieces.next(), &permit)?;
         finish(app, &sender, incoming)
     };
@@ -64,15 +64,15 @@ async fn binary(
         Err(error) => return refuse_early(error.into(), &headers, body).await,
     };
     let work = move |app: &App, pieces: &mut Pieces| {
-        permit(app, &sender, &job)?;
+        permit(app, &sender, &job, &platform)?;
         let incoming = crate::ingest::by_hand::receive(app, &job, &platform, &file, &mut || pieces.next())?;
         finish(app, &sender, incoming)
     };
     upload(app, &headers, body, work).await
 }
 
-fn permit(app: &App, sender: &Sender, job: &Name) -> Result<(), ReceiveError> {
-    app.read(|connection| may_upload(connection, sender, job))?.map_err(ReceiveError::Refused)
+fn permit(app: &App, sender: &Sender, job: &Name, platform: &Name) -> Result<(), ReceiveError> {
+    app.read(|connection| may_upload(connection, sender, job, platform))?.map_err(ReceiveError::Refused)
 }
 
 /// What became of an upload, and the address of its build.

@@ -66,7 +66,7 @@ pub(crate) fn receive(
         let (piece, _) = buffer.split_at(count);
         Ok((count > 0).then(|| Bytes::copy_from_slice(piece)))
     };
-    receive_record(depot, &mut pieces, &|_, _| Ok(()))
+    receive_record(depot, &mut pieces, &|_, _, _| Ok(()))
 }
 
 /// The record up to the content of its one artifact, which is its end.

@@ -158,8 +158,8 @@ impl Drop for Staging {
     }
 }
 
-/// What is asked once the head of a record is there: may this job's build come from this sender?
-pub(crate) type Permit<'a> = &'a dyn Fn(&Name, &BuildId) -> Result<(), ReceiveError>;
+/// What is asked once the head of a record is there: may this job's build on this platform come from this sender?
+pub(crate) type Permit<'a> = &'a dyn Fn(&Name, &Name, &BuildId) -> Result<(), ReceiveError>;
 
 /// Receives a record out of `next`, which gives the body piece by piece, and nothing at its end.
 pub(crate) fn receive(
@@ -263,7 +263,7 @@ impl<'a> Receiver<'a> {
 
     fn begin(&mut self, job: &ScriptJob, build: BuildId) -> Result<(), ReceiveError> {
         let (name, platform) = (Name::job(job.name.as_bytes())?, Name::platform(job.platform.as_bytes())?);
-        (self.permit)(&name, &build)?;
+        (self.permit)(&name, &platform, &build)?;
         let staging = Staging::create(self.depot, &build)?;
         let folder = staging.build();
         let script_path = folder.join("script.txt");

@@ -4,6 +4,7 @@
 use super::facts::{Candidate, Facts, Subject, derive};
 use super::receive::{Incoming, IncomingArtifact, ReceiveError};
 use super::reconcile::{Intent, take_back};
+use crate::accounts::scope::Scope;
 use crate::app::App;
 use crate::database::columns::{self, outcome_from_columns, outcome_to_columns, time_to_columns};
 use crate::database::damage;
@@ -34,8 +35,8 @@ pub struct Sender {
     pub name: String,
     /// A restricted user may only upload for jobs that exist and are on the access list.
     pub restricted: bool,
-    /// The one job that a token is for.
-    pub only_job: Option<String>,
+    /// What a token is for.
+    pub scope: Scope,
 }
 
 /// What became of an upload.
@@ -51,9 +52,14 @@ pub enum Stored {
 }
 
 /// Whether somebody may upload for a job; the error says why not.
-pub(crate) fn may_upload(connection: &Connection, sender: &Sender, job: &Name) -> rusqlite::Result<Result<(), String>> {
-    if sender.only_job.as_ref().is_some_and(|only| only != job.as_str()) {
-        return Ok(Err(format!("this token is not for the job {job}")));
+pub(crate) fn may_upload(
+    connection: &Connection,
+    sender: &Sender,
+    job: &Name,
+    platform: &Name,
+) -> rusqlite::Result<Result<(), String>> {
+    if let Err(reason) = sender.scope.allows(job, platform) {
+        return Ok(Err(reason));
     }
     if !sender.restricted {
         return Ok(Ok(()));

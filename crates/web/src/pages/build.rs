@@ -55,7 +55,7 @@ async fn page(
     let hooks = match query.value("hooks") {
         None => Hooks::Hidden,
         Some(_) => match app.gate().sender(&app, &headers, peer.0).await {
-            Ok(sender) if !sender.restricted && sender.only_job.is_none() => Hooks::Shown,
+            Ok(sender) if !sender.restricted && sender.scope.is_all() => Hooks::Shown,
             Ok(_) => {
                 return Refusal::Forbidden("Only users who may upload everything see hooks.".into()).into_response();
             }

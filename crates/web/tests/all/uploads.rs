@@ -95,8 +95,14 @@ async fn tokens_stand_beside_passwords() {
     use builder_web::accounts::token::TokenSecret;
     let site = Site::new();
     let secret = TokenSecret::generate().unwrap();
-    let row = "INSERT INTO repository_token(user, name, sha256, job, created) VALUES (1, 'ci', ?1, 'j', 0)";
+    let row = "INSERT INTO repository_token(id, user, name, sha256, created) VALUES (1, 1, 'ci', ?1, 0)";
     site.connection().execute(row, [secret.digest()]).unwrap();
+    let narrow = |kind: &str, name: &str| {
+        let row = "INSERT INTO repository_token_scope(token, kind, name) VALUES (1, ?1, ?2)";
+        site.connection().execute(row, [kind, name]).unwrap();
+    };
+    narrow("job", "j");
+    narrow("job", "other");
     let bearer = format!("Bearer {secret}");
     let headers = [("authorization", bearer.as_str())];
     let upload = |body: Vec<u8>| site.send(Method::POST, "/upload", &headers, Body::from(body));
@@ -106,6 +112,22 @@ async fn tokens_stand_beside_passwords() {
         (answer.status, answer.text().as_str()),
         (StatusCode::FORBIDDEN, "this token is not for the job hello\n")
     );
+    assert_eq!(upload(Told::new(2).job("other").encode()).await.status, StatusCode::CREATED);
+    narrow("platform", "freebsd-14");
+    let answer = upload(Told::new(3).job("other").encode()).await;
+    assert_eq!(
+        (answer.status, answer.text().as_str()),
+        (StatusCode::FORBIDDEN, "this token is not for the platform debian-12\n")
+    );
+    let by_hand = async |platform: &str| {
+        let target = format!("/job/other/platform/{platform}/upload");
+        site.send(Method::POST, &target, &headers, Body::from("binary")).await.status
+    };
+    assert_eq!(by_hand("debian-12").await, StatusCode::FORBIDDEN);
+    assert_eq!(by_hand("freebsd-14").await, StatusCode::CREATED);
+    // What another version wrote and this one does not know narrows to nothing.
+    site.connection().execute("UPDATE repository_token_scope SET kind = 'moon' WHERE kind = 'job'", []).unwrap();
+    assert_eq!(by_hand("freebsd-14").await, StatusCode::FORBIDDEN);
     site.connection().execute("UPDATE repository_token SET expires = 1", []).unwrap();
     assert_eq!(upload(vector()).await.status, StatusCode::UNAUTHORIZED);
 }

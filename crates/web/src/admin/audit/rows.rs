@@ -10,12 +10,13 @@ use rusqlite::Connection;
 use std::collections::BTreeMap;
 
 /// Our tables, and the condition of a row that names nothing that there is.
-const OWN: [(&str, &str); 9] = [
+const OWN: [(&str, &str); 10] = [
     ("repository_build", "build NOT IN (SELECT id FROM build)"),
     ("repository_stale", "build NOT IN (SELECT id FROM build)"),
     ("repository_pin", "build NOT IN (SELECT id FROM build)"),
     ("repository_hook_run", "build NOT IN (SELECT id FROM build)"),
     ("repository_token", "user NOT IN (SELECT id FROM user)"),
+    ("repository_token_scope", "token NOT IN (SELECT id FROM repository_token)"),
     ("repository_binary", "sha256 NOT IN (SELECT sha256 FROM build_artifact)"),
     ("repository_damage", "sha256 NOT IN (SELECT sha256 FROM build_artifact)"),
     ("repository_inventory", "sha256 NOT IN (SELECT sha256 FROM build_artifact)"),

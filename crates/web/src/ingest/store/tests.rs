@@ -26,7 +26,7 @@ fn new_folder(datadir: &Path) -> App {
 }
 
 fn sender() -> Sender {
-    Sender { user: 1, name: "farm".into(), restricted: false, only_job: None }
+    Sender { user: 1, name: "farm".into(), restricted: false, scope: Scope::default() }
 }
 
 fn record(number: u8, files: &[(&str, &[u8])]) -> Vec<u8> {
@@ -45,7 +45,7 @@ fn record(number: u8, files: &[(&str, &[u8])]) -> Vec<u8> {
 
 fn received(app: &App, bytes: &[u8]) -> Result<Incoming, ReceiveError> {
     let mut pieces = vec![bytes::Bytes::copy_from_slice(bytes)];
-    receive(app.depot(), &mut || Ok(pieces.pop()), &|_, _| Ok(()))
+    receive(app.depot(), &mut || Ok(pieces.pop()), &|_, _, _| Ok(()))
 }
 
 fn copy(from: &Path, to: &Path) {

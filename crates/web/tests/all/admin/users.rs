@@ -130,11 +130,27 @@ fn a_token_is_shown_once_and_kept_as_its_digest() {
     data.ok(&["access-add", "farm", "hello"]);
     data.ok(&["token-add", "farm", "ci", "--job", "hello"]);
     let tokens = data.json(&["token-list", "farm"]);
-    assert_eq!((&tokens["tokens"][0]["name"], &tokens["tokens"][0]["job"]), (&"ci".into(), &"hello".into()));
+    assert_eq!(
+        (&tokens["tokens"][0]["name"], &tokens["tokens"][0]["jobs"]),
+        (&"ci".into(), &serde_json::json!(["hello"]))
+    );
     assert_eq!(tokens["tokens"][0]["expires"], serde_json::Value::Null);
     assert_eq!(tokens["tokens"][1]["expired"], false);
     data.connection().execute("UPDATE repository_token SET expires = 1", []).unwrap();
     assert_eq!(data.ok(&["token-list"]).matches("(expired)").count(), 2);
+
+    // Several jobs and platforms, which may come later; a slip of the pen is told of.
+    data.ok(&["user-update", "farm", "--keep-password", "--unrestricted"]);
+    let names = ["--job", "hello", "--job", "helo", "--platform", "debian-12", "--platform", "plan-9"];
+    let ended = data.run(&[&["token-add", "farm", "both"][..], &names].concat());
+    assert_eq!(ended.status, 0, "{ended:?}");
+    let notes = "builder-db: there is no job \"helo\" yet\nbuilder-db: there is no platform \"plan-9\" yet\n";
+    assert_eq!(ended.err, notes);
+    let table = data.ok(&["token-list"]);
+    assert!(table.contains("hello, helo  debian-12, plan-9"), "{table}");
+    data.ok(&["job-remove", "hello"]);
+    let table = data.ok(&["token-list"]);
+    assert!(!table.contains("  ci  ") && table.contains("  helo  ") && table.contains("laptop"), "{table}");
 
     data.ok(&["token-remove", "farm", "laptop"]);
     assert!(data.fails(&["token-remove", "farm", "laptop"]).contains("has no token \"laptop\""));
