@@ -171,7 +171,7 @@ impl Show<'_> {
     fn wait_for_page(&self, build: &BuildId) -> anyhow::Result<()> {
         let until = Instant::now() + BEGIN_LIMIT;
         loop {
-            if self.app.read(|connection| builder_web::database::stored::by_uuid(connection, build))?.is_some() {
+            if self.app.read(|connection| builder_web::database::build::by_uuid(connection, build))?.is_some() {
                 return Ok(());
             }
             anyhow::ensure!(

@@ -1,6 +1,6 @@
 //! All artifacts of a build as one archive: `all.tar.gz`, the same bytes each time, written as it is read.
 
-use crate::database::stored::StoredArtifact;
+use crate::database::artifact::Artifact;
 use crate::depot::Depot;
 use builder_model::Timestamp;
 use flate2::{Compression, GzBuilder};
@@ -15,24 +15,24 @@ const UNIX: u8 = 3;
 const COMMENT: &str = "builder-web";
 
 /// Writes the archive: a POSIX tar, sorted by path, executable below `bin/`, every time that of the end of the build.
-pub fn write(depot: &Depot, finished: Timestamp, artifacts: &[StoredArtifact], to: &mut dyn Write) -> io::Result<()> {
+pub fn write(depot: &Depot, finished: Timestamp, artifacts: &[Artifact], to: &mut dyn Write) -> io::Result<()> {
     let seconds = u64::try_from(finished.milliseconds() / 1000).unwrap_or(0);
     let to = GzBuilder::new()
         .operating_system(UNIX)
         .mtime(u32::try_from(seconds).unwrap_or(0))
         .write(to, Compression::default());
     let mut archive = tar::Builder::new(to);
-    let mut sorted: Vec<&StoredArtifact> = artifacts.iter().collect();
+    let mut sorted: Vec<&Artifact> = artifacts.iter().collect();
     sorted.sort_by(|one, other| one.path.cmp(&other.path));
     write_comment(&mut archive, seconds)?;
     for artifact in sorted {
         let mut header = tar::Header::new_ustar();
-        header.set_size(artifact.bytes);
+        header.set_size(artifact.size);
         header.set_mtime(seconds);
         header.set_mode(if artifact.path.starts_with("bin/") { 0o755 } else { 0o644 });
         header.set_entry_type(tar::EntryType::Regular);
-        let file = File::open(depot.artifact(&artifact.digest))?;
-        archive.append_data(&mut header, inside(&artifact.path), io::Read::take(file, artifact.bytes))?;
+        let file = File::open(depot.artifact(&artifact.sha256))?;
+        archive.append_data(&mut header, inside(&artifact.path), io::Read::take(file, artifact.size))?;
     }
     archive.into_inner()?.finish()?.flush()
 }

@@ -4,7 +4,8 @@
 //! What was found hangs on nothing but the content of the files, which never changes under its digest. So it is kept
 //! by the digests of both sides, bounded in bytes; the one that was asked for longest ago leaves first.
 
-use crate::database::build::{self, Artifact, Build};
+use crate::database::artifact::{self, Artifact};
+use crate::database::build::Build;
 use crate::depot::{Depot, Unreadable};
 use crate::digest::Digest;
 use crate::http::Refusal;
@@ -40,8 +41,6 @@ pub(crate) struct SideRows {
     inputs: [Option<Digest>; 3],
     /// Its `.buildinfo`, which tells of environment and system packages where their files are not there.
     buildinfo: Option<Digest>,
-    /// Its script, relative to the data folder.
-    script: String,
 }
 
 /// How two builds differ.
@@ -57,17 +56,16 @@ pub(crate) struct Compared {
 
 /// Reads the rows of one side.
 pub(crate) fn side_rows(connection: &Connection, build: Build) -> rusqlite::Result<SideRows> {
-    let mut artifacts = build::artifacts(connection, build.id, 0, COMPARED_ARTIFACTS_MAX + 1)?;
+    let mut artifacts = artifact::some(connection, build.id, 0, COMPARED_ARTIFACTS_MAX + 1)?;
     let is_cut = artifacts.len() > COMPARED_ARTIFACTS_MAX as usize;
     artifacts.truncate(COMPARED_ARTIFACTS_MAX as usize);
-    let main_binary = build.main_binary.map(|id| build::artifact(connection, id)).transpose()?.flatten();
+    let main_binary = artifact::main_binary(connection, &build)?;
     let mut inputs = [None; 3];
     for (input, path) in inputs.iter_mut().zip(INPUTS) {
-        *input = build::artifact_at(connection, build.id, path)?.map(|artifact| artifact.sha256);
+        *input = artifact::at(connection, build.id, path)?.map(|artifact| artifact.sha256);
     }
-    let buildinfo = build::buildinfo(connection, &build)?.map(|artifact| artifact.sha256);
-    let script = build::script(connection, build.id)?;
-    Ok(SideRows { build, main_binary, artifacts, is_cut, inputs, buildinfo, script })
+    let buildinfo = artifact::buildinfo(connection, &build)?.map(|artifact| artifact.sha256);
+    Ok(SideRows { build, main_binary, artifacts, is_cut, inputs, buildinfo })
 }
 
 /// Compares two builds; for code that may block. What is not kept is compared one pair after the other, as each pair
@@ -150,7 +148,7 @@ fn read_side(depot: &Depot, side: &str, rows: &SideRows, notes: &mut Vec<String>
 /// Reads the script of one side; what cannot be read is a note.
 fn read_script(depot: &Depot, side: &str, rows: &SideRows, notes: &mut Vec<String>) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
-    let path = depot.file_of_row(&rows.script)?;
+    let path = depot.file_of_row(&rows.build.script)?;
     let read = File::open(&path).and_then(|file| file.take(COMPARED_SCRIPT_BYTES_MAX + 1).read_to_end(&mut bytes));
     let why = match read {
         Ok(count) if u64::try_from(count).unwrap_or(u64::MAX) > COMPARED_SCRIPT_BYTES_MAX => {

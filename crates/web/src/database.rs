@@ -3,6 +3,7 @@
 //! WAL with `synchronous=FULL`: what [`Database::write`] has committed, a power cut cannot take back. Another process,
 //! such as `builder-db` or the original's, may use the file at the same time.
 
+pub mod artifact;
 pub mod build;
 pub mod columns;
 pub(crate) mod damage;
@@ -13,7 +14,6 @@ pub mod related;
 pub mod schema;
 pub(crate) mod search;
 pub(crate) mod selected;
-pub mod stored;
 pub(crate) mod texts;
 pub(crate) mod totals;
 pub(crate) mod words;

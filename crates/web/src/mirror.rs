@@ -8,7 +8,7 @@ mod source;
 
 use crate::accounts::local;
 use crate::app::App;
-use crate::database::stored;
+use crate::database::build;
 use crate::error::WebError;
 use crate::ingest::receive::{Incoming, ReceiveError, receive};
 use crate::ingest::reconcile::reconcile;
@@ -98,7 +98,7 @@ pub fn mirror(app: &App, options: &Options, watch: &mut dyn FnMut(Step<'_>)) -> 
     for job in jobs {
         let mut missing = Vec::new();
         for build in source.builds(&job, options.platform.as_deref())? {
-            match app.read(|connection| stored::by_uuid(connection, &build.uuid))? {
+            match app.read(|connection| build::by_uuid(connection, &build.uuid))? {
                 Some(_) => copying.report.known += 1,
                 None => missing.push(build),
             }

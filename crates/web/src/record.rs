@@ -2,13 +2,13 @@
 //! rows and files, as the original does it, with times in whole milliseconds.
 
 use crate::app::App;
-use crate::database::columns::{self, outcome_from_columns};
-use crate::database::stored::{self, StoredArtifact, StoredBuild};
+use crate::database::artifact::{self, Artifact};
+use crate::database::build::Build;
+use crate::database::columns;
 use crate::depot::Depot;
 use crate::digest::Digest;
 use crate::error::{Tried, WebError};
 use crate::outline::RecordReader;
-use builder_model::Outcome;
 use builder_wire::ScriptJob;
 use builder_wire::record::{ConsoleLine, FileHead, Frame, files_header};
 use rusqlite::OptionalExtension;
@@ -36,21 +36,20 @@ enum Form {
 
 #[derive(Debug)]
 struct Rebuilt {
-    build: StoredBuild,
-    outcome: Outcome,
+    build: Build,
     script: Vec<u8>,
     console: PathBuf,
-    artifacts: Vec<StoredArtifact>,
+    artifacts: Vec<Artifact>,
     readme: Option<Vec<u8>>,
 }
 
 impl Record {
     /// The record of a build.
-    pub fn of(app: &App, build: &StoredBuild) -> Result<Self, WebError> {
+    pub fn of(app: &App, build: &Build) -> Result<Self, WebError> {
         let depot = app.depot().clone();
         let text = "SELECT outline_sha256, outline_bytes FROM repository_build WHERE build = ?1";
         let known = app.read(|connection| {
-            let row = connection.prepare_cached(text)?.query_row([build.row], |row| Ok((row.get(0)?, row.get(1)?)));
+            let row = connection.prepare_cached(text)?.query_row([build.id], |row| Ok((row.get(0)?, row.get(1)?)));
             Ok(row.optional()?.unwrap_or((None, None)))
         })?;
         if let (Some(digest), Some(bytes)) = known
@@ -104,24 +103,19 @@ impl Record {
 }
 
 impl Rebuilt {
-    fn of(app: &App, build: &StoredBuild) -> Result<Self, WebError> {
+    fn of(app: &App, build: &Build) -> Result<Self, WebError> {
         let depot = app.depot();
         let lost = |what: &str| WebError::Unknown { what: format!("{what} of build {} on disk", build.uuid) };
         let script = depot.file_of_row(&build.script).ok_or_else(|| lost("script"))?;
         let readme = "SELECT t.value FROM job_tag t JOIN job j ON j.id = t.job JOIN tag n ON n.id = t.tag
             WHERE j.name = ?1 AND n.tag = 'readme.md'";
-        let (outcome, artifacts, readme) = app.read(|connection| {
-            let text = "SELECT result_code, result_msg FROM build WHERE id = ?1";
-            let outcome = connection.prepare_cached(text)?.query_row([build.row], |row| {
-                Ok(outcome_from_columns(row.get(0)?, columns::optional_text(row, 1)?.as_deref()))
-            })?;
+        let (artifacts, readme) = app.read(|connection| {
             let readme: Option<String> =
                 connection.prepare_cached(readme)?.query_row([&build.job], |row| columns::text(row, 0)).optional()?;
-            Ok((outcome, stored::artifacts(connection, build.row)?, readme))
+            Ok((artifact::all(connection, build.id)?, readme))
         })?;
         Ok(Self {
             build: build.clone(),
-            outcome,
             script: std::fs::read(&script).tried("read", &script)?,
             console: depot.file_of_row(&build.console).ok_or_else(|| lost("console"))?,
             artifacts,
@@ -131,7 +125,7 @@ impl Rebuilt {
 
     fn write(&self, depot: &Depot, to: &mut dyn Write) -> io::Result<()> {
         let mut heads: Vec<FileHead> =
-            self.artifacts.iter().map(|artifact| FileHead::new(artifact.path.as_bytes(), artifact.bytes)).collect();
+            self.artifacts.iter().map(|artifact| FileHead::new(artifact.path.as_bytes(), artifact.size)).collect();
         if let Some(readme) = &self.readme {
             heads.push(FileHead::new(b"README.md", readme.len() as u64));
         }
@@ -144,8 +138,8 @@ impl Rebuilt {
         })?;
         let (job, platform) = (self.build.job.as_bytes(), self.build.platform.as_bytes());
         let job = ScriptJob { name: job, platform, script: &self.script };
-        let times = (self.build.started, self.build.finished);
-        let frame = Frame::new(job, &self.build.uuid, console_bytes, times, &self.outcome, files_bytes);
+        let times = (self.build.start, self.build.finish);
+        let frame = Frame::new(job, &self.build.uuid, console_bytes, times, &self.build.outcome, files_bytes);
         to.write_all(&frame.before_console)?;
         let mut piece = Vec::new();
         each_line_backwards(&self.console, &mut |delta, line| {
@@ -159,7 +153,7 @@ impl Rebuilt {
             to.write_all(&head.header)?;
             let count = match (artifact, &self.readme) {
                 (Some(artifact), _) => {
-                    let file = File::open(depot.artifact(&artifact.digest))?;
+                    let file = File::open(depot.artifact(&artifact.sha256))?;
                     io::copy(&mut BufReader::new(file).take(head.data_bytes), &mut { &mut *to })?
                 }
                 (None, Some(readme)) => io::copy(&mut readme.as_slice(), &mut { &mut *to })?,

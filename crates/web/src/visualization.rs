@@ -3,7 +3,8 @@
 //! They lie in the cache folder under the version of the tool that made them; the newest that is there is shown.
 
 use crate::app::App;
-use crate::database::stored::{self, StoredBuild};
+use crate::database::artifact;
+use crate::database::build::Build;
 use crate::digest::Digest;
 use crate::error::{Tried, WebError};
 use builder_facts::artifact_role::base_name;
@@ -21,22 +22,22 @@ pub struct Visualization {
 }
 
 /// That of the opam switch.
-pub fn dependencies(app: &App, build: &StoredBuild) -> Result<Option<Visualization>, WebError> {
-    let switch = app.read(|connection| stored::artifact(connection, build.row, "opam-switch"))?;
+pub fn dependencies(app: &App, build: &Build) -> Result<Option<Visualization>, WebError> {
+    let switch = app.read(|connection| artifact::at(connection, build.id, "opam-switch"))?;
     match switch {
-        Some(switch) => newest(app, "dependencies", switch.digest),
+        Some(switch) => newest(app, "dependencies", switch.sha256),
         None => Ok(None),
     }
 }
 
 /// That of the main binary with its debugging information.
-pub fn treemap(app: &App, build: &StoredBuild) -> Result<Option<Visualization>, WebError> {
+pub fn treemap(app: &App, build: &Build) -> Result<Option<Visualization>, WebError> {
     let debug = app.read(|connection| {
-        let Some(main) = stored::main_binary(connection, build)? else { return Ok(None) };
-        stored::artifact(connection, build.row, &format!("{}.debug", base_name(&main.path)))
+        let Some(main) = artifact::main_binary(connection, build)? else { return Ok(None) };
+        artifact::at(connection, build.id, &format!("{}.debug", base_name(&main.path)))
     })?;
     match debug {
-        Some(debug) => newest(app, "treemap", debug.digest),
+        Some(debug) => newest(app, "treemap", debug.sha256),
         None => Ok(None),
     }
 }

@@ -4,7 +4,7 @@ use crate::admin::Exit;
 use crate::admin::args::Common;
 use crate::admin::screen::{Screen, bytes_text};
 use crate::app::App;
-use crate::database::stored;
+use crate::database::build;
 use crate::record::Record;
 use crate::settings::Settings;
 use anyhow::Context;
@@ -33,7 +33,7 @@ impl ExtractBuild {
         // Nothing of it is removed while it is read.
         let _sharing = app.depot().lock_sharing()?;
         let build = app
-            .read(|connection| stored::by_uuid(connection, &self.uuid))?
+            .read(|connection| build::by_uuid(connection, &self.uuid))?
             .with_context(|| format!("there is no build {}", self.uuid))?;
         let record = Record::of(&app, &build)?;
         if self.dest == Path::new("-") {

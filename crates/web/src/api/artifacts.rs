@@ -4,6 +4,7 @@ use super::query::{self, bad};
 use super::types::{ArtifactBody, BuildBody, Problem};
 use super::{Segments, answer};
 use crate::app::App;
+use crate::database::artifact;
 use crate::database::build;
 use crate::database::search::{self, DigestPrefix};
 use crate::http::page::Page;
@@ -72,7 +73,7 @@ pub(super) async fn of_build(
         // A build never changes, so that a number of artifacts is a place among them.
         let from: u32 = query::cursor(&query, |text| text.parse().ok())?.unwrap_or(0);
         let found = app.read(|connection| match build::by_uuid(connection, &uuid)? {
-            Some(build) => Ok(Some((build::artifacts(connection, build.id, from, count + 1)?, build.job))),
+            Some(build) => Ok(Some((artifact::some(connection, build.id, from, count + 1)?, build.job))),
             None => Ok(None),
         })?;
         let (mut artifacts, job) = found.ok_or(Refusal::NotFound)?;

@@ -4,7 +4,8 @@ use super::query::{self, bad};
 use super::types::{BuildBody, IdentityBody, Problem, ReferenceBody, RelatedBody};
 use super::{Segments, answer};
 use crate::app::App;
-use crate::database::build::{self, Artifact, BinaryNotes, Build};
+use crate::database::artifact::{self, Artifact};
+use crate::database::build::{self, BinaryNotes, Build};
 use crate::database::damage;
 use crate::database::related::{self, Neighbours, Reproduction};
 use crate::database::selected::{self, Kind, Place, Selection};
@@ -203,7 +204,7 @@ struct Rows {
 impl Rows {
     fn of(app: &App, connection: &Connection, uuid: &BuildId) -> rusqlite::Result<Option<Self>> {
         let Some(build) = build::by_uuid(connection, uuid)? else { return Ok(None) };
-        let main_binary = build.main_binary.map(|id| build::artifact(connection, id)).transpose()?.flatten();
+        let main_binary = artifact::main_binary(connection, &build)?;
         let binary_notes = match &main_binary {
             Some(binary) => build::binary_notes(connection, &binary.sha256)?,
             None => BinaryNotes::default(),

@@ -1,6 +1,7 @@
 //! What several answers share. These types are the document: what is said of a field here, its readers see.
 
-use crate::database::build::{Artifact, Build};
+use crate::database::artifact::Artifact;
+use crate::database::build::Build;
 use crate::database::listed::{Binary, Listed};
 use crate::database::related::Related;
 use crate::digest::Digest;

@@ -1,16 +1,16 @@
-//! One build as the rows have it: what the original stored, and what was derived from it. How builds are related is
-//! `related`'s business, what a page makes of them the page's.
+//! One build as the rows have it: what the original stored, and what was derived from it. Its artifacts are `artifact`'s
+//! business, how builds are related that of `related`, what a page makes of them the page's.
 
 use crate::database::columns::{optional_text, outcome_from_columns, text, time_from_columns, uuid_from_column};
 use crate::digest::Digest;
-use crate::limits::PINS_SHOWN_MAX;
-use builder_facts::identity::{InputKind, NoInput, OutputKind, buildinfo_path};
+use crate::limits::{BUILDS_OF_DIGEST_MAX, PINS_SHOWN_MAX};
+use builder_facts::identity::{InputKind, NoInput, OutputKind};
 use builder_model::{BuildId, Outcome, Timestamp};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 /// A build.
-#[derive(Debug, Clone)]
-pub(crate) struct Build {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Build {
     /// Its row.
     pub(crate) id: i64,
     /// Its UUID.
@@ -31,6 +31,8 @@ pub(crate) struct Build {
     pub(crate) outcome: Outcome,
     /// The console's file, relative to the data folder.
     pub(crate) console: String,
+    /// The script's file, likewise.
+    pub(crate) script: String,
     /// The row of its main binary.
     pub(crate) main_binary: Option<i64>,
     /// What was derived from it; nothing yet for a build of the original that was not looked at so far.
@@ -38,7 +40,7 @@ pub(crate) struct Build {
 }
 
 /// What was derived from a build when it arrived.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Derived {
     /// What the input is identified by.
     pub(crate) input: Option<(InputKind, Digest)>,
@@ -56,19 +58,6 @@ pub(crate) struct Derived {
     pub(crate) artifact_bytes: u64,
     /// What could not be read; a line each.
     pub(crate) notes: Vec<String>,
-}
-
-/// A file that a build left.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Artifact {
-    /// Its row.
-    pub(crate) id: i64,
-    /// Where it lay below the folder of the build.
-    pub(crate) path: String,
-    /// Its SHA-256.
-    pub(crate) sha256: Digest,
-    /// Its bytes.
-    pub(crate) size: u64,
 }
 
 /// What a binary says of itself, as JSON.
@@ -120,31 +109,55 @@ pub(crate) struct HookRun {
 }
 
 /// The columns that [`from_row`] reads, in its order.
-pub(crate) const COLUMNS: &str = "b.id, b.uuid, b.job, j.name, b.platform, b.start_d, b.start_ps, b.finish_d, \
+const COLUMNS: &str = "b.id, b.uuid, b.job, j.name, b.platform, b.start_d, b.start_ps, b.finish_d, \
     b.finish_ps, b.result_code, b.result_msg, b.console, b.main_binary, r.build, r.input_kind, r.input, \
-    r.output_kind, r.output, r.console_lines, r.console_bytes, r.artifact_count, r.artifact_bytes, r.notes";
+    r.output_kind, r.output, r.console_lines, r.console_bytes, r.artifact_count, r.artifact_bytes, r.notes, \
+    b.script";
 
 /// The tables of [`COLUMNS`].
-pub(crate) const TABLES: &str = "build b JOIN job j ON j.id = b.job LEFT JOIN repository_build r ON r.build = b.id";
+const TABLES: &str = "build b JOIN job j ON j.id = b.job LEFT JOIN repository_build r ON r.build = b.id";
 
 /// The build with this UUID.
-pub(crate) fn by_uuid(connection: &Connection, uuid: &BuildId) -> rusqlite::Result<Option<Build>> {
+pub fn by_uuid(connection: &Connection, uuid: &BuildId) -> rusqlite::Result<Option<Build>> {
     // The original stores the text of a UUID in lower case, which is how it is written here.
-    let text = select(" WHERE b.uuid = ?1");
-    connection.prepare_cached(&text)?.query_row([uuid.to_string()], from_row).optional()
+    select(connection, "b.uuid = ?1", [uuid.to_string()])
 }
 
-/// The build of this row.
-pub(crate) fn by_id(connection: &Connection, id: i64) -> rusqlite::Result<Build> {
-    connection.prepare_cached(&select(" WHERE b.id = ?1"))?.query_row([id], from_row)
+/// The build of this row; none when it was removed.
+pub(crate) fn by_id(connection: &Connection, id: i64) -> rusqlite::Result<Option<Build>> {
+    select(connection, "b.id = ?1", [id])
 }
 
-fn select(condition: &str) -> String {
-    format!("SELECT {COLUMNS} FROM {TABLES}{condition}")
+/// The newest good build of a job with a main binary, or, where the job has none such, the newest good one; of one
+/// platform where that is given.
+pub(crate) fn latest(connection: &Connection, job: &str, platform: Option<&str>) -> rusqlite::Result<Option<Build>> {
+    let of_platform = if platform.is_some() { "platform = ?2" } else { "?2 IS NULL" };
+    let newest = |binary| {
+        format!(
+            "(SELECT id FROM build WHERE job = (SELECT id FROM job WHERE name = ?1) AND {of_platform} \
+             AND result_code = 0 {binary} ORDER BY start_d DESC, start_ps DESC, id DESC LIMIT 1)"
+        )
+    };
+    let condition = format!("b.id = coalesce({}, {})", newest("AND main_binary IS NOT NULL"), newest(""));
+    select(connection, &condition, params![job, platform])
+}
+
+/// The newest build that has an artifact with this content: of those that were stored last, when very many have it.
+pub(crate) fn by_digest(connection: &Connection, digest: &Digest) -> rusqlite::Result<Option<Build>> {
+    let condition = format!(
+        "b.id IN (SELECT build FROM build_artifact WHERE sha256 = ?1 ORDER BY id DESC LIMIT {BUILDS_OF_DIGEST_MAX}) \
+         ORDER BY b.start_d DESC, b.start_ps DESC, b.id DESC LIMIT 1"
+    );
+    select(connection, &condition, [digest])
+}
+
+fn select(connection: &Connection, condition: &str, values: impl Params) -> rusqlite::Result<Option<Build>> {
+    let query = format!("SELECT {COLUMNS} FROM {TABLES} WHERE {condition}");
+    connection.prepare_cached(&query)?.query_row(values, from_row).optional()
 }
 
 /// The build of a row of [`COLUMNS`].
-pub(crate) fn from_row(row: &Row<'_>) -> rusqlite::Result<Build> {
+fn from_row(row: &Row<'_>) -> rusqlite::Result<Build> {
     let start_columns = (row.get(5)?, row.get(6)?);
     let message = optional_text(row, 10)?;
     Ok(Build {
@@ -158,6 +171,7 @@ pub(crate) fn from_row(row: &Row<'_>) -> rusqlite::Result<Build> {
         finish: time_from_columns(row.get(7)?, row.get(8)?),
         outcome: outcome_from_columns(row.get(9)?, message.as_deref()),
         console: text(row, 11)?,
+        script: text(row, 23)?,
         main_binary: row.get(12)?,
         derived: row.get::<_, Option<i64>>(13)?.map(|_| derived(row)).transpose()?,
     })
@@ -181,61 +195,10 @@ fn derived(row: &Row<'_>) -> rusqlite::Result<Derived> {
     })
 }
 
-/// Artifacts of a build in the order of their paths, at most so many, after leaving out the first of them.
-pub(crate) fn artifacts(connection: &Connection, build: i64, from: u32, count: u32) -> rusqlite::Result<Vec<Artifact>> {
-    let query = "SELECT id, filepath, sha256, size FROM build_artifact WHERE build = ?1 ORDER BY filepath \
-                 LIMIT ?3 OFFSET ?2";
-    let mut statement = connection.prepare_cached(query)?;
-    let rows = statement.query_map(params![build, from, count], artifact_from_row)?;
-    rows.collect()
-}
-
-/// The artifact of a row.
-pub(crate) fn artifact(connection: &Connection, id: i64) -> rusqlite::Result<Option<Artifact>> {
-    let query = "SELECT id, filepath, sha256, size FROM build_artifact WHERE id = ?1";
-    connection.prepare_cached(query)?.query_row([id], artifact_from_row).optional()
-}
-
-/// The artifact of a build at exactly this path.
-pub(crate) fn artifact_at(connection: &Connection, build: i64, path: &str) -> rusqlite::Result<Option<Artifact>> {
-    let query = "SELECT id, filepath, sha256, size FROM build_artifact WHERE build = ?1 AND filepath = ?2";
-    connection.prepare_cached(query)?.query_row(params![build, path], artifact_from_row).optional()
-}
-
-/// The `.buildinfo` of a build; none unless its input is told by it.
-pub(crate) fn buildinfo(connection: &Connection, build: &Build) -> rusqlite::Result<Option<Artifact>> {
-    let input = build.derived.as_ref().and_then(|derived| derived.input);
-    if input.is_none_or(|(kind, _)| kind != InputKind::Buildinfo) {
-        return Ok(None);
-    }
-    let query =
-        "SELECT id, filepath, sha256, size FROM build_artifact WHERE build = ?1 AND filepath GLOB '*.buildinfo'";
-    let mut statement = connection.prepare_cached(query)?;
-    let found = statement.query_map([build.id], artifact_from_row)?.collect::<rusqlite::Result<Vec<_>>>()?;
-    let path = buildinfo_path(found.iter().map(|artifact| artifact.path.as_str())).map(str::to_owned);
-    Ok(found.into_iter().find(|artifact| Some(&artifact.path) == path.as_ref()))
-}
-
-fn artifact_from_row(row: &Row<'_>) -> rusqlite::Result<Artifact> {
-    Ok(Artifact { id: row.get(0)?, path: text(row, 1)?, sha256: row.get(2)?, size: row.get(3)? })
-}
-
-/// The script's file, relative to the data folder.
-pub(crate) fn script(connection: &Connection, build: i64) -> rusqlite::Result<String> {
-    let query = "SELECT script FROM build WHERE id = ?1";
-    connection.prepare_cached(query)?.query_row([build], |row| text(row, 0))
-}
-
 /// Where the parts of a build's console begin; none when it was not looked at yet.
 pub(crate) fn console_index(connection: &Connection, build: i64) -> rusqlite::Result<Option<Vec<u8>>> {
     let query = "SELECT console_index FROM repository_build WHERE build = ?1";
     connection.prepare_cached(query)?.query_row([build], |row| row.get(0)).optional()
-}
-
-/// How many artifacts a build has, and their bytes together: for builds of which nothing was derived yet.
-pub(crate) fn artifact_sums(connection: &Connection, build: i64) -> rusqlite::Result<(u64, u64)> {
-    let query = "SELECT count(*), coalesce(sum(size), 0) FROM build_artifact WHERE build = ?1";
-    connection.prepare_cached(query)?.query_row([build], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
 /// The words that a build is kept under, whatever the retention policy says.

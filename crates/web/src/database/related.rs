@@ -3,12 +3,13 @@
 //! A build is good when its script exited with 0; only good builds are shown as related, and only a good build is
 //! judged. The output of a build of which nothing was derived yet is that of its main binary.
 
-use crate::database::build::{Build, COLUMNS, Derived, TABLES, by_id, from_row};
+use crate::database::artifact;
+use crate::database::build::{self, Build, Derived};
 use crate::database::columns::text;
 use crate::digest::Digest;
 use crate::limits::{RELATED_ARTIFACTS_MAX, RELATED_COUNTED_MAX};
 use builder_facts::identity::is_output;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 use std::collections::{BTreeMap, HashSet};
 
 /// Some builds, and how many there are.
@@ -107,7 +108,7 @@ fn outputs(connection: &Connection, build: &Build) -> rusqlite::Result<Option<Ou
     if build.derived.as_ref().is_none_or(|derived| is_many(derived.artifact_count)) {
         return Ok(None);
     }
-    let artifacts = crate::database::build::artifacts(connection, build.id, 0, RELATED_ARTIFACTS_MAX)?;
+    let artifacts = artifact::some(connection, build.id, 0, RELATED_ARTIFACTS_MAX)?;
     let main_binary = artifacts.iter().find(|artifact| Some(artifact.id) == build.main_binary);
     Ok(Some(Outputs {
         main_binary: main_binary.map(|artifact| artifact.sha256),
@@ -176,13 +177,13 @@ fn newest_of_each(
 }
 
 fn some(connection: &Connection, ids: Vec<i64>, shown: usize) -> rusqlite::Result<Related> {
-    let builds = ids.iter().take(shown).map(|id| by_id(connection, *id));
+    let builds = ids.iter().take(shown).filter_map(|id| build::by_id(connection, *id).transpose());
     Ok(Related { builds: builds.collect::<rusqlite::Result<_>>()?, count: ids.len().try_into().unwrap_or(u64::MAX) })
 }
 
 /// Builds of the same job to compare with; those on other platforms are at most `platforms`.
 pub(crate) fn neighbours(connection: &Connection, build: &Build, platforms: usize) -> rusqlite::Result<Neighbours> {
-    let latest = latest(connection, build, &build.platform)?.filter(|latest| latest.id != build.id);
+    let latest = build::latest(connection, &build.job, Some(&build.platform))?.filter(|latest| latest.id != build.id);
     let (later_different, earlier_different) = match output_of(connection, build)? {
         Some(output) if build.outcome.is_success() => (
             different(connection, build, &output, Direction::Later)?,
@@ -194,7 +195,7 @@ pub(crate) fn neighbours(connection: &Connection, build: &Build, platforms: usiz
     let names = statement
         .query_map(params![build.job_id, build.platform, platforms], |row| text(row, 0))?
         .collect::<rusqlite::Result<Vec<_>>>()?;
-    let others = names.iter().map(|platform| self::latest(connection, build, platform));
+    let others = names.iter().map(|platform| build::latest(connection, &build.job, Some(platform)));
     let other_platforms = others.filter_map(Result::transpose).collect::<rusqlite::Result<_>>()?;
     Ok(Neighbours { latest, later_different, earlier_different, other_platforms })
 }
@@ -209,22 +210,12 @@ const OTHER_PLATFORMS: &str = "
     )
     SELECT platform FROM known WHERE platform IS NOT NULL AND platform <> ?2 LIMIT ?3";
 
-/// The newest good build of a job on a platform that has a main binary; if none has one, the newest good build.
-fn latest(connection: &Connection, build: &Build, platform: &str) -> rusqlite::Result<Option<Build>> {
-    let query = format!(
-        "SELECT {COLUMNS} FROM {TABLES} WHERE b.id = coalesce(
-             (SELECT id FROM build WHERE job = ?1 AND platform = ?2 AND result_code = 0 AND main_binary IS NOT NULL
-              ORDER BY start_d DESC, start_ps DESC, id DESC LIMIT 1),
-             (SELECT id FROM build WHERE job = ?1 AND platform = ?2 AND result_code = 0
-              ORDER BY start_d DESC, start_ps DESC, id DESC LIMIT 1))"
-    );
-    connection.prepare_cached(&query)?.query_row(params![build.job_id, platform], from_row).optional()
-}
-
 fn output_of(connection: &Connection, build: &Build) -> rusqlite::Result<Option<Digest>> {
     let derived = build.derived.as_ref().and_then(|derived| derived.output).map(|(_, digest)| digest);
-    let (None, Some(main_binary)) = (derived, build.main_binary) else { return Ok(derived) };
-    Ok(crate::database::build::artifact(connection, main_binary)?.map(|artifact| artifact.sha256))
+    if derived.is_some() {
+        return Ok(derived);
+    }
+    Ok(artifact::main_binary(connection, build)?.map(|artifact| artifact.sha256))
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -246,7 +237,7 @@ fn different(
     let mut rows = statement.query(params![build.job_id, build.platform, days, picoseconds, RELATED_COUNTED_MAX])?;
     while let Some(row) = rows.next()? {
         if row.get::<_, Option<Digest>>(1)?.is_some_and(|other| other != *output) {
-            return by_id(connection, row.get(0)?).map(Some);
+            return build::by_id(connection, row.get(0)?);
         }
     }
     Ok(None)

@@ -6,7 +6,8 @@ use super::queue::Tried;
 use super::scripts::Scripts;
 use super::subject::Subject;
 use crate::app::App;
-use crate::database::stored::{StoredArtifact, StoredBuild};
+use crate::database::artifact::Artifact;
+use crate::database::build::Build;
 use nix::errno::Errno;
 use std::ffi::OsString;
 use std::io::PipeReader;
@@ -71,13 +72,13 @@ fn shell_status(status: ExitStatus) -> i64 {
 }
 
 /// What a hook gets, in the order of the original.
-fn arguments(app: &App, build: &StoredBuild, main: &StoredArtifact) -> Vec<OsString> {
+fn arguments(app: &App, build: &Build, main: &Artifact) -> Vec<OsString> {
     let option = |name: &str, value: PathBuf| {
         let mut argument = OsString::from(name);
         argument.push(value);
         argument
     };
-    let started = build.started.to_civil();
+    let started = build.start.to_civil();
     let (date, time) = (started.date(), started.time());
     let build_time = format!(
         "{:04}{:02}{:02}{:02}{:02}{:02}",
@@ -90,13 +91,13 @@ fn arguments(app: &App, build: &StoredBuild, main: &StoredArtifact) -> Vec<OsStr
     );
     vec![
         format!("--build-time={build_time}").into(),
-        format!("--sha256={}", main.digest).into(),
+        format!("--sha256={}", main.sha256).into(),
         format!("--job={}", build.job).into(),
         format!("--uuid={}", build.uuid).into(),
         format!("--platform={}", build.platform).into(),
         option("--cache-dir=", app.depot().cache()),
         option("--data-dir=", app.depot().root().to_owned()),
         format!("--main-binary-filepath={}", main.path).into(),
-        app.depot().artifact(&main.digest).into(),
+        app.depot().artifact(&main.sha256).into(),
     ]
 }

@@ -1,17 +1,17 @@
 //! What hooks are told of a build, read from its rows.
 
-use crate::database::columns::{outcome_from_columns, uuid_from_column};
-use crate::database::stored::{self, StoredArtifact, StoredBuild};
+use crate::database::artifact::{self, Artifact};
+use crate::database::build::{self, Build};
+use crate::database::columns::uuid_from_column;
 use crate::digest::Digest;
-use builder_model::{BuildId, Outcome};
+use builder_model::BuildId;
 use rusqlite::{Connection, OptionalExtension};
 
 /// A build that a hook is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Subject {
-    pub(super) build: StoredBuild,
-    pub(super) outcome: Outcome,
-    pub(super) main_binary: Option<StoredArtifact>,
+    pub(super) build: Build,
+    pub(super) main_binary: Option<Artifact>,
     pub(super) output: Option<Output>,
     pub(super) previous: Option<Previous>,
 }
@@ -33,14 +33,10 @@ pub(super) struct Previous {
 
 /// Reads what is known of a build; none when it was removed.
 pub(super) fn read(connection: &Connection, row: i64) -> rusqlite::Result<Option<Subject>> {
-    let Some(build) = stored::by_row(connection, row)? else { return Ok(None) };
-    let text = "SELECT result_code, result_msg FROM build WHERE id = ?1";
-    let outcome = connection
-        .prepare_cached(text)?
-        .query_row([row], |row| Ok(outcome_from_columns(row.get(0)?, row.get::<_, Option<String>>(1)?.as_deref())))?;
-    let main_binary = stored::main_binary(connection, &build)?;
+    let Some(build) = build::by_id(connection, row)? else { return Ok(None) };
+    let main_binary = artifact::main_binary(connection, &build)?;
     let (output, previous) = (output(connection, row)?, previous(connection, row)?);
-    Ok(Some(Subject { build, outcome, main_binary, output, previous }))
+    Ok(Some(Subject { build, main_binary, output, previous }))
 }
 
 /// The output of a build; none when it left nothing, or when that is not derived.

@@ -114,8 +114,8 @@ fn body(delivery: i64, event: Event, subject: &Subject, site: Option<&str>) -> V
     let main_binary = subject.main_binary.as_ref().map(|main| {
         json!({
             "path": main.path,
-            "sha256": main.digest.to_string(),
-            "size": main.bytes,
+            "sha256": main.sha256.to_string(),
+            "size": main.size,
             "url": address(link::artifact(&build.job, build.uuid, &main.path)),
         })
     });
@@ -125,10 +125,10 @@ fn body(delivery: i64, event: Event, subject: &Subject, site: Option<&str>) -> V
         "job": build.job,
         "uuid": build.uuid.to_string(),
         "platform": build.platform,
-        "result": subject.outcome.to_string(),
-        "good": subject.outcome.is_success(),
-        "started": build.started.to_string(),
-        "finished": build.finished.to_string(),
+        "result": build.outcome.to_string(),
+        "good": build.outcome.is_success(),
+        "started": build.start.to_string(),
+        "finished": build.finish.to_string(),
         "url": address(link::build(&build.job, build.uuid)),
         "main_binary": main_binary,
         "output": subject.output.as_ref().map(output),

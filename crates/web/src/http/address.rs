@@ -2,7 +2,7 @@
 
 use super::Refusal;
 use crate::app::App;
-use crate::database::stored::{self, StoredBuild};
+use crate::database::build::{self, Build};
 use crate::pages::link;
 use axum::response::{IntoResponse, Response};
 use builder_model::BuildId;
@@ -25,7 +25,7 @@ pub(crate) fn redirect(status: StatusCode, location: &str) -> Response {
 /// What an address below a build leads to.
 pub(crate) enum Found {
     /// The build.
-    Build(StoredBuild),
+    Build(Build),
     /// It lies under the name of another job; the answer leads there.
     Elsewhere(Response),
 }
@@ -33,7 +33,7 @@ pub(crate) enum Found {
 /// The build that `/job/<job>/build/<uuid>/<rest>` names.
 pub(crate) fn find_build(app: &App, job: &str, uuid: &str, rest: &str) -> Result<Found, Refusal> {
     let uuid: BuildId = uuid.parse().map_err(|_| Refusal::NotFound)?;
-    let build = app.read(|connection| stored::by_uuid(connection, &uuid))?.ok_or(Refusal::NotFound)?;
+    let build = app.read(|connection| build::by_uuid(connection, &uuid))?.ok_or(Refusal::NotFound)?;
     if build.job == job {
         return Ok(Found::Build(build));
     }

@@ -9,7 +9,8 @@ use super::conditional::{FOR_EVER, Wanted, wanted};
 use super::disposition::attachment;
 use super::{QueryMap, Refusal, body, content_type};
 use crate::app::App;
-use crate::database::stored::{self, StoredArtifact, StoredBuild};
+use crate::database::artifact::{self, Artifact};
+use crate::database::build::Build;
 use crate::depot::Depot;
 use crate::pages::link;
 use axum::Router;
@@ -133,7 +134,7 @@ async fn of_build(
     app: App,
     Path((job, uuid)): BuildPath,
     rest: &'static str,
-    answer: impl FnOnce(&App, StoredBuild) -> Result<Response, Refusal> + Send + 'static,
+    answer: impl FnOnce(&App, Build) -> Result<Response, Refusal> + Send + 'static,
 ) -> Response {
     app.answer(move |app| match find_build(app, &job, &uuid, rest)? {
         Found::Build(build) => answer(app, build),
@@ -182,13 +183,13 @@ async fn artifact_asked(
 /// Sends the artifact under the first of these paths that there is.
 fn send_artifact(
     app: &App,
-    build: &StoredBuild,
+    build: &Build,
     paths: impl IntoIterator<Item = impl AsRef<str>>,
     headers: &HeaderMap,
 ) -> Result<Response, Refusal> {
     let found = app.read(|connection| {
         for path in paths {
-            if let Some(artifact) = stored::artifact(connection, build.row, path.as_ref())? {
+            if let Some(artifact) = artifact::at(connection, build.id, path.as_ref())? {
                 return Ok(Some(artifact));
             }
         }
@@ -198,8 +199,8 @@ fn send_artifact(
     let name = artifact.path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
     let sent = Sent {
         what: artifact_text(&artifact),
-        file: app.depot().artifact(&artifact.digest),
-        etag: format!("\"{}\"", STANDARD.encode(artifact.digest.0)),
+        file: app.depot().artifact(&artifact.sha256),
+        etag: format!("\"{}\"", STANDARD.encode(artifact.sha256.0)),
         content_type: content_type::of_artifact(&artifact.path),
         disposition: (!content_type::is_shown(&artifact.path)).then(|| attachment(name)),
         policy: SANDBOX,
@@ -218,7 +219,7 @@ async fn console(State(app): State<App>, path: BuildPath, headers: HeaderMap) ->
     of_build(app, path, "/console", move |app, build| text(app, &build, &build.console, "console", &headers)).await
 }
 
-fn text(app: &App, build: &StoredBuild, row: &str, what: &str, headers: &HeaderMap) -> Result<Response, Refusal> {
+fn text(app: &App, build: &Build, row: &str, what: &str, headers: &HeaderMap) -> Result<Response, Refusal> {
     let sent = Sent {
         what: format!("The {what} of this build"),
         file: app.depot().file_of_row(row).ok_or(Refusal::NotFound)?,
@@ -236,7 +237,7 @@ fn text(app: &App, build: &StoredBuild, row: &str, what: &str, headers: &HeaderM
 async fn exec(State(app): State<App>, path: BuildPath, headers: HeaderMap) -> Response {
     of_build(app, path, "/exec", move |app, build| {
         let (depot, console) = (app.depot(), &build.console);
-        let artifacts = app.read(|connection| stored::artifacts(connection, build.row))?;
+        let artifacts = app.read(|connection| artifact::all(connection, build.id))?;
         if !depot.outline_of_row(console).is_some_and(|outline| outline.is_file()) {
             text_there(depot, &build, console, "console")?;
             text_there(depot, &build, &build.script, "script")?;
@@ -259,10 +260,10 @@ async fn exec(State(app): State<App>, path: BuildPath, headers: HeaderMap) -> Re
 /// `…/all.tar.gz`: all artifacts, the same bytes each time.
 async fn archive(State(app): State<App>, path: BuildPath, headers: HeaderMap) -> Response {
     of_build(app, path, "/all.tar.gz", move |app, build| {
-        let artifacts = app.read(|connection| stored::artifacts(connection, build.row))?;
+        let artifacts = app.read(|connection| artifact::all(connection, build.id))?;
         let etag = format!("\"{}-tar-{}\"", build.uuid, crate::archive::VERSION);
         let name = format!("{}-{}.tar.gz", build.job, build.uuid);
-        let (depot, finished) = (app.depot().clone(), build.finished);
+        let (depot, finished) = (app.depot().clone(), build.finish);
         let body = |place| {
             all_there(&depot, &build, &artifacts)?;
             let write = move |to: &mut dyn Write| crate::archive::write(&depot, finished, &artifacts, to);
@@ -310,15 +311,15 @@ fn lost(what: &str) -> Refusal {
     Refusal::Lost(format!("{what} is missing on this server. Another upload of the same content brings it back."))
 }
 
-fn artifact_text(artifact: &StoredArtifact) -> String {
+fn artifact_text(artifact: &Artifact) -> String {
     format!("The file of the artifact {}", artifact.path)
 }
 
 /// Whether all artifacts are there: once the head of an answer is sent, nothing can be said any more.
-fn all_there(depot: &Depot, build: &StoredBuild, artifacts: &[StoredArtifact]) -> Result<(), Refusal> {
+fn all_there(depot: &Depot, build: &Build, artifacts: &[Artifact]) -> Result<(), Refusal> {
     for artifact in artifacts {
-        let file = depot.artifact(&artifact.digest);
-        if !std::fs::metadata(&file).is_ok_and(|found| found.is_file() && found.len() == artifact.bytes) {
+        let file = depot.artifact(&artifact.sha256);
+        if !std::fs::metadata(&file).is_ok_and(|found| found.is_file() && found.len() == artifact.size) {
             tracing::error!("build {} lacks its artifact {}: {}", build.uuid, artifact.path, file.display());
             return Err(lost(&artifact_text(artifact)));
         }
@@ -327,7 +328,7 @@ fn all_there(depot: &Depot, build: &StoredBuild, artifacts: &[StoredArtifact]) -
 }
 
 /// Whether the script or console that a row names is there.
-fn text_there(depot: &Depot, build: &StoredBuild, row: &str, what: &str) -> Result<(), Refusal> {
+fn text_there(depot: &Depot, build: &Build, row: &str, what: &str) -> Result<(), Refusal> {
     if depot.file_of_row(row).is_some_and(|file| file.is_file()) {
         return Ok(());
     }

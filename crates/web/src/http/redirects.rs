@@ -3,7 +3,7 @@
 use super::address::{Found, find_build, redirect};
 use super::{QueryMap, Refusal};
 use crate::app::App;
-use crate::database::stored;
+use crate::database::{artifact, build};
 use crate::digest::Digest;
 use crate::pages::link;
 use axum::Router;
@@ -32,7 +32,7 @@ async fn latest_rest(State(app): State<App>, Path((job, rest)): Path<(String, St
 }
 
 fn to_latest(app: &App, job: &str, query: &QueryMap, rest: &str) -> Result<Response, Refusal> {
-    let build = app.read(|connection| stored::latest(connection, job, query.text("platform")))?;
+    let build = app.read(|connection| build::latest(connection, job, query.text("platform")))?;
     let build = build.ok_or(Refusal::NotFound)?;
     let location = format!("{}{rest}", link::build(&build.job, build.uuid));
     Ok(redirect(StatusCode::TEMPORARY_REDIRECT, &location))
@@ -45,7 +45,7 @@ async fn main_binary(State(app): State<App>, Path((job, uuid)): Path<(String, St
             Found::Build(build) => build,
             Found::Elsewhere(response) => return Ok(response),
         };
-        let main = app.read(|connection| stored::main_binary(connection, &build))?.ok_or(Refusal::NotFound)?;
+        let main = app.read(|connection| artifact::main_binary(connection, &build))?.ok_or(Refusal::NotFound)?;
         Ok(redirect(StatusCode::FOUND, &link::artifact(&build.job, build.uuid, &main.path)))
     })
     .await
@@ -56,7 +56,7 @@ async fn hash(State(app): State<App>, query: QueryMap) -> Response {
     app.answer(move |app| {
         let text = query.text("sha256").ok_or(Refusal::NotFound)?;
         let digest: Digest = text.trim().parse().map_err(|_| Refusal::NotFound)?;
-        let build = app.read(|connection| stored::by_digest(connection, &digest))?.ok_or(Refusal::NotFound)?;
+        let build = app.read(|connection| build::by_digest(connection, &digest))?.ok_or(Refusal::NotFound)?;
         Ok(redirect(StatusCode::FOUND, &link::build(&build.job, build.uuid)))
     })
     .await

@@ -1,6 +1,7 @@
 //! The JSON of a build: the original's keys `job` to `solo5_abi`, then ours.
 
-use crate::database::build::{Artifact, Build};
+use crate::database::artifact::Artifact;
+use crate::database::build::Build;
 use crate::database::related::{Neighbours, Related, Reproduction};
 use crate::json::parts::{BuildReference, IdentityJson, ResultJson};
 use crate::pages::{link, text};

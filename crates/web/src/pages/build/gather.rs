@@ -2,7 +2,8 @@
 
 use super::Hooks;
 use crate::app::App;
-use crate::database::build::{self, Artifact, BinaryNotes, Build, HookRun, Inventory};
+use crate::database::artifact::{self, Artifact};
+use crate::database::build::{self, BinaryNotes, Build, HookRun, Inventory};
 use crate::database::damage::{self, Damage};
 use crate::database::related::{self, Difference, Neighbours, Reproduction};
 use crate::digest::Digest;
@@ -152,8 +153,8 @@ fn read_environment(app: &App, rows: &Rows, notes: &mut Vec<String>) -> Option<K
 }
 
 fn rows(connection: &Connection, build: Build, paging: Paging, hooks: Hooks) -> rusqlite::Result<Rows> {
-    let main_binary = build.main_binary.map(|id| build::artifact(connection, id)).transpose()?.flatten();
-    let at = |path: &str| Ok::<_, rusqlite::Error>(build::artifact_at(connection, build.id, path)?.map(|a| a.sha256));
+    let main_binary = artifact::main_binary(connection, &build)?;
+    let at = |path: &str| Ok::<_, rusqlite::Error>(artifact::at(connection, build.id, path)?.map(|a| a.sha256));
     let debug = match &main_binary {
         Some(binary) => at(&format!("{}.debug", base_name(&binary.path)))?,
         None => None,
@@ -171,12 +172,12 @@ fn rows(connection: &Connection, build: Build, paging: Paging, hooks: Hooks) -> 
     let (listed, environment) = (at("system-packages")?, at("build-environment")?);
     let buildinfo = match (listed, environment) {
         (Some(_), Some(_)) => None,
-        (_, _) => build::buildinfo(connection, &build)?,
+        (_, _) => artifact::buildinfo(connection, &build)?,
     };
     let system_packages = listed.or(buildinfo.as_ref().map(|artifact| artifact.sha256));
     let sums = match &build.derived {
         Some(derived) => (derived.artifact_count, derived.artifact_bytes),
-        None => build::artifact_sums(connection, build.id)?,
+        None => artifact::sums(connection, build.id)?,
     };
     let reproduction = if build.outcome.is_success() {
         related::reproduction(connection, &build, RELATED_SHOWN_MAX)?
@@ -185,7 +186,7 @@ fn rows(connection: &Connection, build: Build, paging: Paging, hooks: Hooks) -> 
     };
     Ok(Rows {
         differences: related::differences(connection, &build, &reproduction)?,
-        artifacts: build::artifacts(connection, build.id, paging.start, paging.count)?,
+        artifacts: artifact::some(connection, build.id, paging.start, paging.count)?,
         neighbours: related::neighbours(connection, &build, PLATFORMS_SHOWN_MAX)?,
         system_packages: inventory(system_packages.as_ref(), "system")?,
         environment,

@@ -3,7 +3,7 @@
 //! Paths are whatever an uploader chose, so depth is bounded: below [`TREE_DEPTH_MAX`] folders the rest of a path is
 //! shown as the name of the file.
 
-use crate::database::build::Artifact;
+use crate::database::artifact::Artifact;
 use crate::limits::TREE_DEPTH_MAX;
 
 /// One step of a walk through the tree.

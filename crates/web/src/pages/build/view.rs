@@ -2,7 +2,8 @@
 
 use super::gather::Gathered;
 use super::tree::{Folder, Step, walk};
-use crate::database::build::{Artifact, Build, HookRun, Inventory, ListedPackage};
+use crate::database::artifact::Artifact;
+use crate::database::build::{Build, HookRun, Inventory, ListedPackage};
 use crate::database::related::{Difference, Related};
 use crate::digest::Digest;
 use crate::http::paging::Paging;
