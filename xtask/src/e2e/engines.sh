@@ -97,7 +97,7 @@ say "with podman, by a worker that is root, in a root file system"
 check "a worker for podman starts" systemd-run --quiet --unit=worker-podman --property=Delegate=yes \
     builder-worker podman --loop --timeout 60s --grace 1s
 await "it waits for a job" waits worker-podman
-ok "$(podman info --format 'podman {{.Version.Version}}, {{.Host.OCIRuntime.Name}}, control groups of version {{.Host.CgroupsVersion}} by {{.Host.CgroupManager}}')"
+ok "$(podman info --format 'podman {{.Version.Version}}, {{.Host.OCIRuntime.Name}}, control groups {{.Host.CgroupsVersion}} by {{.Host.CgroupManager}}')"
 job podman-inside podman 'id -u; cat /sys/fs/cgroup/memory.max; touch /usr/x; echo x >made' \
     'exited 0' '^100663296$' 'Read-only file system' 'sandbox container'
 hostile_limits podman
@@ -135,6 +135,8 @@ container_worker rootless <<END
 [Service]
 Environment=TMPDIR=/var/lib/builder-worker
 Environment=XDG_RUNTIME_DIR=/run/user/$user DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/$user/bus
+ProtectHome=tmpfs
+BindPaths=/run/user/$user
 ReadWritePaths=/run/user/$user
 NoNewPrivileges=no
 ProtectClock=no
