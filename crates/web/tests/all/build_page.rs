@@ -232,6 +232,9 @@ async fn many_artifacts_come_in_parts() {
     assert!(page.contains(&next));
     let page = html(&site.get(&format!("{}?start=2000", told.page())).await);
     assert!(page.contains("Files 2001 to 2500.") && page.contains(">2499</a>") && !page.contains("rel=\"next\""));
+    let page = html(&site.get(&format!("{}?start=90000", told.page())).await);
+    let beginning = format!("<a href=\"{}#artifacts\" rel=\"prev\">Previous</a>", told.page());
+    assert!(page.contains("Files none here.") && page.contains(&beginning), "{page}");
     let json = site.get_json(&format!("{}?start=10&count=3", told.page())).await;
     let paths: Vec<_> = json["artifacts"].as_array().unwrap().iter().map(|artifact| &artifact["path"]).collect();
     assert_eq!(paths, ["lib/0010", "lib/0011", "lib/0012"]);

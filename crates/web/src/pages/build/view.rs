@@ -306,7 +306,8 @@ fn artifacts(gathered: &Gathered) -> Artifacts<'_> {
             let first = text::number_text(u64::from(paging.start).saturating_add(1));
             if shown == 0 { "none here".into() } else { format!("{first} to {}", text::number_text(end)) }
         }),
-        previous: paging.before().map(at),
+        // Beyond the end the part before may be empty, too.
+        previous: paging.before().map(|before| if shown == 0 { Paging { start: 0, ..before } } else { before }).map(at),
         next: paging.after(end < count && shown > 0).map(at),
     }
 }
