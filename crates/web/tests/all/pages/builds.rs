@@ -17,7 +17,9 @@ async fn crawl(app: &App) -> BTreeSet<String> {
         }
         let text = page.text().replace("&#38;", "&");
         let links = text.split("<a ").skip(1).filter_map(|tag| tag.split("href=\"").nth(1)?.split(['"', '#']).next());
-        for link in links.filter(|link| link.starts_with('/') && !link.starts_with("/search")) {
+        for link in
+            links.filter(|link| link.starts_with('/') && !link.starts_with("/search") && !link.starts_with("/compare"))
+        {
             let is_file = link.split_once("/build/").is_some_and(|(_, rest)| rest.contains('/'));
             if seen.insert(link.to_owned()) && !is_file {
                 next.push(link.to_owned());
