@@ -49,6 +49,9 @@ fn install_farm(machine: &Machine) -> Result<()> {
     seen(&format!("127.0.0.1:3000/healthz: {}", machine.wait("it is healthy", "curl -sf 127.0.0.1:3000/healthz")?));
     let security = machine.ask("systemd-analyze security --no-pager builder-server builder-web 2>&1 || true")?;
     security.lines().filter(|line| line.contains("Overall")).for_each(seen);
+    // What a program says last is an error for the journal, too.
+    let broken = "systemd-run --quiet --wait --collect --unit=broken builder-web --configdir /nowhere || true; journalctl --sync";
+    seen(&machine.run(&format!("{broken}; journalctl -u broken --priority err -o cat | grep 'does not exist'"))?);
     seen(&machine.run("stat -c '%U:%G %a %n' /var/lib/builder /var/lib/builder-web /etc/builder/builder-server.toml")?);
 
     step("a user of the repository, a token for the server, a worker for the platform debian-12");
