@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::FileExt as _;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinHandle;
 
@@ -48,31 +48,42 @@ struct FilePieces {
 type Read = (Bytes, usize);
 
 impl FilePieces {
-    /// The buffer of a piece that was sent, or a new one; no piece is longer than those before it.
-    fn buffer(&mut self, bytes: usize) -> BytesMut {
+    /// A buffer for the next piece: that of one that was sent, which was no shorter, or a new one.
+    fn buffer(&mut self) -> BytesMut {
+        let wanted = usize::try_from(self.left).unwrap_or(READ_BYTES).min(READ_BYTES);
         match self.buffers.pop_front().map(Bytes::try_into_mut) {
-            Some(Ok(sent)) => return sent,
+            Some(Ok(mut sent)) => {
+                sent.truncate(wanted);
+                return sent;
+            }
             Some(Err(unsent)) if self.buffers.len() + 1 < READ_BUFFERS_MAX => self.buffers.push_front(unsent),
             Some(Err(_)) | None => {}
         }
-        BytesMut::zeroed(bytes)
+        BytesMut::zeroed(wanted)
     }
 
-    /// Reads a piece if that takes no waiting, else lets a thread do it.
-    fn read(&mut self) -> io::Result<Result<Read, JoinHandle<io::Result<Read>>>> {
-        let wanted = usize::try_from(self.left).unwrap_or(READ_BYTES).min(READ_BYTES);
-        let (mut buffer, from) = (self.buffer(wanted), self.from);
-        let (piece, _) = buffer.split_at_mut_checked(wanted).ok_or(io::ErrorKind::InvalidInput)?;
-        if let Some(count) = read_from_memory(&self.file, piece, from) {
-            return Ok(Ok((buffer.freeze(), count)));
+    /// Reads the next piece: at once if that takes no waiting, else a thread does it.
+    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Read>> {
+        let mut thread = if let Some(thread) = self.read.take() {
+            thread
+        } else {
+            let (mut buffer, from) = (self.buffer(), self.from);
+            if let Some(count) = read_from_memory(&self.file, &mut buffer, from) {
+                return Poll::Ready(Ok((buffer.freeze(), count)));
+            }
+            let file = self.file.clone();
+            tokio::task::spawn_blocking(move || {
+                // Fails where it was cut off since it was looked at.
+                file.read_exact_at(&mut buffer, from)?;
+                let count = buffer.len();
+                Ok((buffer.freeze(), count))
+            })
+        };
+        let polled = Pin::new(&mut thread).poll(context);
+        if polled.is_pending() {
+            self.read = Some(thread);
         }
-        let file = self.file.clone();
-        Ok(Err(tokio::task::spawn_blocking(move || {
-            let (piece, _) = buffer.split_at_mut_checked(wanted).ok_or(io::ErrorKind::InvalidInput)?;
-            // Fails where it was cut off since it was looked at.
-            file.read_exact_at(piece, from)?;
-            Ok((buffer.freeze(), wanted))
-        })))
+        polled.map(|done| done.map_err(io::Error::other).flatten())
     }
 }
 
@@ -99,28 +110,12 @@ impl http_body::Body for FilePieces {
         if self.left == 0 {
             return Poll::Ready(None);
         }
-        let mut read = match self.read.take() {
-            Some(read) => Err(read),
-            None => self.read()?,
-        };
-        if let Err(thread) = &mut read
-            && let Poll::Ready(done) = Pin::new(thread).poll(context)
-        {
-            read = Ok(done.map_err(io::Error::other).flatten()?);
-        }
-        match read {
-            Ok((buffer, count)) => {
-                self.from += count as u64;
-                self.left -= count as u64;
-                let piece = buffer.slice(..count);
-                self.buffers.push_back(buffer);
-                Poll::Ready(Some(Ok(Frame::data(piece))))
-            }
-            Err(thread) => {
-                self.read = Some(thread);
-                Poll::Pending
-            }
-        }
+        let (buffer, count) = ready!(self.poll_read(context))?;
+        self.from += count as u64;
+        self.left -= count as u64;
+        let piece = buffer.slice(..count);
+        self.buffers.push_back(buffer);
+        Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 }
 
