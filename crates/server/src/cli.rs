@@ -58,50 +58,67 @@ struct Cli {
     config: Option<PathBuf>,
 }
 
+/// Where a data folder is that a command works on.
+#[derive(Debug, clap::Args)]
+struct Place {
+    /// The data folder [default: as for the server]
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// The configuration folder, whose file may name the data folder [default: as for the server]
+    #[arg(long, value_name = "DIR")]
+    config_dir: Option<PathBuf>,
+    /// The configuration file [default: CONFIG_DIR/builder-server.toml, where it exists]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl Place {
+    /// The data folder that is named, or else that of the configuration file, or else the server's.
+    fn data_folder(&self) -> anyhow::Result<PathBuf> {
+        let dir = match &self.dir {
+            Some(dir) => Some(dir.clone()),
+            None => config_file(self.config.clone(), self.config_dir.as_deref())?.dir,
+        };
+        Ok(dir.unwrap_or_else(|| FOLDERS.0.into()))
+    }
+
+    /// The folder that has the templates.
+    fn template_folder(&self) -> anyhow::Result<PathBuf> {
+        let dir = match &self.config_dir {
+            Some(dir) => Some(dir.clone()),
+            None => config_file(self.config.clone(), None)?.config_dir,
+        };
+        Ok(dir.unwrap_or_else(|| FOLDERS.1.into()))
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Write the state as the original's state file, so that one can go back to it
+    #[command(mut_arg("config_dir", |arg| arg.help(
+        "The configuration folder, which has the templates, and whose file may name the data folder [default: as for \
+         the server]"
+    )))]
     ExportState {
-        /// The data folder [default: as for the server]
-        #[arg(long, value_name = "DIR")]
-        dir: Option<PathBuf>,
-        /// The configuration folder, which has the templates, and whose file may name the data folder [default: as for
-        /// the server]
-        #[arg(long, value_name = "DIR")]
-        config_dir: Option<PathBuf>,
-        /// The configuration file [default: CONFIG_DIR/builder-server.toml, where it exists]
-        #[arg(long, value_name = "FILE")]
-        config: Option<PathBuf>,
+        #[command(flatten)]
+        place: Place,
         /// Where to write it; it must not exist yet. `-` is standard output
         #[arg(default_value = "-")]
         file: PathBuf,
     },
     /// Look for what is wrong in a data folder, or in a backup of one: the database, every record, what waits to be
     /// uploaded. A server may use the folder meanwhile. The exit status is 1 if something is found
+    #[command(mut_arg("dir", |arg| arg.help("The data folder, or the backup [default: as for the server]")))]
     Check {
-        /// The data folder, or the backup [default: as for the server]
-        #[arg(long, value_name = "DIR")]
-        dir: Option<PathBuf>,
-        /// The configuration folder, whose file may name the data folder [default: as for the server]
-        #[arg(long, value_name = "DIR")]
-        config_dir: Option<PathBuf>,
-        /// The configuration file [default: CONFIG_DIR/builder-server.toml, where it exists]
-        #[arg(long, value_name = "FILE")]
-        config: Option<PathBuf>,
+        #[command(flatten)]
+        place: Place,
     },
     /// Copy the data folder as it is at one moment, beside a running server. A backup that is there already is brought up
     /// to date: only what is new is copied, and what is gone goes. On one file system, records get a second name and are
     /// not copied. The exit status is 1 if a record is missing
     Backup {
-        /// The data folder [default: as for the server]
-        #[arg(long, value_name = "DIR")]
-        dir: Option<PathBuf>,
-        /// The configuration folder, whose file may name the data folder [default: as for the server]
-        #[arg(long, value_name = "DIR")]
-        config_dir: Option<PathBuf>,
-        /// The configuration file [default: CONFIG_DIR/builder-server.toml, where it exists]
-        #[arg(long, value_name = "FILE")]
-        config: Option<PathBuf>,
+        #[command(flatten)]
+        place: Place,
         /// Where to: a new or empty folder, or an older backup
         backup: PathBuf,
     },
@@ -334,14 +351,11 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
 
 fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
-        Some(Command::ExportState { dir, config_dir, config, file }) => {
-            let dir = data_folder(dir, config.clone(), config_dir.as_deref())?;
-            export_state(&dir, &template_folder(config, config_dir)?, &file)
+        Some(Command::ExportState { place, file }) => {
+            export_state(&place.data_folder()?, &place.template_folder()?, &file)
         }
-        Some(Command::Check { dir, config_dir, config }) => check(&data_folder(dir, config, config_dir.as_deref())?),
-        Some(Command::Backup { dir, config_dir, config, backup: to }) => {
-            backup(&data_folder(dir, config, config_dir.as_deref())?, &to)
-        }
+        Some(Command::Check { place }) => check(&place.data_folder()?),
+        Some(Command::Backup { place, backup: to }) => backup(&place.data_folder()?, &to),
         Some(Command::Completions { shell }) => {
             clap_complete::generate(shell, &mut Cli::command(), "builder-server", &mut std::io::stdout());
             Ok(())
@@ -352,24 +366,6 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             serve(cli.flags.or(file))
         }
     }
-}
-
-/// The data folder that is named, or else that of the configuration file, or else the server's.
-fn data_folder(dir: Option<PathBuf>, config: Option<PathBuf>, config_dir: Option<&Path>) -> anyhow::Result<PathBuf> {
-    let dir = match dir {
-        Some(dir) => Some(dir),
-        None => config_file(config, config_dir)?.dir,
-    };
-    Ok(dir.unwrap_or_else(|| FOLDERS.0.into()))
-}
-
-/// The folder that has the templates.
-fn template_folder(config: Option<PathBuf>, config_dir: Option<PathBuf>) -> anyhow::Result<PathBuf> {
-    let dir = match config_dir {
-        Some(dir) => Some(dir),
-        None => config_file(config, None)?.config_dir,
-    };
-    Ok(dir.unwrap_or_else(|| FOLDERS.1.into()))
 }
 
 fn config_file(path: Option<PathBuf>, config_dir: Option<&Path>) -> anyhow::Result<Flags> {
