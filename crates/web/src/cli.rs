@@ -177,10 +177,12 @@ fn mirror(arguments: MirrorArguments) -> anyhow::Result<()> {
         Step::Done => bar.inc(1),
     });
     bar.finish_and_clear();
-    let Report { copied, bytes, known, other, failed } = report?;
-    let others = if other > 0 { format!(", {other} are of other platforms") } else { String::new() };
-    println!("copied {copied} builds ({bytes} bytes), {known} were here already{others}, {failed} failed");
+    let Report { copied, bytes, known, other, gone, failed, failed_jobs } = report?;
+    let some = |count: u64, what: &str| if count > 0 { format!(", {count} {what}") } else { String::new() };
+    let (others, gone) = (some(other, "are of other platforms"), some(gone, "are gone from the source"));
+    println!("copied {copied} builds ({bytes} bytes), {known} were here already{others}{gone}, {failed} failed");
     anyhow::ensure!(failed == 0, "{failed} builds were not copied\nhint: the log says why; run it again");
+    anyhow::ensure!(failed_jobs == 0, "{failed_jobs} jobs could not be listed\nhint: the log says why; run it again");
     Ok(())
 }
 

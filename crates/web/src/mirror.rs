@@ -2,13 +2,15 @@
 //!
 //! What is here already is not fetched, so that a run that was cut off goes on with the next one; what it left half done
 //! is removed first. Builds come one at a time, the oldest first, through the very path that uploads take, and each is
-//! held against what the source says of its main binary. The other side's protocol is in `source`.
+//! held against what the source says of its artifacts: a file that was damaged there is not copied as if it were another
+//! one. What the source removes meanwhile is passed over. The other side's protocol is in `source`.
 
 mod source;
 
 use crate::accounts::local;
 use crate::app::App;
 use crate::database::build;
+use crate::digest::Digest;
 use crate::error::WebError;
 use crate::ingest::receive::{Incoming, ReceiveError, receive};
 use crate::ingest::reconcile::reconcile;
@@ -20,6 +22,7 @@ use bytes::Bytes;
 pub use source::SourceError;
 use source::{Listed, Source};
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::io::Read;
 
 /// What to copy.
@@ -44,8 +47,12 @@ pub struct Report {
     pub known: u64,
     /// Builds that turned out to be of another platform.
     pub other: u64,
+    /// Builds that the other side listed, and removed before they came.
+    pub gone: u64,
     /// Builds that could not be copied; the log says why.
     pub failed: u64,
+    /// Jobs whose builds could not be listed; the log says why.
+    pub failed_jobs: u64,
 }
 
 /// What happens, for somebody who watches.
@@ -68,11 +75,16 @@ pub enum MirrorError {
     /// Our side.
     #[error(transparent)]
     Own(#[from] WebError),
-    /// One build after another failed.
+    /// One build after another failed, or one list of a job.
     #[error(
-        "{MIRROR_FAILURES_MAX} builds in a row could not be copied, the last one because: {0}\nhint: run it again; what came so far is kept"
+        "{MIRROR_FAILURES_MAX} {what} in a row could not be copied, the last one because: {last}\nhint: run it again; what came so far is kept"
     )]
-    Failing(String),
+    Failing {
+        /// Builds, or jobs.
+        what: &'static str,
+        /// What was wrong with the last one.
+        last: String,
+    },
 }
 
 /// Why one build is not copied.
@@ -85,7 +97,11 @@ enum BuildError {
     #[error("its record is of build {0}")]
     OtherBuild(BuildId),
     #[error("none of its artifacts is {0}, which the source says its main binary is")]
-    OtherBinary(crate::digest::Digest),
+    OtherBinary(Digest),
+    #[error(
+        "its artifact {path} has the SHA-256 {digest} here, and there is none such at the source: it is damaged there"
+    )]
+    OtherArtifact { path: String, digest: Digest },
 }
 
 /// Copies what is not here yet. For code that may block.
@@ -94,10 +110,11 @@ pub fn mirror(app: &App, options: &Options, watch: &mut dyn FnMut(Step<'_>)) -> 
     reconcile(app)?;
     let sender = local::mirror_sender(app)?;
     let jobs = if options.jobs.is_empty() { source.jobs()? } else { options.jobs.clone() };
-    let mut copying = Copying { app, source: &source, sender, options, report: Report::default(), failures: 0 };
+    let mut copying =
+        Copying { app, source: &source, sender, options, report: Report::default(), failures: 0, unlisted: 0 };
     for job in jobs {
         let mut missing = Vec::new();
-        for build in source.builds(&job, options.platform.as_deref())? {
+        for build in copying.list(&job)? {
             match app.read(|connection| build::by_uuid(connection, &build.uuid))? {
                 Some(_) => copying.report.known += 1,
                 None => missing.push(build),
@@ -121,9 +138,33 @@ struct Copying<'a> {
     report: Report,
     /// Builds that failed since the last one that did not.
     failures: u32,
+    /// Jobs that could not be listed since the last one that could.
+    unlisted: u32,
 }
 
 impl Copying<'_> {
+    /// The builds of a job, the oldest first. A job whose list is broken there keeps none of the others away.
+    fn list(&mut self, job: &str) -> Result<Vec<Listed>, MirrorError> {
+        let is_named = !self.options.jobs.is_empty();
+        match self.source.builds(job, self.options.platform.as_deref()) {
+            Ok(builds) => {
+                self.unlisted = 0;
+                Ok(builds)
+            }
+            Err(error) if error.is_not_found() && !is_named => {
+                tracing::info!("the job {job} is gone from the source");
+                Ok(Vec::new())
+            }
+            Err(error @ (SourceError::Status { .. } | SourceError::Answer { .. })) => {
+                tracing::warn!("no build of {job} is copied: {error}");
+                self.report.failed_jobs += 1;
+                self.unlisted += 1;
+                go_on("jobs", self.unlisted, &error.to_string()).map(|()| Vec::new())
+            }
+            Err(error @ (SourceError::Url(_) | SourceError::Fetch { .. })) => Err(error.into()),
+        }
+    }
+
     /// Copies a build, and counts what became of it.
     fn copy(&mut self, job: &str, build: &Listed, watch: &mut dyn FnMut(Step<'_>)) -> Result<(), MirrorError> {
         let mut bytes = 0;
@@ -143,6 +184,12 @@ impl Copying<'_> {
                 self.report.other += 1;
                 None
             }
+            // Its own retention, or somebody there, was faster.
+            Err(BuildError::Source(error)) if error.is_not_found() && self.source.is_gone(job, &build.uuid) => {
+                tracing::info!("build {} of {job} is gone from the source", build.uuid);
+                self.report.gone += 1;
+                None
+            }
             // A broken data folder does not get better with the next build.
             Err(BuildError::Receive(ReceiveError::Own(error))) => return Err(error.into()),
             Err(error) => Some(error.to_string()),
@@ -154,7 +201,7 @@ impl Copying<'_> {
         tracing::warn!("build {} of {job} is not copied: {failure}", build.uuid);
         self.report.failed += 1;
         self.failures += 1;
-        if self.failures >= MIRROR_FAILURES_MAX { Err(MirrorError::Failing(failure)) } else { Ok(()) }
+        go_on("builds", self.failures, &failure)
     }
 
     fn fetch(
@@ -186,12 +233,12 @@ impl Copying<'_> {
         });
         match seen.get() {
             Some(uuid) => Err(BuildError::OtherBuild(uuid)),
-            None => self.keep(build, received?),
+            None => self.keep(job, build, received?),
         }
     }
 
     /// Stores a build that is what the source said.
-    fn keep(&self, build: &Listed, incoming: Incoming) -> Result<Copied, BuildError> {
+    fn keep(&self, job: &str, build: &Listed, incoming: Incoming) -> Result<Copied, BuildError> {
         if self.options.platform.as_ref().is_some_and(|platform| platform != incoming.platform.as_str()) {
             return Ok(Copied::OtherPlatform);
         }
@@ -200,12 +247,25 @@ impl Copying<'_> {
         {
             return Err(BuildError::OtherBinary(binary));
         }
+        // The main binary is what was listed; of the others the list of builds says nothing.
+        let others = incoming.artifacts.iter().map(|artifact| artifact.digest);
+        let others: BTreeSet<Digest> = others.filter(|digest| Some(*digest) != build.main_binary).collect();
+        if let Some(digest) = self.source.first_unknown(job, &build.uuid, &others)? {
+            let artifact = incoming.artifacts.iter().find(|artifact| artifact.digest == digest);
+            let path = artifact.map(|artifact| artifact.path.clone()).unwrap_or_default();
+            return Err(BuildError::OtherArtifact { path, digest });
+        }
         tracing::debug!("build {} of {} came", incoming.build, incoming.job);
         Ok(match store(self.app, &self.sender, incoming)? {
             Stored::New { .. } => Copied::Stored,
             Stored::Again => Copied::Known,
         })
     }
+}
+
+/// Whether it makes sense to go on after so many failures in a row.
+fn go_on(what: &'static str, failures: u32, last: &str) -> Result<(), MirrorError> {
+    if failures >= MIRROR_FAILURES_MAX { Err(MirrorError::Failing { what, last: last.to_owned() }) } else { Ok(()) }
 }
 
 /// What became of a build.

@@ -1,8 +1,9 @@
 //! The instance that is copied: its lists as JSON, its records as octets. One request at a time, each with a limit on
 //! its time and size.
 //!
-//! Ours lists every build under `/api/v1`. The original lists under a job one build for each output, and the failed
-//! ones; that is all that it tells of its builds.
+//! Ours lists every build under `/api/v1`, and the artifacts of each. The original lists under a job one build for each
+//! output, and the failed ones; that is all that it tells of its builds. Whether an artifact is one of its own it says
+//! under `/hash`.
 
 use crate::digest::Digest;
 use crate::limits::{
@@ -13,7 +14,7 @@ use crate::pages::link;
 use builder_model::BuildId;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io::Read;
 use std::time::Duration;
 use ureq::http::{Response, StatusCode, Uri};
@@ -50,6 +51,16 @@ pub enum SourceError {
         /// Why not.
         reason: String,
     },
+}
+
+impl SourceError {
+    /// Whether the other side says that there is no such thing.
+    pub(super) fn is_not_found(&self) -> bool {
+        match self {
+            Self::Status { status, .. } => *status == StatusCode::NOT_FOUND,
+            Self::Url(_) | Self::Fetch { .. } | Self::Answer { .. } => false,
+        }
+    }
 }
 
 /// A build that the other side lists.
@@ -100,6 +111,25 @@ struct BuildEntry {
 #[derive(Deserialize)]
 struct BinaryEntry {
     sha256: String,
+}
+
+/// Artifacts of a build, as ours lists them.
+#[derive(Deserialize)]
+struct Artifacts {
+    artifacts: Vec<ArtifactEntry>,
+    next: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ArtifactEntry {
+    sha256: String,
+}
+
+/// What to do with an answer that leads elsewhere.
+#[derive(PartialEq)]
+enum Redirect {
+    Follow,
+    Stay,
 }
 
 impl Source {
@@ -201,6 +231,70 @@ impl Source {
         Ok(Listed { uuid, main_binary: main_binary.map_err(|error| self.strange(path, error.to_string()))? })
     }
 
+    /// The first of these artifacts of a build that the other side does not have, by what its rows say: the file that it
+    /// sent is another one then.
+    pub(super) fn first_unknown(
+        &self,
+        job: &str,
+        uuid: &BuildId,
+        digests: &BTreeSet<Digest>,
+    ) -> Result<Option<Digest>, SourceError> {
+        if digests.is_empty() {
+            return Ok(None);
+        }
+        match self.artifacts(uuid) {
+            Ok(listed) => Ok(digests.iter().find(|digest| !listed.contains(digest)).copied()),
+            // It is no instance of ours, or the build went just now.
+            Err(SourceError::Status { status: StatusCode::NOT_FOUND, .. } | SourceError::Answer { .. }) => {
+                for digest in digests {
+                    if !self.has(digest)? {
+                        return if self.is_gone(job, uuid) { Err(self.gone(job, uuid)) } else { Ok(Some(*digest)) };
+                    }
+                }
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn artifacts(&self, uuid: &BuildId) -> Result<BTreeSet<Digest>, SourceError> {
+        let first = format!("/api/v1/builds/{uuid}/artifacts?count=10000");
+        let (mut found, mut path) = (BTreeSet::new(), first.clone());
+        for _ in 0..MIRROR_PARTS_MAX {
+            let part: Artifacts = self.json(&path)?;
+            for ArtifactEntry { sha256 } in part.artifacts {
+                found.insert(sha256.parse::<Digest>().map_err(|error| self.strange(&path, error.to_string()))?);
+            }
+            let Some(cursor) = part.next else { return Ok(found) };
+            path = format!("{first}&cursor={}", link::segment(&cursor));
+        }
+        Err(self.strange(&first, format!("the list has more than {MIRROR_PARTS_MAX} parts")))
+    }
+
+    /// Whether an artifact of this content is in some build there: the answer leads to the newest such.
+    fn has(&self, digest: &Digest) -> Result<bool, SourceError> {
+        let path = format!("/hash?sha256={digest}");
+        let response = self.ask(&path, "text/html", MIRROR_LIST_DURATION_MAX, Redirect::Stay)?;
+        match response.status() {
+            status if status.is_redirection() => Ok(true),
+            StatusCode::NOT_FOUND => Ok(false),
+            status => Err(SourceError::Status { address: format!("{}{path}", self.base), status }),
+        }
+    }
+
+    /// Whether the other side knows a build no more that it listed.
+    pub(super) fn is_gone(&self, job: &str, uuid: &BuildId) -> bool {
+        let fetched = self.fetch(&link::build(job, uuid), "application/json", MIRROR_LIST_DURATION_MAX);
+        fetched.is_err_and(|error| error.is_not_found())
+    }
+
+    fn gone(&self, job: &str, uuid: &BuildId) -> SourceError {
+        SourceError::Status {
+            address: format!("{}{}", self.base, link::build(job, uuid)),
+            status: StatusCode::NOT_FOUND,
+        }
+    }
+
     /// The record of a build, as it comes.
     pub(super) fn record(&self, job: &str, uuid: &BuildId) -> Result<impl Read + use<>, SourceError> {
         let path = format!("{}/exec", link::build(job, uuid));
@@ -215,15 +309,26 @@ impl Source {
     }
 
     fn fetch(&self, path: &str, accept: &str, duration: Duration) -> Result<Response<Body>, SourceError> {
-        let address = format!("{}{path}", self.base);
-        let request = self.agent.get(&address).header("accept", accept);
-        let answer = request.config().timeout_recv_body(Some(duration)).build().call();
-        let response =
-            answer.map_err(|source| SourceError::Fetch { address: address.clone(), source: source.into() })?;
+        let response = self.ask(path, accept, duration, Redirect::Follow)?;
         match response.status() {
             StatusCode::OK => Ok(response),
-            status => Err(SourceError::Status { address, status }),
+            status => Err(SourceError::Status { address: format!("{}{path}", self.base), status }),
         }
+    }
+
+    fn ask(
+        &self,
+        path: &str,
+        accept: &str,
+        duration: Duration,
+        redirect: Redirect,
+    ) -> Result<Response<Body>, SourceError> {
+        let address = format!("{}{path}", self.base);
+        let mut request = self.agent.get(&address).header("accept", accept).config().timeout_recv_body(Some(duration));
+        if redirect == Redirect::Stay {
+            request = request.max_redirects(0);
+        }
+        request.build().call().map_err(|source| SourceError::Fetch { address, source: source.into() })
     }
 
     fn strange(&self, path: &str, reason: String) -> SourceError {

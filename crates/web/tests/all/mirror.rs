@@ -2,7 +2,7 @@
 
 use crate::site::{PASSWORD, Site, Told, USER, basic, uuid};
 use axum::Router;
-use axum::extract::Path;
+use axum::extract::{Path, Query};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use builder_model::Outcome;
@@ -11,7 +11,7 @@ use builder_web::mirror::{MirrorError, Options, Report, mirror};
 use bytes::Bytes;
 use http::StatusCode;
 use serde_json::{Value, json};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::future::pending;
 use std::pin::Pin;
@@ -78,10 +78,59 @@ async fn jobs_and_a_platform_can_be_chosen() {
     let options = Options { jobs: vec!["hello".into()], platform: Some("freebsd-14".into()), ..from(&served.url()) };
     assert_eq!(run(&copy, options).await.unwrap().copied, 1);
     assert_eq!(uuids(&copy), [uuid(2).to_string()]);
-    let options = Options { jobs: vec!["none".into()], ..from(&served.url()) };
-    let error = run(&copy, options).await.unwrap_err().to_string();
-    assert!(error.contains("/job/none/failed") && error.contains("404"), "{error}");
+    // A name that is none, or none any more, keeps the others away from nobody.
+    let options = Options { jobs: vec!["none".into(), "other".into()], ..from(&served.url()) };
+    let report = run(&copy, options).await.unwrap();
+    assert_eq!((report.copied, report.failed, report.failed_jobs), (1, 0, 1));
     served.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_damaged_at_the_source_is_not_copied_as_something_else() {
+    let (source, copy) = (Site::new(), Site::new());
+    let files: [(&str, &[u8]); 3] = [("bin/hello", b"binary"), ("log", b"what it said"), ("README.md", b"# hello")];
+    let (damaged, sound) = (Told::new(1).files(&files), Told::new(2));
+    source.upload(&damaged).await;
+    source.upload(&sound).await;
+    let log = source.app.depot().artifact(&Digest::of(b"what it said"));
+    std::fs::write(&log, b"WHAT it said").unwrap();
+    let served = source.serve().await;
+    let report = run(&copy, from(&served.url())).await.unwrap();
+    assert_eq!((report.copied, report.failed), (1, 1));
+    assert_eq!(uuids(&copy), [uuid(2).to_string()]);
+    // Mended there, it comes with the next run.
+    std::fs::write(&log, b"what it said").unwrap();
+    let report = run(&copy, from(&served.url())).await.unwrap();
+    assert_eq!((report.copied, report.known, report.failed), (1, 1, 0));
+    assert!(copy.get(&format!("{}/exec", damaged.page())).await.body == damaged.encode());
+    served.stop().await;
+
+    // The original does not list artifacts, but knows each by its digest.
+    let mut original = Original { jobs: json!(["hello"]), ..Original::default() };
+    original.has(&damaged, Some(b"binary"));
+    original.has(&sound, Some(b"binary"));
+    let other: [(&str, &[u8]); 2] = [("bin/hello", b"binary"), ("log", b"WHAT it said")];
+    original.records.insert(uuid(1).to_string(), Told::new(1).files(&other).encode());
+    let copy = Site::new();
+    let report = run(&copy, from(&original.serve().await)).await.unwrap();
+    assert_eq!((report.copied, report.failed), (1, 1));
+    assert_eq!(uuids(&copy), [uuid(2).to_string()]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_source_removes_meanwhile_is_no_failure() {
+    let mut original = Original { jobs: json!(["gone", "broken", "hello"]), ..Original::default() };
+    for number in 1..10 {
+        original.has(&Told::new(number), Some(b"binary"));
+    }
+    // More than may fail in a row, and the oldest, which come first.
+    (1..8).for_each(|number| drop(original.records.remove(&uuid(number).to_string())));
+    // That a build is there, and its record is not, is another matter.
+    original.records.insert(uuid(8).to_string(), Vec::new());
+    let copy = Site::new();
+    let report = run(&copy, from(&original.serve().await)).await.unwrap();
+    assert_eq!((report.copied, report.gone, report.failed, report.failed_jobs), (1, 7, 1, 1));
+    assert_eq!(uuids(&copy), [uuid(9).to_string()]);
 }
 
 /// A repository that answers as the original does.
@@ -92,6 +141,8 @@ struct Original {
     builds: Vec<Value>,
     failed: Vec<Value>,
     records: HashMap<String, Vec<u8>>,
+    /// Of the artifacts that its rows have.
+    digests: HashSet<String>,
     /// Records that are cut off while they are sent.
     cut: Arc<Mutex<Vec<String>>>,
     /// Where a test sends the next record from, piece by piece.
@@ -104,15 +155,34 @@ impl Original {
         let jobs = json!({ "jobs": self.jobs });
         let builds = json!({ "builds": self.builds });
         let failed = json!({ "builds": self.failed });
+        // Of two jobs that it lists, one goes right after, and it stumbles over what the other one has.
+        let list = |builds: Value| {
+            async move |Path(job): Path<String>| match job.as_str() {
+                "gone" => StatusCode::NOT_FOUND.into_response(),
+                "broken" => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+                _ => axum::Json(builds).into_response(),
+            }
+        };
+        let (there, known) = (self.records.keys().cloned().collect::<Vec<_>>(), self.digests.clone());
+        let page = async move |Path((_, uuid)): Path<(String, String)>| match there.contains(&uuid) {
+            true => StatusCode::OK,
+            false => StatusCode::NOT_FOUND,
+        };
+        let hash = async move |Query(query): Query<HashMap<String, String>>| match known.contains(&query["sha256"]) {
+            true => (StatusCode::FOUND, [("location", "/job/hello/build/of-it")]).into_response(),
+            false => StatusCode::NOT_FOUND.into_response(),
+        };
         let record = move |Path((_, uuid)): Path<(String, String)>| {
             let original = self.clone();
             async move { original.record(&uuid) }
         };
         let router = Router::new()
             .route("/all-builds", get(async move || axum::Json(jobs)))
-            .route("/job/{job}", get(async move || axum::Json(builds)))
-            .route("/job/{job}/failed", get(async move || axum::Json(failed)))
+            .route("/job/{job}", get(list(builds)))
+            .route("/job/{job}/failed", get(list(failed)))
+            .route("/job/{job}/build/{uuid}", get(page))
             .route("/job/{job}/build/{uuid}/exec", get(record))
+            .route("/hash", get(hash))
             .fallback(async || (StatusCode::NOT_FOUND, "<h1>This page does not exist</h1>"));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -125,7 +195,8 @@ impl Original {
         if let Some(pieces) = self.held.lock().unwrap().take() {
             return axum::body::Body::new(Pieces(pieces)).into_response();
         }
-        let Some(record) = self.records.get(uuid) else { return StatusCode::NOT_FOUND.into_response() };
+        let record = self.records.get(uuid).filter(|record| !record.is_empty());
+        let Some(record) = record else { return StatusCode::NOT_FOUND.into_response() };
         let mut cut = self.cut.lock().unwrap();
         match cut.iter().position(|cut| cut == uuid) {
             Some(place) => {
@@ -144,6 +215,7 @@ impl Original {
         );
         list.insert(0, json!({ "uuid": uuid, "main_binary": binary }));
         self.records.insert(uuid, told.encode());
+        self.digests.extend(told.files.iter().map(|(_, content)| Digest::of(content).to_string()));
     }
 }
 
