@@ -68,7 +68,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         // A reader that has seen enough, as in `builder-db user-list | head`.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("builder-db: {}", last_words(&error));
+            eprintln!("builder-db: {}", builder_daemon::last_words(&error));
             ExitCode::FAILURE
         }
     }
@@ -110,16 +110,6 @@ fn run(cli: Cli, screen: &mut Screen) -> anyhow::Result<Exit> {
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
-}
-
-/// An error as it shows itself, behind its context where it has one. What lies below is part of its text already, before
-/// the hint.
-fn last_words(error: &anyhow::Error) -> String {
-    let is_context = error.is::<String>() || error.is::<&str>();
-    match error.chain().nth(1) {
-        Some(cause) if is_context => format!("{error}: {cause}"),
-        Some(_) | None => error.to_string(),
-    }
 }
 
 /// Whether `check` finds nothing to mend: for tests of what fills the folder.

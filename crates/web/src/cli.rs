@@ -2,12 +2,15 @@
 
 use crate::app::App;
 use crate::config::Config;
+use crate::error::WebError;
 use crate::mirror::{self, Options, Report, Step};
 use crate::settings::Settings;
-use crate::start::Repository;
+use crate::start::{Repository, StartError};
+use anyhow::Context;
 use builder_daemon::{Colours, Ipv6, StopSignals};
 use clap::{CommandFactory, Parser, Subcommand};
 use std::ffi::OsString;
+use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -97,9 +100,14 @@ enum Command {
 struct MirrorArguments {
     /// The address of the other instance, such as https://builds.robur.coop
     url: String,
-    /// The data folder; it must exist and have a database
+    /// The data folder; it must exist and have a database [default: /var/lib/builder-web, on FreeBSD
+    /// /var/db/builder-web]
     #[arg(short, long, value_name = "DIR", env = "BUILDER_WEB_DATADIR")]
     datadir: Option<PathBuf>,
+    /// The configuration folder, with the hooks that run for what is copied, and builder-web.toml, whose
+    /// upload-bytes-max holds here, too [default: /etc/builder-web, on FreeBSD /usr/local/etc/builder-web]
+    #[arg(short, long, value_name = "DIR")]
+    configdir: Option<PathBuf>,
     /// Only builds of this job; may be given several times
     #[arg(long = "job", value_name = "JOB")]
     jobs: Vec<String>,
@@ -126,28 +134,47 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprint!("{}", builder_daemon::for_standard_error(&format!("builder-web: {error:#}")));
-            let is_version = error.chain().any(|cause| {
-                let own = cause.downcast_ref::<crate::start::StartError>();
-                matches!(own, Some(crate::start::StartError::Own(crate::WebError::DatabaseVersion { .. })))
-            });
-            if is_version { ExitCode::from(2) } else { ExitCode::FAILURE }
+            let last = format!("builder-web: {}", builder_daemon::last_words(&error));
+            eprint!("{}", builder_daemon::for_standard_error(&last));
+            if is_of_another_version(&error) { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
+}
+
+/// Whether the database is one of another version, of the original's tables or of our own.
+fn is_of_another_version(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let own = match cause.downcast_ref::<StartError>() {
+            Some(StartError::Own(own)) => Some(own),
+            Some(StartError::Listen(_)) | None => cause.downcast_ref::<WebError>(),
+        };
+        matches!(own, Some(WebError::DatabaseVersion { .. } | WebError::OwnVersion { .. }))
+    })
 }
 
 fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Some(Command::Completions { shell }) => {
-            clap_complete::generate(shell, &mut Cli::command(), "builder-web", &mut std::io::stdout());
-            Ok(())
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "builder-web", &mut script);
+            print(&script)
         }
-        Some(Command::Man { dir }) => Ok(clap_mangen::generate_to(Cli::command(), dir)?),
+        Some(Command::Man { dir }) => clap_mangen::generate_to(Cli::command(), &dir)
+            .with_context(|| format!("cannot write manual pages to {}", dir.display())),
         Some(Command::Mirror(arguments)) => {
             builder_daemon::start_logging(cli.logging_levels.as_deref(), "info", colours(cli.color));
             mirror(arguments)
         }
         None => serve(cli),
+    }
+}
+
+/// Writes to standard output. A reader that has seen enough, as in `builder-web mirror … | head`, is no failure.
+fn print(bytes: &[u8]) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error).context("cannot write the output"),
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 
@@ -159,10 +186,15 @@ fn colours(choice: clap::ColorChoice) -> Colours {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "what became of it is what the command is for")]
 fn mirror(arguments: MirrorArguments) -> anyhow::Result<()> {
     let datadir = arguments.datadir.unwrap_or_else(|| FOLDERS.0.into());
-    let app = App::open(Settings::new(datadir, FOLDERS.1.into()))?;
+    let configdir = arguments.configdir.unwrap_or_else(|| FOLDERS.1.into());
+    let config = Config::read(&configdir)?;
+    let mut settings = Settings::new(datadir, configdir);
+    config.apply(&mut settings);
+    // What was news at the source is none here, and a first run brings years of it.
+    settings.webhooks.clear();
+    let app = App::open(settings)?;
     let options = Options { url: arguments.url, jobs: arguments.jobs, platform: arguments.platform };
     // Shown only where there is a terminal.
     let bar = indicatif::ProgressBar::new(0);
@@ -180,7 +212,9 @@ fn mirror(arguments: MirrorArguments) -> anyhow::Result<()> {
     let Report { copied, bytes, known, other, gone, failed, failed_jobs } = report?;
     let some = |count: u64, what: &str| if count > 0 { format!(", {count} {what}") } else { String::new() };
     let (others, gone) = (some(other, "are of other platforms"), some(gone, "are gone from the source"));
-    println!("copied {copied} builds ({bytes} bytes), {known} were here already{others}{gone}, {failed} failed");
+    let text =
+        format!("copied {copied} builds ({bytes} bytes), {known} were here already{others}{gone}, {failed} failed\n");
+    print(text.as_bytes())?;
     anyhow::ensure!(failed == 0, "{failed} builds were not copied\nhint: the log says why; run it again");
     anyhow::ensure!(failed_jobs == 0, "{failed_jobs} jobs could not be listed\nhint: the log says why; run it again");
     Ok(())

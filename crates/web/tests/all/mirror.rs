@@ -390,3 +390,63 @@ async fn the_command_says_what_became_of_it() {
     assert!(errors.contains("is not the address of a repository"), "{errors}");
     served.stop().await;
 }
+
+/// Runs `builder-web mirror` into a data folder, by its configuration.
+fn command(copy: &Site, url: &str, options: &[&str]) -> std::process::Command {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_builder-web"));
+    command.args(["mirror", url, "--datadir"]).arg(copy.data());
+    command.arg("--configdir").arg(copy.data().with_file_name("config")).args(options);
+    command
+}
+
+async fn output(mut command: std::process::Command) -> (Option<i32>, String) {
+    let ended = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    (ended.status.code(), String::from_utf8_lossy(&ended.stderr).into_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_copied_goes_by_the_limits_and_hooks_of_the_configuration() {
+    use std::os::unix::fs::PermissionsExt;
+    let (source, copy) = (Site::new(), Site::new());
+    source.upload(&Told::new(1)).await;
+    let served = source.serve().await;
+    let config = copy.data().with_file_name("config");
+    let hook = config.join("upload-hooks/tell.sh");
+    std::fs::create_dir(config.join("upload-hooks")).unwrap();
+    std::fs::write(&hook, "#!/bin/sh\n").unwrap();
+    std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let webhook = "[[webhook]]\nurl = \"http://127.0.0.1:1/told\"\nsecret = \"0123456789abcdef\"\n";
+    let write =
+        |limit: u64| std::fs::write(config.join("builder-web.toml"), format!("upload-bytes-max = {limit}\n{webhook}"));
+    write(100).unwrap();
+    let (code, errors) = output(command(&copy, &served.url(), &[])).await;
+    assert_eq!(code, Some(1), "{errors}");
+    assert!(errors.contains("larger than 100 bytes"), "{errors}");
+    write(1_000_000).unwrap();
+    assert_eq!(output(command(&copy, &served.url(), &[])).await.0, Some(0));
+    // Its hooks run, when the server comes to it; no webhook is told.
+    assert_eq!(copy.count("SELECT count(*) FROM repository_hook_run WHERE kind = 'hook' AND target = 'tell.sh'"), 1);
+    assert_eq!(copy.count("SELECT count(*) FROM repository_hook_run"), 1);
+    served.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_words_of_the_command_are_said_once_and_to_nobody_who_went() {
+    let copy = Site::new();
+    let (code, errors) = output(command(&copy, "http://127.0.0.1:1", &[])).await;
+    assert_eq!((code, errors.matches("Connection refused").count()), (Some(1), 1), "{errors}");
+    let served = copy.serve().await;
+    for arguments in
+        [&["mirror", &served.url(), "--datadir", copy.data().to_str().unwrap()][..], &["completions", "bash"]]
+    {
+        let (read, write) = std::io::pipe().unwrap();
+        drop(read);
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_builder-web"));
+        command.args(arguments).stdout(write);
+        assert_eq!(output(command).await, (Some(0), String::new()), "{arguments:?}");
+    }
+    served.stop().await;
+    copy.connection().pragma_update(None, "user_version", 17).unwrap();
+    let (code, errors) = output(command(&copy, "http://127.0.0.1:1", &[])).await;
+    assert_eq!(code, Some(2), "{errors}");
+}
