@@ -12,8 +12,8 @@ use crate::app::App;
 use crate::http::Refusal;
 use crate::ingest::Sender;
 use crate::limits::{
-    GUESSERS_MAX, PASSWORDS_AT_ONCE_MAX, PASSWORDS_WAITING_MAX, PASSWORDS_WRONG_MAX, PASSWORDS_WRONG_OF_ADDRESS_MAX,
-    PASSWORDS_WRONG_PAUSE,
+    GUESSERS_MAX, NAME_BYTES_MAX, PASSWORDS_AT_ONCE_MAX, PASSWORDS_WAITING_MAX, PASSWORDS_WRONG_MAX,
+    PASSWORDS_WRONG_OF_ADDRESS_MAX, PASSWORDS_WRONG_PAUSE,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -22,7 +22,7 @@ use http::{HeaderMap, header};
 use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 use subtle::ConstantTimeEq as _;
@@ -50,7 +50,8 @@ impl Credentials {
         let decoded = STANDARD.decode(value).ok()?;
         let colon = decoded.iter().position(|byte| *byte == b':')?;
         let (user, password) = decoded.split_at(colon);
-        let user = String::from_utf8(user.to_vec()).ok()?;
+        // Nobody has a longer name, and what is guessed is kept for a while.
+        let user = String::from_utf8(user.to_vec()).ok().filter(|user| user.len() <= NAME_BYTES_MAX)?;
         let password = password.get(1..)?.to_vec();
         let token = std::str::from_utf8(&password).ok().and_then(TokenSecret::parse);
         Some(token.map_or(Self::Password { user, password }, Self::Token))
@@ -59,6 +60,20 @@ impl Credentials {
 
 /// Where a guess came from, and at whom it was aimed.
 type Guess = (Option<IpAddr>, String);
+
+/// What a guess of one user's password is, for itself and with those of all other users.
+fn guesses(peer: Option<IpAddr>, user: &str) -> [Guess; 2] {
+    let from = peer.map(network);
+    [(from, user.to_owned()), (from, String::new())]
+}
+
+/// The address that counts as one. Who has one of IPv6 has all of its network of 64 bits.
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+    }
+}
 
 /// Lets senders in.
 #[derive(Debug)]
@@ -124,7 +139,7 @@ impl Gate {
         if let Some(sender) = self.known(app, &user, digest).await? {
             return Ok(sender);
         }
-        let guesses = [(peer, user.clone()), (peer, String::new())];
+        let guesses = guesses(peer, &user);
         self.may_try(&guesses)?;
         let _place = self.waiting.try_acquire().map_err(|_| Refusal::Busy(1))?;
         let _turn = self.checking.acquire().await.map_err(|_| Refusal::Broken)?;
@@ -305,7 +320,8 @@ mod tests {
         let basic = |text: &str| format!("Basic {}", STANDARD.encode(text));
         assert_eq!(credentials(&basic("user:pass:word")).as_deref(), Some("user pass:word"));
         assert_eq!(credentials(&basic("user")), None);
-        for bad in ["Basic", "Basic !!", "Basic  dXNlcjpw", "Digest dXNlcjpw", "Bearer short", ""] {
+        let long = basic(&format!("{}:x", "u".repeat(NAME_BYTES_MAX + 1)));
+        for bad in ["Basic", "Basic !!", "Basic  dXNlcjpw", "Digest dXNlcjpw", "Bearer short", "", &long] {
             assert_eq!(credentials(bad), None, "{bad:?}");
         }
         let TokenText(token) = TokenText::new();
@@ -319,6 +335,15 @@ mod tests {
         fn new() -> Self {
             Self(TokenSecret::generate().unwrap().to_string())
         }
+    }
+
+    #[test]
+    fn a_network_of_ipv6_guesses_as_one() {
+        let of = |address: &str| guesses(Some(address.parse().unwrap()), "farm");
+        assert_eq!(of("2001:db8:1:2::1"), of("2001:db8:1:2:ffff:ffff:ffff:ffff"));
+        assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
+        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
+        assert_ne!(of("192.0.2.1")[0], guesses(None, "farm")[0]);
     }
 
     #[test]
