@@ -24,10 +24,10 @@ impl Migrate {
         let datadir = &common.datadir;
         let depot = Depot::open(datadir)?;
         let path = Database::path_of(datadir);
-        let found = if path.exists() { Some(version(&path)?) } else { None };
+        let found = found(&path)?;
         let mut missing = Vec::new();
         match found {
-            None => drop(Database::create(datadir)?),
+            None => make(&depot, datadir)?,
             Some((APPLICATION_ID, version)) if UPGRADABLE.contains(&version) => {
                 let upgraded = upgrade(&depot, &path, screen)?;
                 missing = upgraded.missing;
@@ -53,11 +53,28 @@ impl Migrate {
     }
 }
 
-/// The application and the version that a database names.
-fn version(path: &Path) -> Result<(i64, i64), WebError> {
+/// Makes the database. What a crash left of one that was about to be made is no database yet.
+fn make(depot: &Depot, datadir: &Path) -> Result<(), WebError> {
+    let _only_one = depot.lock_server()?;
+    let path = Database::path_of(datadir);
+    if found(&path)?.is_none() {
+        Depot::remove(&path)?;
+        Database::create(datadir)?;
+    }
+    Ok(())
+}
+
+/// The application and the version that a database names; none where there is no database, or an empty one.
+fn found(path: &Path) -> Result<Option<(i64, i64)>, WebError> {
+    if !path.exists() {
+        return Ok(None);
+    }
     let failed = |source| WebError::Database { action: "open", path: path.to_owned(), source };
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
     let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get(0)).map_err(failed);
-    Ok((pragma("application_id")?, pragma("user_version")?))
+    let (application, version) = (pragma("application_id")?, pragma("user_version")?);
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0)).map_err(failed)?;
+    Ok((tables > 0 || (application, version) != (0, 0)).then_some((application, version)))
 }

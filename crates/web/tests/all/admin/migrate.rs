@@ -17,6 +17,20 @@ fn migrate_makes_a_repository_once() {
     assert!(data.fails(&["migrate"]).contains("hint: create it"));
 }
 
+#[test]
+fn a_database_that_was_about_to_be_made_is_made() {
+    let data = Data::empty();
+    // A crash, or a full disk, before the first commit.
+    fs::write(Database::path_of(data.path()), "").unwrap();
+    assert!(data.ok(&["migrate"]).starts_with("made the database "));
+    assert_eq!(data.ok(&["user-list"]), "");
+    // What somebody else keeps there is not ours to replace.
+    let other = Data::empty();
+    other.connection().execute_batch("CREATE TABLE mine(a)").unwrap();
+    assert!(other.fails(&["migrate"]).contains("this is not the database of a repository"));
+    assert_eq!(other.count("SELECT count(*) FROM mine"), 0);
+}
+
 /// Turns a data folder into one of an old version, as the original's rollbacks do.
 fn turn_back(data: &Data, version: i64) {
     let connection = data.connection();
