@@ -236,15 +236,20 @@ fn remove_files(depot: &Depot, gone: &GoneRows) -> Result<Removal, WebError> {
     }
     let caches = cache_folders(depot)?;
     for digest in &gone.artifacts {
-        let path = depot.artifact(digest);
         removal.artifacts += 1;
-        removal.bytes += bytes_of(&path);
-        Depot::remove(&path)?;
-        for cache in &caches {
-            Depot::remove(&cache.join(format!("{digest}.html")))?;
-        }
+        removal.bytes += bytes_of(&depot.artifact(digest));
+        remove_artifact(depot, &caches, digest)?;
     }
     Ok(removal)
+}
+
+/// Removes an artifact with its visualizations, and itself at last: as long as it is there, `check` finds it. The caller
+/// holds the lock, and knows that no row names it.
+pub(crate) fn remove_artifact(depot: &Depot, caches: &[PathBuf], digest: &Digest) -> Result<(), WebError> {
+    for cache in caches {
+        Depot::remove(&cache.join(format!("{digest}.html")))?;
+    }
+    Depot::remove(&depot.artifact(digest))
 }
 
 enum Found {
@@ -280,7 +285,7 @@ fn digests_of(connection: &Connection, build: i64) -> rusqlite::Result<Vec<Vec<u
 }
 
 /// The folders of visualizations, which are named by the digest of what they show.
-fn cache_folders(depot: &Depot) -> Result<Vec<PathBuf>, WebError> {
+pub(crate) fn cache_folders(depot: &Depot) -> Result<Vec<PathBuf>, WebError> {
     let cache = depot.cache();
     match fs::read_dir(&cache) {
         Ok(entries) => {

@@ -7,6 +7,7 @@ use crate::database::damage::Damage;
 use crate::depot::{Depot, make_folder};
 use crate::digest::Digest;
 use crate::error::{Tried, WebError};
+use crate::removal::{cache_folders, remove_artifact};
 use indicatif::ProgressBar;
 use rusqlite::Connection;
 use sha2::{Digest as _, Sha256};
@@ -37,14 +38,17 @@ pub(super) fn audit(
     let bar = screen.progress(expected.iter().map(|artifact| artifact.size).sum(), Unit::Bytes);
     let mut damaged = Vec::new();
     for artifact in &expected {
-        let fault = look(folder, artifact, &bar, report);
-        let Some((kind, what)) = fault else { continue };
-        // A build that was removed meanwhile took its artifact along.
-        let _lock = folder.depot.lock_removal()?;
-        let builds = folder.read(|connection| named_by(connection, &artifact.digest))?;
-        if builds.is_empty() {
+        let (bytes, fault) = look(folder, artifact, &bar);
+        report.artifacts += 1;
+        report.bytes += bytes;
+        if fault.is_none() {
             continue;
         }
+        // A build that was removed meanwhile took its artifact along, and an upload brought it back.
+        let _lock = folder.depot.lock_removal()?;
+        let (_, fault) = look(folder, artifact, &ProgressBar::hidden());
+        let builds = folder.read(|connection| named_by(connection, &artifact.digest))?;
+        let Some((kind, what)) = fault.filter(|_| !builds.is_empty()) else { continue };
         let moved = kind == Kind::ArtifactDamaged && mode == Mode::Repair;
         if moved {
             set_aside(&folder.depot, &artifact.digest)?;
@@ -123,23 +127,20 @@ fn mend_sizes(folder: &Folder, digest: &Digest) -> Result<Option<u64>, WebError>
     })
 }
 
-/// Reads an artifact; tells what is wrong with it.
-fn look(folder: &Folder, artifact: &Expected, bar: &ProgressBar, report: &mut Report) -> Option<(Kind, String)> {
-    let path = folder.depot.artifact(&artifact.digest);
-    report.artifacts += 1;
-    match read(&path, bar) {
-        Ok((digest, size)) => {
-            report.bytes += size;
-            if size != artifact.size {
-                let what = format!("it has {size} bytes instead of {}", artifact.size);
-                return Some((Kind::ArtifactDamaged, what));
-            }
-            (digest != artifact.digest).then(|| (Kind::ArtifactDamaged, format!("its SHA-256 is {digest}")))
+/// Reads an artifact; tells how many bytes that were, and what is wrong with it.
+fn look(folder: &Folder, artifact: &Expected, bar: &ProgressBar) -> (u64, Option<(Kind, String)>) {
+    match read(&folder.depot.artifact(&artifact.digest), bar) {
+        Ok((_, size)) if size != artifact.size => {
+            (size, Some((Kind::ArtifactDamaged, format!("it has {size} bytes instead of {}", artifact.size))))
         }
+        Ok((digest, size)) if digest != artifact.digest => {
+            (size, Some((Kind::ArtifactDamaged, format!("its SHA-256 is {digest}"))))
+        }
+        Ok((_, size)) => (size, None),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Some((Kind::ArtifactMissing, "there is no such file".to_owned()))
+            (0, Some((Kind::ArtifactMissing, "there is no such file".to_owned())))
         }
-        Err(error) => Some((Kind::ArtifactUnreadable, format!("cannot read it: {error}"))),
+        Err(error) => (0, Some((Kind::ArtifactUnreadable, format!("cannot read it: {error}")))),
     }
 }
 
@@ -205,6 +206,7 @@ fn audit_orphans(folder: &Folder, mode: Mode, expected: &[Expected], report: &mu
     }
     // No upload is on its way to name one of them while this is held.
     let _lock = folder.depot.lock_removal()?;
+    let caches = cache_folders(&folder.depot)?;
     for digest in orphans {
         let path = folder.depot.artifact(&digest);
         let named = folder.read(|connection| {
@@ -215,7 +217,7 @@ fn audit_orphans(folder: &Folder, mode: Mode, expected: &[Expected], report: &mu
             continue;
         }
         if mode == Mode::Repair {
-            Depot::remove(&path)?;
+            remove_artifact(&folder.depot, &caches, &digest)?;
         }
         report.find(Kind::ArtifactOrphan, below(&folder.depot, &path), "no build has it", mode == Mode::Repair);
     }

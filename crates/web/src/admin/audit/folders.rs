@@ -51,7 +51,7 @@ pub(super) fn audit(folder: &Folder, mode: Mode, report: &mut Report) -> Result<
             continue;
         }
         if !job.is_dir() {
-            report.find(Kind::Untracked, name, "nothing that a repository knows", false);
+            untracked(folder, &job, "nothing that a repository knows", report);
             continue;
         }
         for path in entries(&job)? {
@@ -99,13 +99,21 @@ fn audit_folder(
                 .chain(folder.depot.outline_of_row(&build.console))
                 .collect();
             for file in entries(path)?.into_iter().filter(|file| !known.contains(file)) {
-                report.find(Kind::Untracked, below(&folder.depot, &file), "no file of a build", false);
+                untracked(folder, &file, "no file of a build", report);
             }
         }
         None if is_build => orphans.push((path.to_owned(), uuid.to_owned())),
-        None => report.find(Kind::Untracked, at, "no folder of a build", false),
+        None => untracked(folder, path, "no folder of a build", report),
     }
     Ok(())
+}
+
+/// Tells of a file that nobody knows, unless it went since the folder was listed, as a job does that is removed.
+fn untracked(folder: &Folder, path: &Path, what: &str, report: &mut Report) {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Ok(_) | Err(_) => report.find(Kind::Untracked, below(&folder.depot, path), what, false),
+    }
 }
 
 fn audit_orphans(
@@ -174,4 +182,23 @@ pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>, WebError> {
     let mut listed = listed.tried("read", folder)?;
     listed.sort_unstable();
     Ok(listed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_went_since_it_was_listed_is_nothing_that_nobody_knows() {
+        let data = tempfile::tempdir().unwrap();
+        drop(Database::create(data.path()).unwrap());
+        let folder = Folder::open_at(data.path()).unwrap();
+        let path = data.path().join("hello/notes");
+        let (mut report, mut orphans) = (Report::default(), Vec::new());
+        audit_folder(&folder, &HashMap::new(), &path, &mut orphans, &mut report).unwrap();
+        assert!(report.is_clean() && orphans.is_empty());
+        fs::create_dir_all(&path).unwrap();
+        audit_folder(&folder, &HashMap::new(), &path, &mut orphans, &mut report).unwrap();
+        assert_eq!(report.findings.iter().map(|found| found.at.as_str()).collect::<Vec<_>>(), ["hello/notes"]);
+    }
 }

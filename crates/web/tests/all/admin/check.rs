@@ -179,6 +179,52 @@ fn when_all_is_repaired_all_is_well() {
     assert!(ended.status == 0 && ended.out.ends_with("1 fault, all repaired\n"), "{ended:?}");
 }
 
+/// Waits until a process waits for a lock on a file, as the kernel lists it.
+#[cfg(target_os = "linux")]
+fn wait_for_lock(process: u32) {
+    let waits = format!(" {process} ");
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !fs::read_to_string("/proc/locks").unwrap().lines().any(|line| line.contains("->") && line.contains(&waits)) {
+        assert!(std::time::Instant::now() < until, "it waits for no lock");
+        std::thread::yield_now();
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_an_upload_heals_meanwhile_is_not_set_aside() {
+    let data = Data::new();
+    data.add(Build { artifacts: &[("bin/a", "damaged"), ("b", "missing")], ..GOOD });
+    fs::write(data.artifact("damaged"), "DAMAGED").unwrap();
+    let sharing = Depot::open(data.path()).unwrap().lock_sharing().unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_builder-db"));
+    command.args(["check", "--repair", "--datadir"]).arg(data.path());
+    let child = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    // It has seen the damage, and an upload brings the content again before it comes to its turn.
+    wait_for_lock(child.id());
+    fs::write(data.artifact("damaged"), "damaged").unwrap();
+    drop(sharing);
+    let ended = child.wait_with_output().unwrap();
+    assert!(ended.status.success(), "{ended:?}");
+    assert_eq!(fs::read_to_string(data.artifact("damaged")).unwrap(), "damaged");
+}
+
+#[test]
+fn visualizations_go_with_an_artifact_that_a_crash_left() {
+    let data = Data::new();
+    let (orphan, kept) = (data.artifact("orphan"), data.artifact("kept"));
+    data.add(Build { artifacts: &[("bin/a", "kept")], ..GOOD });
+    fs::create_dir_all(orphan.parent().unwrap()).unwrap();
+    fs::write(&orphan, "orphan").unwrap();
+    let cache = data.file("_cache/treemap_1");
+    fs::create_dir_all(&cache).unwrap();
+    let page = |of: &std::path::Path| cache.join(of.file_name().unwrap()).with_extension("html");
+    [&orphan, &kept].iter().for_each(|of| fs::write(page(of), "<html>").unwrap());
+    let (found, status) = check(&data, &["check", "--repair"]);
+    assert_eq!((found, status), (vec![format!("artifact-orphan {} (repaired)", at(&data, "orphan"))], 0));
+    assert!(!page(&orphan).exists() && page(&kept).exists());
+}
+
 #[test]
 fn uploads_of_a_running_server_are_its_own() {
     let data = Data::new();
