@@ -84,8 +84,12 @@ pub(crate) enum Command {
     UserDisable(user_disable::UserDisable),
     UserList(user_list::UserList),
     /// Let a restricted user upload for a job
+    ///
+    /// In JSON: `name`, `job`, and `access`, whether the user may upload for the job from now on.
     AccessAdd(access::Access),
     /// Take back what `access-add` allowed
+    ///
+    /// In JSON: as `access-add`. Who is unrestricted may upload still.
     AccessRemove(access::Access),
     TokenAdd(token_add::TokenAdd),
     TokenList(token_list::TokenList),
@@ -94,8 +98,12 @@ pub(crate) enum Command {
     Vacuum(vacuum::Vacuum),
     Gc(gc::Gc),
     /// Keep a build whatever `gc` and `vacuum` are told, under a tag such as release-1.2
+    ///
+    /// In JSON: `uuid` and `tag`.
     Pin(pins::Pin),
     /// Take back what `pin` did
+    ///
+    /// In JSON: `uuid` and `tag`.
     Unpin(pins::Pin),
     Pins(pins::Pins),
     Check(check::Check),
@@ -140,6 +148,17 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_of_every_command_names_the_keys_of_its_json() {
+        let mut cli = Cli::command();
+        for command in
+            cli.get_subcommands_mut().filter(|command| !command.is_hide_set() && command.get_name() != "help")
+        {
+            let help = command.render_long_help().to_string();
+            assert!(help.contains("In JSON: "), "{}", command.get_name());
+        }
     }
 
     #[test]

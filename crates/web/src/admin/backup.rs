@@ -35,6 +35,8 @@ pub(crate) struct Backup {
 }
 
 /// Check a backup as `check` checks a data folder
+///
+/// In JSON: as `check`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct CheckBackup {
     /// Where the backup is

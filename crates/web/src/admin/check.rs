@@ -16,7 +16,7 @@ use crate::admin::screen::Screen;
 /// same content brings them back, and notes at their builds what is missing. Files that it does not know stay.
 ///
 /// In JSON: `builds`, `artifacts` and `bytes` that were read, `count` and `unrepaired`, and `findings`, a list of `kind`,
-/// `at`, `detail` and `repaired`. Exit status 1 when faults are left.
+/// `at`, `detail`, `repaired` and `hint`, null where nothing is left to do. Exit status 1 when faults are left.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Check {
     /// Mend what can be mended
@@ -33,6 +33,8 @@ impl Check {
 /// Compare the files of the data folder with the rows, as `check` does, and nothing else
 ///
 /// Reads each artifact once, and lists files that nobody knows. Exit status 1 when something is wrong.
+///
+/// In JSON: as `check`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct VerifyDataDir {}
 

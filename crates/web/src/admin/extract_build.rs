@@ -18,6 +18,8 @@ use std::path::{Path, PathBuf};
 ///
 /// Byte for byte, where this repository received it; builds that the original received are put together from rows and
 /// files. The file can be uploaded elsewhere, and read with builder-inspect.
+///
+/// In JSON: `uuid`, `file` and `bytes`; on standard output the record is alone.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ExtractBuild {
     /// The build

@@ -1,6 +1,6 @@
 //! The data folder, open, and the rows that names on the command line mean.
 
-use crate::accounts::password::{Password, ScryptParams};
+use crate::accounts::password::{Password, ScryptParams, StoredPassword};
 use crate::admin::args::Common;
 use crate::database::Database;
 use crate::depot::Depot;
@@ -49,6 +49,17 @@ impl Folder {
 pub(crate) fn user(connection: &Connection, name: &str) -> anyhow::Result<i64> {
     let row = connection.query_row("SELECT id FROM user WHERE username = ?1", [name], |row| row.get(0));
     row.optional()?.with_context(|| format!("unknown user {name:?}\nhint: `builder-db user-list` names all"))
+}
+
+/// Whether a user is in need of being named for each job.
+pub(crate) fn is_restricted(connection: &Connection, user: i64) -> anyhow::Result<bool> {
+    Ok(connection.query_row("SELECT restricted FROM user WHERE id = ?1", [user], |row| row.get(0))?)
+}
+
+/// Whether neither a password nor a token lets a user in.
+pub(crate) fn is_disabled(connection: &Connection, user: i64) -> anyhow::Result<bool> {
+    let text = format!("SELECT {} FROM user WHERE id = ?1", StoredPassword::COLUMNS);
+    Ok(connection.query_row(&text, [user], |row| Ok(StoredPassword::from_row(row, 0)?.is_disabled()))?)
 }
 
 /// The row of a job.

@@ -25,6 +25,9 @@ Examples:
   builder-db gc --keep-last 5 --quiet";
 
 /// Remove the builds that the retention policy does not keep
+///
+/// In JSON: `dry_run`, `builds`, `artifacts` and `bytes` that went or would go, `pinned`, the builds that stay only for
+/// that, and with --dry-run `list`, the builds by `job`, `platform`, `uuid`, `start`, `good` and `artifact_bytes`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Gc {

@@ -9,7 +9,7 @@ use serde_json::json;
 
 /// Run a hook or webhook once more, as soon as its turn comes
 ///
-/// A running builder-web takes it within seconds; else the next one does.
+/// A running builder-web takes it within seconds; else the next one does. In JSON: `id` and `state`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct HookRetry {
     /// Its number, as `hooks` shows it

@@ -4,14 +4,15 @@ use crate::admin::Exit;
 use crate::admin::args::Common;
 use crate::admin::folder::Folder;
 use crate::admin::screen::{Screen, count_text};
-use crate::admin::vacuum::{remove, report};
-use crate::removal::{JobBuilds, JobRemoval, builds_of_job, remove_job};
+use crate::admin::vacuum::{json_of, remove, report};
+use crate::removal::{JobBuilds, JobRemoval, Removal, builds_of_job, remove_job};
 use anyhow::anyhow;
-use serde_json::json;
 
 /// Remove a job with all its builds, rights and texts
 ///
 /// A job that is not there is none to remove: that is noted, and the exit status is 0. A job with pinned builds stays.
+///
+/// In JSON: as `gc`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct JobRemove {
     /// The name of the job
@@ -30,7 +31,7 @@ impl JobRemove {
         match remove_job(&folder.depot, &folder.database, &self.job)? {
             JobRemoval::Unknown => self.report_unknown(screen)?,
             JobRemoval::Pinned(builds) => return Err(self.refusal(builds)),
-            JobRemoval::Removed(removal) => report(&removal, false, screen)?,
+            JobRemoval::Removed(removal) => report(&removal, screen)?,
         }
         Ok(Exit::Success)
     }
@@ -46,7 +47,7 @@ impl JobRemove {
 
     fn report_unknown(&self, screen: &mut Screen) -> std::io::Result<()> {
         screen.note(&format!("there is no job {:?}", self.job));
-        screen.done("nothing to remove", &json!({ "job": self.job, "builds": 0 }))
+        screen.done("nothing to remove", &json_of(&Removal::default(), self.dry_run))
     }
 
     fn refusal(&self, pinned: u64) -> anyhow::Error {

@@ -16,6 +16,9 @@ use std::path::Path;
 ///
 /// The data folder itself must exist. The original's versions 16 and 17 become version 18: artifacts move to where
 /// builds share them. Stop the server for that. A folder that is of version 18 is left as it is.
+///
+/// In JSON: `from`, null where there was no database, `to`, and `missing`, the files that rows named and that were not
+/// there. Exit status 1 when there are such.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Migrate {}
 

@@ -4,7 +4,7 @@ use crate::accounts::scope::Scope;
 use crate::accounts::token::TokenSecret;
 use crate::admin::Exit;
 use crate::admin::args::{Common, Format, Span};
-use crate::admin::folder::{Folder, check_word, job, now, user};
+use crate::admin::folder::{Folder, check_word, is_disabled, is_restricted, job, now, user};
 use crate::admin::screen::Screen;
 use anyhow::bail;
 use rusqlite::{Connection, params};
@@ -14,6 +14,8 @@ use serde_json::json;
 ///
 /// Its secret is printed once, alone on a line, and kept nowhere: only its SHA-256 is. It allows what the user may, or
 /// only the jobs and platforms of it that are named.
+///
+/// In JSON: `user`, `name`, `jobs`, `platforms` (without names: all), `expires`, null for never, and `token`, the secret.
 #[derive(Debug, clap::Args)]
 pub(crate) struct TokenAdd {
     /// The name of the user
@@ -97,8 +99,13 @@ impl TokenAdd {
 
     /// A token that could do nothing is a mistake.
     fn check_right(&self, transaction: &Connection, user: i64) -> anyhow::Result<()> {
-        let restricted =
-            transaction.query_row("SELECT restricted FROM user WHERE id = ?1", [user], |row| row.get::<_, bool>(0))?;
+        if is_disabled(transaction, user)? {
+            let user = &self.username;
+            bail!(
+                "{user:?} is disabled, and so would a token be\nhint: `builder-db user-update {user}` sets a password first"
+            );
+        }
+        let restricted = is_restricted(transaction, user)?;
         for name in self.jobs.iter().filter(|_| restricted) {
             let ids = [user, job(transaction, name)?];
             let may = "SELECT EXISTS(SELECT 1 FROM access_list WHERE user = ?1 AND job = ?2)";

@@ -9,6 +9,8 @@ use rusqlite::params;
 use serde_json::json;
 
 /// Remove a token; it works no longer from then on
+///
+/// In JSON: `user` and `name`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct TokenRemove {
     /// The name of the user

@@ -12,6 +12,8 @@ use serde_json::json;
 ///
 /// The password is asked for on a terminal, and read as one line from standard input otherwise. A restricted user may
 /// upload only for jobs that exist and that `access-add` names.
+///
+/// In JSON: `name` and `restricted`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct UserAdd {
     /// The name of the user

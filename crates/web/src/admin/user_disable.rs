@@ -8,7 +8,7 @@ use serde_json::json;
 
 /// Take password, tokens and rights from a user, and keep what was uploaded
 ///
-/// `user-update` with a new password lets the user in again.
+/// `user-update` with a new password lets the user in again. In JSON: `name`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct UserDisable {
     /// The name of the user

@@ -9,7 +9,7 @@ use serde_json::json;
 
 /// Remove a user who never uploaded, with rights and tokens
 ///
-/// A build names who uploaded it: use `user-disable` for a user who did.
+/// A build names who uploaded it: use `user-disable` for a user who did. In JSON: `name`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct UserRemove {
     /// The name of the user

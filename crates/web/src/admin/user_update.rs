@@ -10,6 +10,8 @@ use serde_json::json;
 /// Set another password of a user
 ///
 /// Whether the user is restricted stays as it is, unless one of the flags says otherwise.
+///
+/// In JSON: `name` and `restricted`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct UserUpdate {
     /// The name of the user

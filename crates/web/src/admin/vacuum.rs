@@ -23,6 +23,8 @@ Examples:
   builder-db vacuum except-latest-successful 3 --job hello --platform freebsd-14";
 
 /// Remove old builds
+///
+/// In JSON: as `gc`.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Vacuum {
@@ -125,12 +127,12 @@ pub(super) fn remove(folder: &Folder, builds: &[i64], dry_run: bool, screen: &mu
     let bar = screen.progress(builds.len() as u64, Unit::Builds);
     let removal = remove_builds(&folder.depot, &folder.database, builds, |count| bar.inc(count))?;
     bar.finish_and_clear();
-    Ok(report(&removal, false, screen)?)
+    Ok(report(&removal, screen)?)
 }
 
 /// Says what went.
-pub(super) fn report(removal: &Removal, dry_run: bool, screen: &mut Screen) -> io::Result<()> {
-    screen.done(&text_of(removal, if dry_run { "would remove" } else { "removed" }), &json_of(removal, dry_run))
+pub(super) fn report(removal: &Removal, screen: &mut Screen) -> io::Result<()> {
+    screen.done(&text_of(removal, "removed"), &json_of(removal, false))
 }
 
 fn text_of(removal: &Removal, verb: &str) -> String {
@@ -147,7 +149,7 @@ fn text_of(removal: &Removal, verb: &str) -> String {
     text
 }
 
-fn json_of(removal: &Removal, dry_run: bool) -> serde_json::Value {
+pub(super) fn json_of(removal: &Removal, dry_run: bool) -> serde_json::Value {
     json!({
         "dry_run": dry_run,
         "builds": removal.builds,

@@ -54,7 +54,7 @@ impl Data {
         drop(Database::create(data.path()).unwrap());
         Depot::open(data.path()).unwrap();
         let user = "INSERT INTO user(username, password_hash, password_salt, scrypt_n, scrypt_r, scrypt_p, restricted)
-                    VALUES ('farm', x'', x'', 16, 1, 1, 1)";
+                    VALUES ('farm', zeroblob(32), x'', 16, 1, 1, 1)";
         data.connection().execute(user, []).unwrap();
         data
     }

@@ -100,15 +100,24 @@ fn access_is_given_once_and_taken_back() {
     assert!(data.fails(&["access-add", "farm", "nothing"]).contains("job not found: \"nothing\""));
     let users = data.json(&["user-list"]);
     let expected = serde_json::json!({ "users": [{
-        "name": "farm", "restricted": true, "disabled": true, "builds": 1, "tokens": 0, "jobs": ["hello"],
+        "name": "farm", "restricted": true, "disabled": false, "builds": 1, "tokens": 0, "jobs": ["hello"],
     }] });
     assert_eq!(users, expected);
     let table = data.ok(&["user-list", "--long"]);
-    assert_eq!(table, "NAME  STATE     BUILDS  TOKENS  JOBS\nfarm  disabled  1       0       hello\n");
+    assert_eq!(table, "NAME  STATE       BUILDS  TOKENS  JOBS\nfarm  restricted  1       0       hello\n");
     for _ in 0..2 {
         assert_eq!(data.ok(&["access-remove", "farm", "hello"]), "farm may no longer upload for hello\n");
     }
     assert_eq!(data.count("SELECT count(*) FROM access_list"), 0);
+    // What it says is what the user may.
+    data.ok(&["user-update", "farm", "--keep-password", "--unrestricted"]);
+    let ended = data.run(&["access-remove", "farm", "hello"]);
+    assert_eq!((ended.status, ended.out.as_str()), (0, "farm may still upload for hello\n"));
+    assert!(ended.err.contains("`builder-db user-update farm --restricted --keep-password`"), "{ended:?}");
+    assert_eq!(data.json(&["access-remove", "farm", "hello"])["access"], true);
+    data.ok(&["user-disable", "farm"]);
+    let ended = data.run(&["access-add", "farm", "hello"]);
+    assert!(ended.status == 0 && ended.err.contains("farm is disabled"), "{ended:?}");
 }
 
 #[test]
@@ -156,6 +165,8 @@ fn a_token_is_shown_once_and_kept_as_its_digest() {
     assert!(data.fails(&["token-remove", "farm", "laptop"]).contains("has no token \"laptop\""));
     data.ok(&["user-disable", "farm"]);
     assert_eq!(data.count("SELECT count(*) FROM repository_token"), 0, "tokens go with the rights");
+    assert!(data.fails(&["token-add", "farm", "laptop"]).contains("hint: `builder-db user-update farm`"));
+    assert_eq!(data.count("SELECT count(*) FROM repository_token"), 0);
 }
 
 #[test]
