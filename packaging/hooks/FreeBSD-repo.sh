@@ -59,6 +59,8 @@ fi
 for known in "$REPO"/*/All/*."$sha256".pkg; do
     if [ -e "$known" ]; then
         printf '%s is there already\n' "$known"
+        # Perhaps because what the repository holds could not be written down the last time.
+        pkg repo "${known%/All/*}" "$REPO_KEY"
         exit 0
     fi
 done

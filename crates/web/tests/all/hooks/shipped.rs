@@ -234,6 +234,9 @@ pub(super) fn of_package(path: &str, sha256: &str, file: &Path) -> Vec<String> {
 }
 
 const PKG: &str = r#"
+if [ "$1" = repo ] && [ -e "$tools/full" ]; then
+    exit 1
+fi
 echo "$*" >> "$tools/log"
 if [ "$1" = create ]; then
     cp "$5" "$tools/manifest"
@@ -267,7 +270,13 @@ fn a_package_of_freebsd_enters_its_repository_with_jq_and_sqlite3() {
         }
         tools.runs(shell, "FreeBSD-repo.sh", &of_package("bin/hello", "ab12", &package));
         assert_eq!(tools.read("log"), "", "only packages");
-        tools.runs(shell, "FreeBSD-repo.sh", &of_package("bin/hello.pkg", "ab12", &package));
+        // It could not tell of the package at first, and does when it is tried again.
+        fs::write(tools.file("full"), "").unwrap();
+        tools.fails(shell, "FreeBSD-repo.sh", &of_package("bin/hello.pkg", "ab12", &package));
+        assert!(!tools.read("log").contains("repo "), "{}", tools.read("log"));
+        fs::remove_file(tools.file("full")).unwrap();
+        let said = tools.runs(shell, "FreeBSD-repo.sh", &of_package("bin/hello.pkg", "ab12", &package));
+        assert!(said.ends_with("is there already\n"), "{said}");
         let new = "hello-1.2.3.0.g0000000.20260102030405.ab12.pkg";
         assert_eq!(names(&all), [new, "hello-2-1.0.0.pkg", "hello-world-1.0.0.pkg"]);
         let manifest: serde_json::Value = serde_json::from_str(&tools.read("manifest")).unwrap();
@@ -278,9 +287,6 @@ fn a_package_of_freebsd_enters_its_repository_with_jq_and_sqlite3() {
         assert_eq!(tools.read("content"), "./usr/local/bin/hello\n");
         let repo = format!("repo {} repo.key\n", tools.file("repo/FreeBSD:14:amd64").display());
         assert!(tools.read("log").ends_with(&repo), "{}", tools.read("log"));
-
-        let said = tools.runs(shell, "FreeBSD-repo.sh", &of_package("bin/hello.pkg", "ab12", &package));
-        assert!(said.ends_with("is there already\n"), "{said}");
 
         // One that comes late, and one that failed.
         let told = of_package("bin/hello.pkg", "cd34", &package);
