@@ -65,6 +65,8 @@ struct Sent {
     /// What it is called when it is lost, such as `The artifact bin/hello`.
     what: String,
     file: PathBuf,
+    /// Its size, where that is known: a file of another one is not what its tag says.
+    size: Option<u64>,
     etag: String,
     content_type: String,
     disposition: Option<String>,
@@ -73,7 +75,8 @@ struct Sent {
 }
 
 impl Sent {
-    /// Answers with the file, a part of it, or that it is known. One that is lost is not found, and the log says so.
+    /// Answers with the file, a part of it, or that it is known. One that is lost or cut off is not found, and the log
+    /// says so.
     fn respond(self, headers: &HeaderMap) -> Result<Response, Refusal> {
         let file = File::open(&self.file).map_err(|error| {
             tracing::error!("cannot open {}: {error}", self.file.display());
@@ -84,6 +87,10 @@ impl Sent {
             Refusal::Broken
         };
         let size = file.metadata().map_err(broken)?.len();
+        if let Some(expected) = self.size.filter(|expected| *expected != size) {
+            tracing::error!("{} has {size} bytes, and should have {expected}", self.file.display());
+            return Err(lost(&self.what));
+        }
         let mut response = match wanted(headers, &self.etag, size) {
             Wanted::Nothing => StatusCode::NOT_MODIFIED.into_response(),
             Wanted::Whole => Response::new(body::of_file(file, 0, size)),
@@ -200,6 +207,7 @@ fn send_artifact(
     let sent = Sent {
         what: artifact_text(&artifact),
         file: app.depot().artifact(&artifact.sha256),
+        size: Some(artifact.size),
         etag: format!("\"{}\"", STANDARD.encode(artifact.sha256.0)),
         content_type: content_type::of_artifact(&artifact.path),
         disposition: (!content_type::is_shown(&artifact.path)).then(|| attachment(name)),
@@ -223,6 +231,7 @@ fn text(app: &App, build: &Build, row: &str, what: &str, headers: &HeaderMap) ->
     let sent = Sent {
         what: format!("The {what} of this build"),
         file: app.depot().file_of_row(row).ok_or(Refusal::NotFound)?,
+        size: None,
         // A build has one console and one script for ever. A weak tag, as they are sent compressed and as they are.
         etag: format!("W/\"{}-{what}\"", build.uuid),
         content_type: "text/plain; charset=utf-8".into(),
@@ -295,6 +304,7 @@ fn made(
     let sent = Sent {
         what: String::new(),
         file: PathBuf::new(),
+        size: None,
         etag: etag.to_owned(),
         content_type: content_type.to_owned(),
         disposition: Some(attachment(name)),
@@ -361,6 +371,7 @@ fn visualization(
     let sent = Sent {
         what: "The visualization".into(),
         file: found.file,
+        size: None,
         etag: format!("\"{}-{}\"", found.version, found.of),
         content_type: "text/html; charset=utf-8".into(),
         disposition: None,

@@ -187,7 +187,7 @@ async fn files_that_are_gone_are_not_found_and_nothing_breaks() {
 }
 
 #[tokio::test]
-async fn what_is_put_together_says_before_it_begins_that_a_file_is_gone() {
+async fn what_is_cut_off_or_gone_is_said_before_anything_is_sent() {
     let site = Site::new();
     let told = Told::new(1).files(&[("bin/hello", b"binary"), ("lib/one", b"one"), ("lib/two", b"two")]);
     site.upload(&told).await;
@@ -199,15 +199,16 @@ async fn what_is_put_together_says_before_it_begins_that_a_file_is_gone() {
         } else {
             std::fs::write(&file, b"t").unwrap()
         }
-        for path in ["all.tar.gz", "exec"] {
+        for path in ["all.tar.gz", "exec", "f/lib/two"] {
             let answer = site.get(&format!("{}/{path}", told.page())).await;
             assert_eq!(answer.status, StatusCode::NOT_FOUND, "{damage}: {path}");
             assert!(answer.text().contains("artifact lib/two is missing on this server"), "{}", answer.text());
+            assert!(!answer.header("cache-control").unwrap().contains("immutable"), "{damage}: {path}");
         }
     }
     // The same upload again heals it.
     assert_eq!(site.post(crate::site::USER, "/upload", told.encode()).await.status, StatusCode::OK);
-    for path in ["all.tar.gz", "exec"] {
+    for path in ["all.tar.gz", "exec", "f/lib/two"] {
         assert_eq!(site.get(&format!("{}/{path}", told.page())).await.status, StatusCode::OK, "{path}");
     }
 }
