@@ -71,6 +71,8 @@ pub enum NoInput {
     ByHand,
     /// Only the script would tell, and it is lost.
     ScriptLost,
+    /// Some of its artifacts are not known.
+    RowsUnreadable,
 }
 
 /// By what a build's output is judged.
@@ -132,13 +134,14 @@ impl InputKind {
 
 impl NoInput {
     /// All reasons.
-    pub const ALL: [Self; 2] = [Self::ByHand, Self::ScriptLost];
+    pub const ALL: [Self; 3] = [Self::ByHand, Self::ScriptLost, Self::RowsUnreadable];
 
     /// The word for it in databases.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ByHand => "by-hand",
             Self::ScriptLost => "script-lost",
+            Self::RowsUnreadable => "rows-unreadable",
         }
     }
 
@@ -152,6 +155,7 @@ impl NoInput {
         match self {
             Self::ByHand => "made by hand",
             Self::ScriptLost => "its script is lost",
+            Self::RowsUnreadable => "rows of its artifacts cannot be read",
         }
     }
 }

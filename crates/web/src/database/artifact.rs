@@ -21,23 +21,23 @@ pub struct Artifact {
 
 /// Artifacts of a build in the order of their paths, at most so many, after leaving out the first of them.
 pub(crate) fn some(connection: &Connection, build: i64, from: u32, count: u32) -> rusqlite::Result<Vec<Artifact>> {
-    select(connection, "build = ?1 ORDER BY filepath LIMIT ?3 OFFSET ?2", params![build, from, count])
+    select_sound(connection, "build = ?1 ORDER BY filepath LIMIT ?3 OFFSET ?2", params![build, from, count])
 }
 
-/// All artifacts of a build, in the order of their rows.
+/// All artifacts of a build, in the order of their rows, or none: what is put together of them is whole.
 pub(crate) fn all(connection: &Connection, build: i64) -> rusqlite::Result<Vec<Artifact>> {
     select(connection, "build = ?1 ORDER BY id", [build])
 }
 
 /// The artifact of a build at exactly this path.
 pub(crate) fn at(connection: &Connection, build: i64, path: &str) -> rusqlite::Result<Option<Artifact>> {
-    Ok(select(connection, "build = ?1 AND filepath = ?2", params![build, path])?.pop())
+    Ok(select_sound(connection, "build = ?1 AND filepath = ?2", params![build, path])?.pop())
 }
 
 /// The main binary of a build.
 pub(crate) fn main_binary(connection: &Connection, build: &Build) -> rusqlite::Result<Option<Artifact>> {
     let Some(id) = build.main_binary else { return Ok(None) };
-    Ok(select(connection, "id = ?1", [id])?.pop())
+    Ok(select_sound(connection, "id = ?1", [id])?.pop())
 }
 
 /// The `.buildinfo` of a build; none unless its input is told by it.
@@ -46,9 +46,14 @@ pub(crate) fn buildinfo(connection: &Connection, build: &Build) -> rusqlite::Res
     if input.is_none_or(|(kind, _)| kind != InputKind::Buildinfo) {
         return Ok(None);
     }
-    let found = select(connection, "build = ?1 AND filepath GLOB '*.buildinfo'", [build.id])?;
+    let found = select_sound(connection, "build = ?1 AND filepath GLOB '*.buildinfo'", [build.id])?;
     let path = buildinfo_path(found.iter().map(|artifact| artifact.path.as_str())).map(str::to_owned);
     Ok(found.into_iter().find(|artifact| Some(&artifact.path) == path.as_ref()))
+}
+
+/// A row without a digest is none of an artifact: `builder-db check` names it, and the others are shown.
+fn select_sound(connection: &Connection, condition: &str, values: impl Params) -> rusqlite::Result<Vec<Artifact>> {
+    select(connection, &format!("typeof(sha256) = 'blob' AND length(sha256) = 32 AND {condition}"), values)
 }
 
 fn select(connection: &Connection, condition: &str, values: impl Params) -> rusqlite::Result<Vec<Artifact>> {

@@ -65,18 +65,23 @@ struct OldBuild {
 impl OldBuild {
     fn derive(&self, app: &App) -> Result<Facts, WebError> {
         let text = "SELECT id, filepath, sha256, size FROM build_artifact WHERE build = ?1 ORDER BY id";
-        let rows: Vec<(i64, String, Digest, u64)> = app.read(|connection| {
+        let rows: Vec<Option<(i64, String, Digest, u64)>> = app.read(|connection| {
             let mut statement = connection.prepare_cached(text)?;
-            let rows = statement
-                .query_map([self.row], |row| Ok((row.get(0)?, columns::text(row, 1)?, row.get(2)?, row.get(3)?)))?;
+            let rows = statement.query_map([self.row], |row| {
+                let (id, path) = (row.get(0)?, columns::text(row, 1)?);
+                Ok(row.get(2).ok().zip(row.get(3).ok()).map(|(digest, bytes)| (id, path, digest, bytes)))
+            })?;
             rows.collect()
         })?;
+        // A row that holds no digest or no size holds up no other build, and of its own build only what hangs on it.
+        let is_whole = rows.iter().all(Option::is_some);
+        let rows: Vec<_> = rows.into_iter().flatten().collect();
         let artifacts: Vec<Candidate<'_>> =
             rows.iter().map(|(_, path, digest, bytes)| Candidate { path, digest: *digest, bytes: *bytes }).collect();
         let script = app.depot().file_of_row(&self.script).and_then(|path| std::fs::read(path).ok());
         let console = app.depot().file_of_row(&self.console).unwrap_or_default();
         tracing::debug!("deriving the facts of build {:?}", self.uuid);
-        Ok(derive(&Subject {
+        let facts = derive(&Subject {
             job: &self.job,
             platform: &self.platform,
             script: script.map(|script| Digest::of(&script)),
@@ -87,6 +92,7 @@ impl OldBuild {
                 File::open(app.depot().artifact(&artifacts.get(place).ok_or_else(missing)?.digest))
             },
             console: &console,
-        }))
+        });
+        Ok(if is_whole { facts } else { facts.of_a_part() })
     }
 }

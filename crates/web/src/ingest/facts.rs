@@ -252,6 +252,13 @@ fn opam_packages(switch: &Switch) -> Vec<Package> {
 }
 
 impl Facts {
+    /// Where rows of artifacts cannot be read, the build is not judged by the others.
+    pub(crate) fn of_a_part(mut self) -> Self {
+        (self.input, self.output) = (Err(NoInput::RowsUnreadable), None);
+        self.notes.push("rows of its artifacts cannot be read: `builder-db check` names them".into());
+        self
+    }
+
     /// The original's `input_id`: NULL for builds without the three files.
     pub(crate) fn input_id(&self) -> Option<Digest> {
         let input = self.input.ok()?;

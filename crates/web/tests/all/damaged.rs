@@ -66,6 +66,37 @@ async fn what_somebody_puts_back_by_hand_is_well_and_so_finds_check() {
 }
 
 #[tokio::test]
+async fn a_digest_that_is_none_holds_up_no_other_build_and_shows_what_is_left_of_its_own() {
+    let site = Site::new();
+    site.upload(&told(1)).await;
+    site.upload(&Told::new(2).files(&[("bin/hello", b"later")])).await;
+    // As an original's folder would come, with a row that somebody spoilt.
+    let spoilt = "UPDATE build_artifact SET sha256 = x'0011' WHERE filepath = 'lib/two'; DELETE FROM repository_build";
+    site.connection().execute_batch(spoilt).unwrap();
+    assert_eq!(builder_web::start::derive_facts(&site.app).unwrap(), 2);
+    let build = told(1);
+    let page = site.get(&build.page()).await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(page.text().contains("rows of its artifacts cannot be read: `builder-db check` names them"));
+    assert!(page.text().contains("lib/three") && !page.text().contains("lib/two"), "{}", page.text());
+    let other = Told::new(2).build;
+    for (target, status) in [
+        (format!("{}/f/bin/hello", build.page()), StatusCode::OK),
+        (format!("{}/f/lib/two", build.page()), StatusCode::NOT_FOUND),
+        (format!("/compare/{}/{other}", build.build), StatusCode::OK),
+        (format!("/api/v1/builds/{}/artifacts", build.build), StatusCode::OK),
+        // Nobody takes a part for the whole.
+        (format!("{}/all.tar.gz", build.page()), StatusCode::INTERNAL_SERVER_ERROR),
+        (format!("{}/exec", build.page()), StatusCode::INTERNAL_SERVER_ERROR),
+    ] {
+        assert_eq!(site.get(&target).await.status, status, "{target}");
+    }
+    let judged = "SELECT group_concat(input_kind || (output IS NULL)) FROM repository_build ORDER BY build";
+    let judged: String = site.connection().query_row(judged, [], |row| row.get(0)).unwrap();
+    assert_eq!(judged, "rows-unreadable1,script0", "it is not judged by a part");
+}
+
+#[tokio::test]
 async fn notes_of_an_earlier_check_are_taken_over() {
     let site = Site::new();
     site.upload(&told(1)).await;
