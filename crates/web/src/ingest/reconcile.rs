@@ -11,7 +11,7 @@ use crate::error::{Tried, WebError};
 use crate::name::Name;
 use builder_model::BuildId;
 use std::fs::File;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 /// The file in a staging folder that says what was moved out of it.
@@ -59,8 +59,8 @@ pub(crate) fn reconcile(app: &App) -> Result<usize, WebError> {
                     continue;
                 }
             },
-            // Nothing was moved yet.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            // Nothing was moved yet; or it is no folder, but what a binary that was made by hand came to.
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
             Err(error) => return Err(error).tried("read", &staging.join(INTENT)),
         }
         Depot::remove(&staging)?;
