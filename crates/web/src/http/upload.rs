@@ -63,8 +63,11 @@ async fn binary(
         Ok(names) => names,
         Err(error) => return refuse_early(error.into(), &headers, body).await,
     };
+    // The address names the job: who may not is told so before anything is read.
+    if let Err(refusal) = allowed(app.clone(), sender.clone(), job.clone(), platform.clone()).await {
+        return refuse_early(refusal, &headers, body).await;
+    }
     let work = move |app: &App, pieces: &mut Pieces| {
-        permit(app, &sender, &job, &platform)?;
         let incoming = crate::ingest::by_hand::receive(app, &job, &platform, &file, &mut || pieces.next())?;
         finish(app, &sender, incoming)
     };
@@ -73,6 +76,17 @@ async fn binary(
 
 fn permit(app: &App, sender: &Sender, job: &Name, platform: &Name) -> Result<(), ReceiveError> {
     app.read(|connection| may_upload(connection, sender, job, platform))?.map_err(ReceiveError::Refused)
+}
+
+/// The same, for who must not block.
+async fn allowed(app: App, sender: Sender, job: Name, platform: Name) -> Result<(), Refusal> {
+    match tokio::task::spawn_blocking(move || permit(&app, &sender, &job, &platform)).await {
+        Ok(permitted) => permitted.map_err(Refusal::from),
+        Err(error) => {
+            tracing::error!("to look up a right ended in a panic: {error}");
+            Err(Refusal::Broken)
+        }
+    }
 }
 
 /// What became of an upload, and the address of its build.
@@ -140,7 +154,13 @@ async fn upload(
 /// Gives the body to the one who works on it; gives back what is left of one that is not wanted any more.
 async fn feed(mut body: Body, to: mpsc::Sender<Result<Piece, String>>, metrics: &Metrics) -> Option<Body> {
     loop {
-        let piece = match tokio::time::timeout(BODY_PAUSE_MAX, body.frame()).await {
+        let next = tokio::time::timeout(BODY_PAUSE_MAX, body.frame());
+        let frame = tokio::select! {
+            frame = next => frame,
+            // Who sends nothing more learns now that it is not wanted.
+            () = to.closed() => return Some(body),
+        };
+        let piece = match frame {
             Err(_) => Err(format!("nothing came for {} seconds", BODY_PAUSE_MAX.as_secs())),
             Ok(None) => Ok(Piece::End),
             Ok(Some(Err(error))) => Err(error.to_string()),

@@ -110,6 +110,18 @@ async fn uploads_that_trickle_hold_nobody_up_and_end_when_nothing_comes() {
     repository.stop().await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_is_refused_is_told_so_before_he_sends_more() {
+    let site = Site::new();
+    let (repository, address) = serve(&site).await;
+    let start = Instant::now();
+    let answer = end(begin(address, head(1 << 20) + "no record").await).await;
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    assert!(answer.contains("the body is not a build record"), "{answer}");
+    assert!(start.elapsed() < BODY_PAUSE_MAX / 2, "{:?}", start.elapsed());
+    repository.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_closes_his_half_still_gets_an_answer() {
     let site = Site::new();

@@ -6,6 +6,10 @@ use axum::body::Body;
 use builder_model::Outcome;
 use builder_web::Digest;
 use http::{Method, StatusCode};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 
 /// The record of the protocol page: job `j` on `p`, two lines, `bin/a` with "x".
 const VECTOR: &str = "a071306f300b0c016a0c017330000c01700c1000112233445566778899aabbccddeeff30133009020459682f000c01623006\
@@ -88,6 +92,36 @@ async fn who_may_not_is_told_so_before_the_body_is_read() {
     let list = "INSERT INTO access_list(user, job) SELECT u.id, j.id FROM user u, job j WHERE u.username = 'guest'";
     site.connection().execute(list, []).unwrap();
     assert_eq!(site.post(RESTRICTED, "/upload", vector()).await.status, StatusCode::CREATED);
+}
+
+/// A body that notes that it was asked for.
+#[derive(Clone, Default)]
+struct Asked(Arc<AtomicBool>);
+
+impl http_body::Body for Asked {
+    type Data = bytes::Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Self::Data>, Self::Error>>> {
+        self.0.store(true, Ordering::SeqCst);
+        Poll::Ready(None)
+    }
+}
+
+#[tokio::test]
+async fn who_may_not_upload_a_binary_is_told_so_before_it_is_read() {
+    let site = Site::new();
+    let asked = Asked::default();
+    let authorization = basic(RESTRICTED, PASSWORD);
+    let headers = [("authorization", authorization.as_str()), ("expect", "100-continue")];
+    let target = "/job/j/platform/p/upload";
+    let answer = site.send(Method::POST, target, &headers, Body::new(asked.clone())).await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    assert_eq!(answer.text(), "guest may not upload for the job j\n");
+    assert!(!asked.0.load(Ordering::SeqCst), "to read it would send 100 Continue, and the binary would come");
 }
 
 #[tokio::test]
