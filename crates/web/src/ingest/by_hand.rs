@@ -4,7 +4,9 @@
 use super::receive::{Incoming, ReceiveError, receive as receive_record};
 use crate::app::App;
 use crate::error::Tried;
+use crate::limits::NAME_BYTES_MAX;
 use crate::name::Name;
+use builder_facts::artifact_role;
 use builder_facts::identity::BY_HAND_SCRIPT;
 use builder_model::{BuildId, Outcome, Timestamp};
 use builder_wire::ScriptJob;
@@ -32,7 +34,10 @@ pub(crate) fn file_name(binary_name: Option<&str>, job: &Name) -> Result<String,
         }
     }
     match parts.as_slice() {
-        [name] if !given.starts_with('/') && name.len() <= crate::limits::NAME_BYTES_MAX => Ok((*name).to_owned()),
+        // What no build keeps would be acknowledged, and gone.
+        [name] if !given.starts_with('/') && name.len() <= NAME_BYTES_MAX && !artifact_role::is_dropped(name) => {
+            Ok((*name).to_owned())
+        }
         [] | [_] | [_, _, ..] => Err(ReceiveError::BinaryName),
     }
 }
@@ -91,7 +96,7 @@ mod tests {
         assert_eq!(name(None).as_deref(), Some("hello.bin"));
         assert_eq!(name(Some("hello.hvt")).as_deref(), Some("hello.hvt"));
         assert_eq!(name(Some("a/../b")).as_deref(), Some("b"));
-        for bad in ["", ".", "..", "a/b", "/a", "a/", "../a", "a/..", "a\0b"] {
+        for bad in ["", ".", "..", "a/b", "/a", "a/", "../a", "a/..", "a\0b", "README.md", "x.build-hashes"] {
             assert_eq!(name(Some(bad)), None, "{bad:?}");
         }
     }
