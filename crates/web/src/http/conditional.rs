@@ -29,8 +29,9 @@ pub(crate) fn wanted(headers: &HeaderMap, etag: &str, size: u64) -> Wanted {
         return Wanted::Nothing;
     }
     let text = |name| headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
-    // A date is no tag of ours: what it holds for is not known, so the whole is sent.
-    if text(header::IF_RANGE).is_some_and(|tag| tag != etag) {
+    // A date is no tag of ours: what it holds for is not known, so the whole is sent. A weak tag is that of several
+    // octets, such as those in gzip, and a part of one is none of the other.
+    if text(header::IF_RANGE).is_some_and(|tag| tag != etag || tag.starts_with("W/")) {
         return Wanted::Whole;
     }
     text(header::RANGE).map_or(Wanted::Whole, |range| part(range, size))
@@ -109,6 +110,10 @@ mod tests {
         }
         assert_eq!(ask(&[("range", "bytes=0-9"), ("if-range", "\"tag\"")]), Wanted::Part { from: 0, bytes: 10 });
         assert_eq!(ask(&[("range", "bytes=0-9"), ("if-range", "\"old\"")]), Wanted::Whole);
+        let mut headers = HeaderMap::new();
+        headers.insert("range", "bytes=0-9".parse().unwrap());
+        headers.insert("if-range", "W/\"tag\"".parse().unwrap());
+        assert_eq!(wanted(&headers, "W/\"tag\"", 100), Wanted::Whole, "a weak one is never strong enough");
         let mut headers = HeaderMap::new();
         headers.insert("range", "bytes=0-".parse().unwrap());
         assert_eq!(wanted(&headers, "\"tag\"", 0), Wanted::Beyond);
