@@ -39,3 +39,17 @@ fn last_words_are_errors_with_every_line() {
     assert!(first.starts_with("<3>builder-web: the configuration folder /nowhere does not exist"), "{lines:?}");
     assert!(hint.starts_with("<3>hint: "), "{lines:?}");
 }
+
+#[test]
+fn last_words_repeat_nothing() {
+    let site = Site::new();
+    let database = site.data().join("moved/builder.sqlite3");
+    std::fs::create_dir(site.data().join("moved")).unwrap();
+    std::fs::write(&database, "no database ".repeat(1000)).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_builder-web"));
+    command.arg("--datadir").arg(site.data().join("moved")).arg("--configdir").arg(site.data());
+    let output = command.args(["--port", "0"]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), text.matches("file is not a database").count()), (Some(1), 1), "{text}");
+    assert!(text.trim_end().ends_with("and move the damaged file away"), "{text}");
+}
