@@ -166,6 +166,8 @@ fn attempt(app: &App, run: &Taken, stop: &PipeReader) -> Tried {
     }
 }
 
+/// The last line that says something.
 fn last(log: &str) -> builder_model::Shown<'_> {
-    builder_model::Shown(log.lines().next_back().unwrap_or_default().as_bytes())
+    let mut lines = log.lines().rev();
+    builder_model::Shown(lines.find(|line| !line.trim().is_empty()).unwrap_or_default().as_bytes())
 }
