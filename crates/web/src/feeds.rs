@@ -146,7 +146,7 @@ fn entry(build: &Listed, address: &dyn Fn(&str) -> String) -> Result<Entry, Refu
 fn told(build: &Listed) -> String {
     let mut told = format!(
         "Result: {}\nStarted: {}\nTook: {}\n",
-        text::outcome(&build.outcome),
+        text::outcome_in_list(&build.outcome),
         text::time(build.start),
         text::span(build.duration())
     );

@@ -99,6 +99,11 @@ impl VisibleJob<'_> {
         link::job(&self.job.name, None)
     }
 
+    /// What it is about.
+    fn synopsis(&self) -> String {
+        text::synopsis_in_list(&self.job.synopsis)
+    }
+
     /// How many platforms are shown of it.
     fn rows(&self) -> usize {
         self.platforms.len() + self.never_good.len()
@@ -121,8 +126,9 @@ impl PlatformState {
     }
 
     fn failing_title(&self) -> String {
-        let title =
-            |failing: &jobs::Failing| format!("{} at {}", text::outcome(&failing.outcome), text::time(failing.start));
+        let title = |failing: &jobs::Failing| {
+            format!("{} at {}", text::outcome_in_list(&failing.outcome), text::time(failing.start))
+        };
         self.failing.as_ref().map(title).unwrap_or_default()
     }
 }

@@ -36,7 +36,7 @@ impl Listed {
 
     /// How it ended.
     pub(crate) fn result(&self) -> String {
-        text::outcome(&self.outcome)
+        text::outcome_in_list(&self.outcome)
     }
 
     /// What it left, where it has no main binary.

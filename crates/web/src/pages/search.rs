@@ -112,6 +112,10 @@ impl ArtifactHit {
 }
 
 impl JobHit {
+    fn synopsis_text(&self) -> String {
+        text::synopsis_in_list(&self.synopsis)
+    }
+
     fn address(&self) -> String {
         link::job(&self.name, self.platform.as_deref())
     }

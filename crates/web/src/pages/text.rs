@@ -163,17 +163,36 @@ pub(crate) fn outcome(outcome: &Outcome) -> String {
     }
 }
 
-/// Characters of a reason that stand in a headline; the whole is among the facts.
+/// Characters of a reason that stand in a headline or a list; the whole is among the facts on the page of the build.
 const REASON_SHOWN_MAX: usize = 200;
+/// Characters of a synopsis that a list shows; the whole is on the page of the job.
+const SYNOPSIS_SHOWN_MAX: usize = 300;
+
+/// How a build ended, for a list of builds: a reason may be as long as a page.
+pub(crate) fn outcome_in_list(ended: &Outcome) -> String {
+    let text = outcome(ended);
+    if text.len() <= REASON_SHOWN_MAX { text } else { beginning(&text, REASON_SHOWN_MAX) }
+}
+
+/// What a job is about, for a list of jobs.
+pub(crate) fn synopsis_in_list(synopsis: &str) -> String {
+    beginning(synopsis, SYNOPSIS_SHOWN_MAX)
+}
+
+/// So many characters at most, with an ellipsis where more were.
+fn beginning(text: &str, characters_max: usize) -> String {
+    match text.char_indices().nth(characters_max) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.into(),
+    }
+}
 
 /// `good`, or `failed` and how, for a headline.
 pub(crate) fn verdict(ended: &Outcome) -> String {
     if ended.is_success() {
         return "good".into();
     }
-    let how = outcome(ended);
-    let more = if how.chars().nth(REASON_SHOWN_MAX).is_some() { "…" } else { "" };
-    format!("failed: {}{more}", how.chars().take(REASON_SHOWN_MAX).collect::<String>())
+    format!("failed: {}", outcome_in_list(ended))
 }
 
 #[cfg(test)]
@@ -211,5 +230,8 @@ mod tests {
         assert_eq!(verdict(&Outcome::Signalled(-7)), "failed: signalled -7 (SIGKILL)");
         let long = verdict(&Outcome::aborted("x".repeat(1000)));
         assert!(long.ends_with("xx…") && long.len() < 220, "{long}");
+        let exactly = "ü".repeat(SYNOPSIS_SHOWN_MAX);
+        assert_eq!(synopsis_in_list(&exactly), exactly);
+        assert_eq!(synopsis_in_list(&format!("{exactly}ü")), format!("{exactly}…"));
     }
 }

@@ -33,7 +33,7 @@ impl Served {
 
     /// What the scripts need to know.
     fn told(&self) -> Value {
-        let Town { newest, before, failed, strange, .. } = &self.town;
+        let Town { newest, before, failed, strange, long, .. } = &self.town;
         let encoded =
             |job: &str| percent_encoding::utf8_percent_encode(job, percent_encoding::NON_ALPHANUMERIC).to_string();
         let strange_job = format!("/job/{}", encoded(&strange.job));
@@ -53,6 +53,10 @@ impl Served {
                 "build": newest.page(),
                 "build that failed": failed.page(),
                 "build of a stranger": format!("{strange_job}/build/{}", strange.build),
+                "job with long names": format!("/job/{}", long.job),
+                "failed builds of a job with long names": format!("/job/{}/failed", long.job),
+                "build with long names": long.page(),
+                "comparison with long names": format!("/compare/{}/{}", newest.build, long.build),
                 "console": format!("{}/log", newest.page()),
                 "long console": format!("{}/log", failed.page()),
                 "end of a long console": format!("{}/log?tail", failed.page()),
@@ -65,6 +69,7 @@ impl Served {
                 "search for a text": "/search?q=nameserver",
                 "search for a digest": format!("/search?q={}", Digest::of(&binary.1)),
                 "search for a package": "/search?q=ocaml-solo5",
+                "search for a package with a long name": format!("/search?q={}", "package".repeat(30)),
                 "missing page": "/nowhere/%3Cscript%3E",
             },
             "job": newest.job,

@@ -127,7 +127,11 @@ async fn any_two_builds_are_compared_and_what_they_lack_is_said() {
     site.upload(&broken).await;
     let page = site.get(&address(&left, &plain)).await;
     assert_eq!(page.status, StatusCode::OK);
-    assert!(page.text().contains("The right build has no opam switch, so these are not compared."), "{}", page.text());
+    assert!(
+        page.text().contains("The right build has no opam switch, so opam packages are not compared."),
+        "{}",
+        page.text()
+    );
     assert!(page.text().contains("id=\"artifacts-removed\""));
     let answer = site.get_json(&address(&left, &plain)).await;
     assert_eq!(answer["inputs"]["opam_switch"], json!({ "left": "readable", "right": "absent" }));
@@ -135,7 +139,10 @@ async fn any_two_builds_are_compared_and_what_they_lack_is_said() {
     assert_eq!(answer["env_diff"]["left_packages"], json!([]));
 
     let page = site.get(&address(&broken, &left)).await.text();
-    assert!(page.contains("The opam switch of the left build cannot be read, so these are not compared:"), "{page}");
+    assert!(
+        page.contains("The opam switch of the left build cannot be read, so opam packages are not compared:"),
+        "{page}"
+    );
     assert!(!page.contains("<oops>"));
     let page = site.get(&address(&plain, &plain)).await.text();
     assert!(page.contains("Neither build has a list of system packages."), "{page}");

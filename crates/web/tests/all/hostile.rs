@@ -1,6 +1,7 @@
 //! Peers and machines that do their worst: a real server keeps answering, says what is wrong, and keeps nothing of it.
 
 use crate::site::{PASSWORD, Site, Told, USER, basic, uuid};
+use builder_model::Outcome;
 use builder_web::Repository;
 use builder_web::limits::{BODY_PAUSE_MAX, HEAD_DURATION_MAX, PASSWORDS_WRONG_MAX};
 use http::StatusCode;
@@ -346,4 +347,30 @@ async fn names_that_look_like_others_are_refused_and_old_ones_turn_no_page() {
         let text = answer.text();
         assert!(text.contains("\\u{202e}abc") && !text.contains('\u{202e}'), "{target}: {text}");
     }
+}
+
+#[tokio::test]
+async fn what_is_as_long_as_it_may_be_does_not_fill_lists() {
+    let site = Site::with(|settings| settings.expired_days = 0);
+    let reason = format!("no {}", "reason ".repeat(8000));
+    let synopsis = "greets ".repeat(500);
+    let switch = format!(
+        "roots: [\"hello.1\"]\ninstalled: [\"hello.1\"]\npackage \"hello\" {{\n  synopsis: \"{synopsis}\"\n}}\n"
+    );
+    site.upload(&Told::new(1).files(&[("bin/hello", b"x"), ("opam-switch", switch.as_bytes())])).await;
+    let failed = Told::new(2).outcome(Outcome::aborted(reason.clone()));
+    site.upload(&failed).await;
+    let good = Told::new(1).build;
+    for list in ["/", "/all-builds", "/builds", "/failed-builds", "/job/hello/failed", "/search?q=hello"] {
+        let page = site.get(list).await.text();
+        assert!(page.len() < 30_000, "{list} has {} bytes", page.len());
+    }
+    assert!(site.get("/failed-builds/feed.atom").await.body.len() < 2000);
+    let compared = site.get(&format!("/compare/{good}/{}", failed.build)).await.text();
+    assert!(compared.contains("execution aborted: no reason") && compared.len() < 20_000, "{}", compared.len());
+    // Where the build alone is spoken of, all of it stands.
+    assert!(site.get(&failed.page()).await.text().contains(reason.trim_end()));
+    assert_eq!(site.get_json("/failed-builds").await["builds"][0]["result"], format!("execution aborted: {reason}"));
+    assert_eq!(site.get_json("/").await["jobs"][0]["synopsis"], synopsis.trim_end());
+    assert!(site.get("/job/hello").await.text().contains(synopsis.trim_end()));
 }

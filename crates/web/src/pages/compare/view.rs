@@ -36,6 +36,7 @@ struct Side<'a> {
     build: &'a Build,
     address: String,
     start: String,
+    outcome: String,
     main_binary: Option<String>,
     /// By what its input is told, or why it is not.
     input: String,
@@ -111,9 +112,9 @@ impl<'a> ComparePage<'a> {
     pub(super) fn of(left: &'a SideRows, right: &'a SideRows, compared: &'a Compared) -> Self {
         let inputs = &compared.inputs;
         let mut notes = compared.notes.clone();
-        lacking("opam switch", &inputs.opam, &mut notes);
-        lacking("environment", &inputs.environment, &mut notes);
-        lacking("list of system packages", &inputs.system_packages, &mut notes);
+        lacking("an", "opam switch", "opam packages", &inputs.opam, &mut notes);
+        lacking("an", "environment", "environments", &inputs.environment, &mut notes);
+        lacking("a", "list of system packages", "system packages", &inputs.system_packages, &mut notes);
         let mut categories = Vec::new();
         if let Some(opam) = inputs.opam.compared() {
             opam_categories(opam, &mut categories);
@@ -188,23 +189,27 @@ fn side<'a>(name: &'static str, rows: &'a SideRows) -> Side<'a> {
         build,
         address: link::build(&build.job, build.uuid),
         start: text::time(build.start),
+        outcome: text::outcome_in_list(&build.outcome),
         main_binary: main_binary.map(|binary| format!("{}, {}", binary.path, text::bytes(binary.size))),
     }
 }
 
-fn lacking<T>(what: &str, part: &Part<T>, notes: &mut Vec<String>) {
+/// Says which side lacks something, so that what it would tell of is not compared.
+fn lacking<T>(article: &str, what: &str, told: &str, part: &Part<T>, notes: &mut Vec<String>) {
     let Part::Lacking { left, right } = part else { return };
     if matches!((left, right), (Input::Absent, Input::Absent)) {
-        notes.push(format!("Neither build has an {what}.").replace("an list", "a list"));
+        notes.push(format!("Neither build has {article} {what}."));
         return;
     }
     for (side, input) in [("left", left), ("right", right)] {
         match input {
             Input::Readable => {}
-            Input::Absent => notes.push(format!("The {side} build has no {what}, so these are not compared.")),
+            Input::Absent => {
+                notes.push(format!("The {side} build has no {what}, so {told} are not compared."));
+            }
             Input::Unreadable(error) => {
-                notes
-                    .push(format!("The {what} of the {side} build cannot be read, so these are not compared: {error}"));
+                let cannot = format!("The {what} of the {side} build cannot be read");
+                notes.push(format!("{cannot}, so {told} are not compared: {error}"));
             }
         }
     }

@@ -27,6 +27,8 @@ pub(crate) struct Town {
     pub(crate) failed: Told,
     /// A build by a stranger.
     pub(crate) strange: Told,
+    /// A build in which everything is as long as it may be.
+    pub(crate) long: Told,
 }
 
 impl Town {
@@ -38,7 +40,11 @@ impl Town {
         {
             town.site.upload(&told).await;
         }
-        town.site.upload(&town.strange).await;
+        for told in
+            [&town.strange, &town.long, &aborted(&town.long.job, &town.long.platform), &aborted("hello", "debian-12")]
+        {
+            town.site.upload(told).await;
+        }
         town
     }
 
@@ -58,7 +64,7 @@ impl Town {
             site.upload(told).await;
         }
         let [.., before, _, _, newest] = &dns[..] else { panic!("there are twelve") };
-        Self { newest: newest.clone(), before: before.clone(), failed, strange: stranger(), site }
+        Self { newest: newest.clone(), before: before.clone(), failed, strange: stranger(), long: long(), site }
     }
 }
 
@@ -159,6 +165,30 @@ fn stranger() -> Told {
     ];
     stranger.console = (0_i64..).zip(lines).map(|(at, line)| (at * 1_000_000_000, line.as_bytes().to_vec())).collect();
     stranger
+}
+
+/// Names that go on and on without a space in them.
+fn long() -> Told {
+    let name = |letter: &str| letter.repeat(255);
+    let switch = format!(
+        "roots: [\"long.1\"]\ninstalled: [\"long.1\" \"{}.1\" \"short.{}\"]\n",
+        "package".repeat(30),
+        "9".repeat(200)
+    );
+    let environment = format!("LONG={}\n{}=short\n", name("v"), name("K"));
+    told(&name("j"), &name("p"), 10, 3).files(&[
+        ("bin/long", b"long"),
+        ("build-environment", environment.as_bytes()),
+        ("opam-switch", switch.as_bytes()),
+        ("system-packages", format!("{}=1\nshort={}\n", name("s"), name("2")).as_bytes()),
+        (&format!("{}/{}", name("d"), name("f")), b"file"),
+    ])
+}
+
+/// A build whose end has a reason: a sentence, and then a word without end.
+fn aborted(job: &str, platform: &str) -> Told {
+    let reason = format!("memory limit 2 GiB reached by {}", "program".repeat(500));
+    told(job, platform, 11, 3).outcome(Outcome::aborted(reason)).files(&[])
 }
 
 /// What opam and dune print, in so many lines.
