@@ -86,7 +86,7 @@ fn limits_are_the_numbers_that_the_docs_name() {
         format!("| uploads at once | {} |", limits::UPLOADS_AT_ONCE_MAX),
         format!("| pause in a body | {} s |", limits::BODY_PAUSE_MAX.as_secs()),
         format!(
-            "| wrong passwords from one address | {} for one user, {} for all together;",
+            "| wrong passwords from one address, or one network `/64` of IPv6 | {} for one user, {} for all together;",
             limits::PASSWORDS_WRONG_MAX,
             limits::PASSWORDS_WRONG_OF_ADDRESS_MAX
         ),
