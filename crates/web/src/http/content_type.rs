@@ -1,10 +1,12 @@
 //! What kind of content an artifact is, by its path, and whether a browser may show it.
 
 /// Types of the original that the common table has under other names, or not at all.
-const OWN: [(&str, &str); 8] = [
+const OWN: [(&str, &str); 9] = [
     ("deb", "application/x-debian-package"),
     ("md", "text/x-markdown"),
     ("xz", "application/x-xz"),
+    // The common table has a player of music for it.
+    ("rpm", "application/x-rpm"),
     ("pkg", OCTETS),
     ("bin", OCTETS),
     ("so", OCTETS),
@@ -67,6 +69,7 @@ mod tests {
             ("log.txt", "text/plain; charset=utf-8"),
             ("p.svg", "image/svg+xml"),
             ("x.deb", "application/x-debian-package"),
+            ("x.rpm", "application/x-rpm"),
             ("x.debug", OCTETS),
             ("x.tar.xz", "application/x-xz"),
             ("none", OCTETS),
