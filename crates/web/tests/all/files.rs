@@ -4,7 +4,7 @@ use crate::site::{Site, Told};
 use axum::body::Body;
 use flate2::read::GzDecoder;
 use http::{Method, StatusCode};
-use std::io::Read;
+use std::io::{Read, Write as _};
 
 #[tokio::test]
 async fn an_artifact_is_served_whole_in_part_or_not_again() {
@@ -42,6 +42,38 @@ async fn an_artifact_is_served_whole_in_part_or_not_again() {
     let post = site.send(Method::POST, &target, &[], Body::empty()).await;
     assert_eq!(post.status, StatusCode::METHOD_NOT_ALLOWED);
     assert!(post.header("allow").unwrap().contains("GET"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_is_kept_and_each_answer_has_its_length_once() {
+    let site = Site::new();
+    let told = Told::new(1).files(&[("bin/hello", b"0123456789"), ("log.txt", &[b'a'; 5000])]);
+    site.upload(&told).await;
+    let served = site.serve().await;
+    let address = served.url().trim_start_matches("http://").to_owned();
+    let requests: String =
+        [("f/bin/hello", ""), ("f/log.txt", "accept-encoding: gzip\r\n"), ("f/bin/hello", "connection: close\r\n")]
+            .iter()
+            .map(|(path, more)| format!("GET {}/{path} HTTP/1.1\r\nhost: a\r\n{more}\r\n", told.page()))
+            .collect();
+    let answers = tokio::task::spawn_blocking(move || {
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        stream.write_all(requests.as_bytes()).unwrap();
+        let mut answers = Vec::new();
+        stream.read_to_end(&mut answers).unwrap();
+        String::from_utf8_lossy(&answers).to_lowercase()
+    });
+    let answers = answers.await.unwrap();
+    let heads: Vec<&str> =
+        answers.split("http/1.1 200 ok\r\n").skip(1).map(|answer| answer.split("\r\n\r\n").next().unwrap()).collect();
+    let framed = |head: &&str| (head.contains("content-length: "), head.contains("transfer-encoding: "));
+    // What is compressed while it is sent has a length that nobody knows before.
+    assert_eq!(
+        heads.iter().map(framed).collect::<Vec<_>>(),
+        [(true, false), (false, true), (true, false)],
+        "{answers}"
+    );
+    served.stop().await;
 }
 
 #[tokio::test]

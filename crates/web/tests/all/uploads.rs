@@ -333,10 +333,11 @@ async fn the_input_is_that_of_the_three_files() {
 async fn only_the_newest_good_build_describes_its_job() {
     let site = Site::new();
     let readme = |number, text: &[u8]| Told::new(number).files(&[("README.md", text)]);
-    let current = || {
-        let text = "SELECT value FROM job_tag t JOIN tag n ON n.id = t.tag WHERE n.tag = 'readme.md'";
-        site.connection().query_row(text, [], |row| row.get::<_, String>(0)).unwrap()
+    let tag = |tag: &str| {
+        let text = "SELECT group_concat(value) FROM job_tag t JOIN tag n ON n.id = t.tag WHERE n.tag = ?1";
+        site.connection().query_row(text, [tag], |row| row.get::<_, Option<String>>(0)).unwrap().unwrap_or_default()
     };
+    let current = || tag("readme.md");
     site.upload(&readme(5, b"new")).await;
     site.upload(&readme(4, b"late")).await;
     assert_eq!(current(), "new");
@@ -344,6 +345,22 @@ async fn only_the_newest_good_build_describes_its_job() {
     assert_eq!(current(), "new");
     site.upload(&readme(7, b"newer")).await;
     assert_eq!(current(), "newer");
+    let switch = |number, roots: &str, overlay: &str| {
+        let text = format!("roots: [{roots}]\ninstalled: [\"a.1\" \"b.1\"]\n{overlay}");
+        Told::new(number).files(&[("opam-switch", text.as_bytes())])
+    };
+    let overlay = |fields: &str| format!("package \"a\" {{\n{fields}}}\n");
+    let first = overlay("  synopsis: \"First\"\n  description: \"Long\"\n  x-mirage-opam-lock-location: \"l\"\n");
+    site.upload(&switch(10, "\"a.1\"", &first)).await;
+    site.upload(&switch(9, "\"a.1\"", &overlay("  synopsis: \"Late\"\n"))).await;
+    let failed = switch(11, "\"a.1\"", &overlay("  synopsis: \"Failed\"\n"));
+    site.upload(&failed.outcome(Outcome::Exited(1))).await;
+    // Of two roots nobody knows which one is meant.
+    site.upload(&switch(12, "\"a.1\" \"b.1\"", &overlay("  synopsis: \"Two\"\n"))).await;
+    let told = || [tag("section"), tag("synopsis"), tag("description")];
+    assert_eq!(told(), ["Unikernels", "First", "Long"]);
+    site.upload(&switch(13, "\"a.1\"", &overlay("  synopsis: \"Second\"\n"))).await;
+    assert_eq!(told(), ["Packages", "Second", ""]);
 }
 
 #[tokio::test]
