@@ -82,6 +82,13 @@ impl Config {
 
     fn parse(text: &str) -> anyhow::Result<Self> {
         let config: Self = toml::from_str(text)?;
+        for (key, value) in
+            [("upload-bytes-max", config.upload_bytes_max), ("hook-seconds-max", config.hook_seconds_max)]
+        {
+            if value == Some(0) {
+                bail!("{key} = 0 cannot be meant\nhint: leave it out for the default");
+            }
+        }
         if let Some(url) = &config.site.url
             && !is_address(url, With::Path)
         {
@@ -210,7 +217,7 @@ mod tests {
         assert_eq!(config.site().introduction, Site::default().introduction);
         assert_eq!(config.retention(), Retention { keep_last: Some(3), keep_days: None });
         assert_eq!(config.webhooks().len(), 1);
-        for bad in ["prot = 1", "[site]\ntitle = \"x\""] {
+        for bad in ["prot = 1", "[site]\ntitle = \"x\"", "upload-bytes-max = 0", "hook-seconds-max = 0"] {
             assert!(Config::parse(bad).is_err(), "{bad}");
         }
     }
