@@ -26,8 +26,8 @@ use std::path::{Path, PathBuf};
 /// brought up to date: only what is new is copied, and what is gone goes. DIR is a whole data folder; builder-web can run
 /// on it. Removals wait until the backup is done, uploads do not.
 ///
-/// In JSON: `builds`, `artifacts`, `copied_bytes`, and `missing`, the files that rows name and that are not there. Exit
-/// status 1 when there are such.
+/// In JSON: `builds`, `artifacts`, `copied_bytes`, and `missing`, the files that rows name and that are not there, or are
+/// cut off. Exit status 1 when there are such.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Backup {
     /// Where to: a new or empty folder, or an older backup
@@ -86,7 +86,7 @@ impl Backup {
 fn show(dir: &Path, report: &Report, copied: u64, missing: &[String], screen: &mut Screen) -> io::Result<()> {
     let Report { builds, artifacts, .. } = report;
     if screen.format() == Format::Text {
-        missing.iter().for_each(|path| screen.note(&format!("there is no file {path}, of which a row speaks")));
+        missing.iter().for_each(|path| screen.note(&format!("there is no whole file {path}, of which a row speaks")));
     }
     let (builds_text, artifacts_text) = (count_text(*builds, "build"), count_text(*artifacts, "artifact"));
     let text = format!("{} has {builds_text} and {artifacts_text}; copied {}", dir.display(), bytes_text(copied));
@@ -162,9 +162,11 @@ struct Placing<'a> {
 fn place_files(placing: &mut Placing<'_>, names: &Names, screen: &Screen) -> Result<(), WebError> {
     let (from, to) = (placing.from, placing.to);
     let bar = screen.progress(names.artifacts.len() as u64 + names.builds.len() as u64, Unit::Files);
-    for (digest, _) in &names.artifacts {
-        if !placing.place(&from.artifact(digest), &to.artifact(digest))? {
-            let path = from.artifact(digest);
+    for (digest, size) in &names.artifacts {
+        let path = from.artifact(digest);
+        // One that was cut off does not take the place of a whole one that an earlier backup brought.
+        let is_whole = fs::metadata(&path).is_ok_and(|metadata| metadata.len() == *size);
+        if !is_whole || !placing.place(&path, &to.artifact(digest))? {
             placing.missing.push(path.strip_prefix(from.root()).unwrap_or(&path).display().to_string());
         }
         bar.inc(1);

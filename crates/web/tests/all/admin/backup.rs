@@ -34,8 +34,22 @@ fn a_backup_is_a_whole_data_folder_and_follows_the_first() {
     fs::remove_file(data.artifact("newest")).unwrap();
     fs::remove_dir_all(elsewhere.path().join("backup")).unwrap();
     let ended = data.run(&["backup", dir]);
-    assert!(ended.status == 1 && ended.err.contains("there is no file _artifacts/"), "{ended:?}");
+    assert!(ended.status == 1 && ended.err.contains("there is no whole file _artifacts/"), "{ended:?}");
     assert_eq!(data.run(&["check-backup", dir]).status, 1);
+}
+
+#[test]
+fn what_is_cut_off_takes_no_place_of_a_whole_file() {
+    let (data, elsewhere) = (Data::new(), tempfile::tempdir().unwrap());
+    data.add(Build { artifacts: &[("bin/hello", "whole")], ..GOOD });
+    let dir = elsewhere.path().join("backup");
+    data.ok(&["backup", dir.to_str().unwrap()]);
+    // Another file, as the first one has two names.
+    fs::remove_file(data.artifact("whole")).unwrap();
+    fs::write(data.artifact("whole"), "who").unwrap();
+    let ended = data.run(&["backup", dir.to_str().unwrap()]);
+    assert!(ended.status == 1 && ended.err.contains("there is no whole file _artifacts/"), "{ended:?}");
+    assert_eq!(data.ok(&["check-backup", dir.to_str().unwrap()]), "1 build and 1 artifact read, 5 B: all is well\n");
 }
 
 #[test]
