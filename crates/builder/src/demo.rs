@@ -54,7 +54,7 @@ pub(crate) fn run(flags: &Demo) -> anyhow::Result<ExitCode> {
     let mut out = anstream::stdout();
     let (repository, web) = farm.repository()?.context("the demo has a repository")?;
     let app = repository.app().clone();
-    let shown = Show { platform: &platform, address, metrics, web, app: &app, data: &data };
+    let shown = Show { platform: &platform, address, metrics, web, app: &app, data: &data, once: flags.once };
     let built = std::thread::scope(|scope| {
         let (done, finished) = oneshot::channel::<()>();
         let builds = scope.spawn(|| {
@@ -133,6 +133,8 @@ struct Show<'a> {
     web: SocketAddr,
     app: &'a builder_web::App,
     data: &'a Path,
+    /// Whether all of it ends with the outcome, so that an address would lead nowhere.
+    once: bool,
 }
 
 /// What is in a finished build's record.
@@ -161,8 +163,12 @@ impl Show<'_> {
         let second = self.watch(&client, &[first.build], out)?;
         let same = compare(&first, &second, out)?;
         self.wait_for_page(&second.build)?;
-        let address = format!("http://{}/job/{JOB}/build/{}", self.web, second.build);
-        writeln!(out, "\n{} {}", "Both builds, side by side, in the browser:".bold(), address.underline())?;
+        if self.once {
+            writeln!(out, "\nWithout --once, the repository stays up and shows both builds in the browser.")?;
+        } else {
+            let address = format!("http://{}/job/{JOB}/build/{}", self.web, second.build);
+            writeln!(out, "\n{} {}", "Both builds, side by side, in the browser:".bold(), address.underline())?;
+        }
         out.flush()?;
         Ok(same)
     }

@@ -191,11 +191,16 @@ fn anywhere(text: &str) -> String {
 
 /// The words around the first place of a word, in a text that is there in lower case, too.
 fn excerpt(value: &str, lower: &str, word: &str) -> String {
-    const AROUND: usize = 80;
+    const AROUND: usize = 64;
     let at = lower.find(word).unwrap_or(0);
     let is_boundary = |index: &usize| value.is_char_boundary(*index);
     let from = (0..=at.saturating_sub(AROUND)).rev().find(is_boundary).unwrap_or(0);
     let to = (at + word.len() + AROUND..value.len()).find(is_boundary).unwrap_or(value.len());
+    // Words that are cut are left out.
+    let before = value.get(from..at).filter(|_| from > 0).and_then(|text| text.find(char::is_whitespace));
+    let after =
+        value.get(at + word.len()..to).filter(|_| to < value.len()).and_then(|text| text.rfind(char::is_whitespace));
+    let (from, to) = (from + before.unwrap_or(0), after.map_or(to, |after| at + word.len() + after));
     let words = value.get(from..to).unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
     format!("{}{words}{}", if from > 0 { "… " } else { "" }, if to < value.len() { " …" } else { "" })
 }
@@ -230,6 +235,14 @@ mod tests {
         let long = format!("{} a Needle\n here {}", "ü".repeat(100), "ß".repeat(100));
         let excerpt = excerpt(&long, &long.to_ascii_lowercase(), "needle");
         assert!(excerpt.starts_with("… ") && excerpt.ends_with(" …") && excerpt.contains("a Needle here"), "{excerpt}");
+        let sentence = "a word ".repeat(30);
+        let excerpt = super::excerpt(&sentence, &sentence, "a word a");
+        assert!(
+            excerpt.starts_with("a word a") && (excerpt.ends_with(" a …") || excerpt.ends_with(" word …")),
+            "{excerpt}"
+        );
+        let middle = format!("{} needle {}", "before".repeat(30), "behind them ".repeat(10));
+        assert_eq!(super::excerpt(&middle, &middle, "needle").split(' ').nth(1), Some("needle"));
         assert_eq!(anywhere("50%_\\"), "%50\\%\\_\\\\%");
     }
 }

@@ -160,6 +160,17 @@ struct BuildsPage<'a> {
 }
 
 impl BuildsPage<'_> {
+    /// Which builds are listed, but for their input and output.
+    fn lead(&self) -> String {
+        let builds = match self.asked.kind {
+            Some(Kind::Good) => "Good builds",
+            Some(Kind::Failed) => "Failed builds",
+            None => "Good and failed builds",
+        };
+        let platform = self.asked.platform.map(|platform| format!(" on {platform}")).unwrap_or_default();
+        format!("{builds}{platform}, newest first.")
+    }
+
     /// Whether some builds of the list are left out.
     fn is_chosen(&self) -> bool {
         let Asked { platform, kind, input, output, .. } = self.asked;

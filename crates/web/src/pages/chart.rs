@@ -33,7 +33,7 @@ pub(crate) struct Chart {
     pub(crate) lines: Vec<String>,
     /// The good builds, as a path of dots.
     pub(crate) good: String,
-    /// The failed builds, as a path of crosses.
+    /// The failed builds, as a path of squares.
     pub(crate) bad: String,
 }
 
@@ -99,12 +99,8 @@ fn chart(title: &'static str, points: &[Point], lines: usize, shown: &dyn Fn(i64
         if let Some(line) = drawn.get_mut(point.platform) {
             put(line, if line.is_empty() { 'M' } else { 'L' }, x, y, "");
         }
-        if point.good {
-            put(&mut good, 'M', x, y, "h0");
-        } else {
-            // About square where the chart is five times as wide as it is high.
-            put(&mut bad, 'M', x - 7, y - 4, "l14 8m0-8l-14 8");
-        }
+        // A line without length is drawn as its two ends, a dot or a square, which the width of the page does not pull.
+        put(if point.good { &mut good } else { &mut bad }, 'M', x, y, "h0");
     }
     let summary = format!(
         "{title} of {}: from {} to {}, newest {}.",

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use std::path::Path;
 
 /// The icon of a site without a logo of its own.
-const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24'%3E%3Cpath fill='%230b566b' d='M2 2h9v9H2zM13 13h9v9h-9z'/%3E%3Cpath fill='none' stroke='%230b566b' stroke-width='2' d='M14 3h7v7h-7zM3 14h7v7H3z'/%3E%3C/svg%3E";
+const ICON: &str = "data:image/svg+xml,%3Csvg%20xmlns='http://www.w3.org/2000/svg'%20viewBox='0%200%2024%2024'%3E%3Cpath%20fill='%230b566b'%20d='M2%202h9v9H2zM13%2013h9v9h-9z'/%3E%3Cpath%20fill='none'%20stroke='%230b566b'%20stroke-width='2'%20d='M14%203h7v7h-7zM3%2014h7v7H3z'/%3E%3C/svg%3E";
 
 /// What is the same on every page.
 #[derive(Debug, Clone)]

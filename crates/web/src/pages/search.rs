@@ -147,6 +147,10 @@ struct SearchPage<'a> {
 
 fn html(app: &App, asked: &str, mut found: Found, paging: Paging) -> Result<Page, Refusal> {
     let title = if asked.is_empty() { "Search".into() } else { format!("Search: {asked}") };
+    if !found.packages.found.is_empty() {
+        // That package is there already.
+        found.package_names.found.retain(|name| name != asked);
+    }
     found.jobs.cut(SEARCH_ROWS_MAX);
     found.package_names.cut(SEARCH_ROWS_MAX);
     found.texts.cut(SEARCH_ROWS_MAX);

@@ -240,6 +240,7 @@ fn difference(difference: Difference) -> String {
     let Difference { paths, differing, same_main_binary } = difference;
     match (differing, paths) {
         (0, 1) => "the only artifact is the same".into(),
+        (0, 2) => "both artifacts the same".into(),
         (0, _) => format!("all {} artifacts the same", text::number_text(paths)),
         (1, 1) => "the only artifact differs".into(),
         (_, _) => {

@@ -78,6 +78,11 @@ async fn a_list_of_builds_is_of_what_was_asked_for() {
         let html = site.html(&target).await;
         assert_eq!(html.matches("<tr><td class=\"first\">").count(), expected.len(), "{target}");
     }
+    let lead =
+        |page: &str| page.split("<p class=\"lead\">").nth(1).unwrap().split(['<', '.']).next().unwrap().to_owned();
+    assert_eq!(lead(&site.html("/builds").await), "Good and failed builds, newest first");
+    let chosen = site.html("/job/hello/builds?outcome=failed&platform=debian-12").await;
+    assert_eq!(lead(&chosen), "Failed builds on debian-12, newest first");
     let first = site.json("/job/hello/builds?count=3").await;
     let next = first["next"].as_str().unwrap();
     // What arrives meanwhile shifts nothing.

@@ -35,7 +35,7 @@ async fn builds_are_grouped_by_the_output_of_this_job_and_platform() {
     let html = site.html("/job/hello/failed").await;
     assert!(
         html.contains(">failed</span>")
-            && html.contains("colspan=\"2\">exited 1</td>")
+            && html.contains("colspan=\"2\" class=\"why\">exited 1</td>")
             && html.contains("2026-01-04 00:00:00Z")
     );
 }

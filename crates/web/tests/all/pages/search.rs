@@ -136,7 +136,7 @@ async fn a_search_that_finds_much_stays_light() {
     }
     let app = site.app();
     let first = ask(&app, "/search?q=ocaml", &[]).await.text();
-    for heading in ["Jobs", "Builds with this package", "Packages with this in their name", "Jobs that say it"] {
+    for heading in ["Jobs", "Builds with this package", "Packages with this in their name", "In the texts of jobs"] {
         assert!(first.contains(&format!(">{heading}<span class=\"count\">")), "{heading}");
     }
     assert_eq!(first.matches("the first 20</span>").count(), 3, "jobs, names and texts");
@@ -151,9 +151,30 @@ async fn a_search_that_finds_much_stays_light() {
             .len()
     {
         let part = ask(&app, &target, &[]).await.text();
-        assert!(!part.contains("Jobs that say it") && part.len() < 50_000);
+        assert!(!part.contains("In the texts of jobs") && part.len() < 50_000);
         seen += part.matches("<span class=\"mono\">ocaml ").count();
         target = format!("/search?q=ocaml&start={seen}");
     }
     assert!(ask(&app, &target, &[]).await.text().contains("To the beginning"));
+}
+
+#[tokio::test]
+async fn a_part_behind_the_last_one_says_so() {
+    let site = Site::empty();
+    site.add(Build { job: "dns", artifacts: &[("opam-switch", "switch")], ..GOOD });
+    let connection = site.connection();
+    let inventory = "INSERT INTO repository_inventory(id, sha256, kind) VALUES (1, ?1, 'opam')";
+    connection.execute(inventory, [Digest::of(b"switch")]).unwrap();
+    let package = "INSERT INTO repository_package(inventory, name, version, pinned, overlay) VALUES (1, ?1, '1', 0, 0)";
+    for name in ["lwt", "lwt-dllist"] {
+        connection.execute(package, [name]).unwrap();
+    }
+    for asked in ["dns", "lwt"] {
+        let page = site.html(&format!("/search?q={asked}&start=50")).await;
+        assert!(page.contains("The list ends before this part.") && !page.contains("<table"), "{page}");
+        assert!(page.contains(&format!("href=\"/search?q={asked}\">← To the beginning")), "{page}");
+    }
+    // The package that was asked for is there already, and is not offered once more.
+    let page = site.html("/search?q=lwt").await;
+    assert!(page.contains("/search?q=lwt-dllist\"") && !page.contains("href=\"/search?q=lwt\""), "{page}");
 }
