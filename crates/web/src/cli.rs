@@ -211,7 +211,7 @@ fn mirror(arguments: MirrorArguments) -> anyhow::Result<()> {
     bar.finish_and_clear();
     let Report { copied, bytes, known, other, gone, failed, failed_jobs } = report?;
     let some = |count: u64, what: &str| if count > 0 { format!(", {count} {what}") } else { String::new() };
-    let (others, gone) = (some(other, "are of other platforms"), some(gone, "are gone from the source"));
+    let (others, gone) = (some(other, "are of other jobs or platforms"), some(gone, "are gone from the source"));
     let text =
         format!("copied {copied} builds ({bytes} bytes), {known} were here already{others}{gone}, {failed} failed\n");
     print(text.as_bytes())?;

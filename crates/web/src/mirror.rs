@@ -17,6 +17,7 @@ use crate::ingest::reconcile::reconcile;
 use crate::ingest::store::store;
 use crate::ingest::{Sender, Stored};
 use crate::limits::{MIRROR_FAILURES_MAX, MIRROR_PIECE_BYTES};
+use crate::name::Name;
 use builder_model::BuildId;
 use bytes::Bytes;
 pub use source::SourceError;
@@ -45,7 +46,7 @@ pub struct Report {
     pub bytes: u64,
     /// Builds that were here already.
     pub known: u64,
-    /// Builds that turned out to be of another platform.
+    /// Builds that turned out to be of another job or platform than those that are copied.
     pub other: u64,
     /// Builds that the other side listed, and removed before they came.
     pub gone: u64,
@@ -180,7 +181,7 @@ impl Copying<'_> {
                 self.report.known += 1;
                 None
             }
-            Ok(Copied::OtherPlatform) => {
+            Ok(Copied::Other) => {
                 self.report.other += 1;
                 None
             }
@@ -223,25 +224,35 @@ impl Copying<'_> {
             watch(Step::Received(count as u64));
             Ok((count > 0).then(|| Bytes::copy_from_slice(buffer.split_at(count).0)))
         };
-        let seen = Cell::new(None);
-        let received = receive(self.app.depot(), &mut next, &|_, _, uuid| {
-            if *uuid == build.uuid {
+        let refused = Cell::new(None);
+        let received = receive(self.app.depot(), &mut next, &|job, platform, uuid| {
+            let refusal = if *uuid != build.uuid {
+                Refused::OtherBuild(*uuid)
+            } else if self.is_wanted(job, platform) {
                 return Ok(());
-            }
-            seen.set(Some(*uuid));
-            Err(ReceiveError::Refused("it is another build".into()))
+            } else {
+                Refused::NotWanted
+            };
+            refused.set(Some(refusal));
+            Err(ReceiveError::Refused("it is another build than was asked for".into()))
         });
-        match seen.get() {
-            Some(uuid) => Err(BuildError::OtherBuild(uuid)),
+        match refused.get() {
+            Some(Refused::OtherBuild(uuid)) => Err(BuildError::OtherBuild(uuid)),
+            Some(Refused::NotWanted) => Ok(Copied::Other),
             None => self.keep(job, build, received?),
         }
     }
 
+    /// Whether builds of this job on this platform are to be copied: the original also lists builds of another job, or on
+    /// another platform, that have the same output.
+    fn is_wanted(&self, job: &Name, platform: &Name) -> bool {
+        let Options { jobs, platform: only, .. } = self.options;
+        (jobs.is_empty() || jobs.iter().any(|name| name == job.as_str()))
+            && only.as_ref().is_none_or(|only| only == platform.as_str())
+    }
+
     /// Stores a build that is what the source said.
     fn keep(&self, job: &str, build: &Listed, incoming: Incoming) -> Result<Copied, BuildError> {
-        if self.options.platform.as_ref().is_some_and(|platform| platform != incoming.platform.as_str()) {
-            return Ok(Copied::OtherPlatform);
-        }
         if let Some(binary) = build.main_binary
             && !incoming.artifacts.iter().any(|artifact| artifact.digest == binary)
         {
@@ -272,5 +283,12 @@ fn go_on(what: &'static str, failures: u32, last: &str) -> Result<(), MirrorErro
 enum Copied {
     Stored,
     Known,
-    OtherPlatform,
+    Other,
+}
+
+/// Why a record is not received to its end.
+#[derive(Clone, Copy)]
+enum Refused {
+    OtherBuild(BuildId),
+    NotWanted,
 }

@@ -86,6 +86,22 @@ async fn jobs_and_a_platform_can_be_chosen() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_the_original_lists_of_others_is_not_copied_where_a_job_was_chosen() {
+    // One output has one build in its lists, of whatever job and platform.
+    let mut original = Original { jobs: json!(["hello"]), ..Original::default() };
+    original.has(&Told::new(1), Some(b"binary"));
+    original.has(&Told::new(2).job("other"), Some(b"binary"));
+    original.has(&Told::new(3).platform("freebsd-14"), Some(b"binary"));
+    let (copy, url) = (Site::new(), original.serve().await);
+    let options = Options { jobs: vec!["hello".into()], platform: Some(Told::new(1).platform), ..from(&url) };
+    let report = run(&copy, options).await.unwrap();
+    assert_eq!((report.copied, report.other, report.failed), (1, 2, 0));
+    assert_eq!(uuids(&copy), [uuid(1).to_string()]);
+    let report = run(&copy, from(&url)).await.unwrap();
+    assert_eq!((report.copied, report.known, report.other), (2, 1, 0), "each under its own name");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_damaged_at_the_source_is_not_copied_as_something_else() {
     let (source, copy) = (Site::new(), Site::new());
     let files: [(&str, &[u8]); 3] = [("bin/hello", b"binary"), ("log", b"what it said"), ("README.md", b"# hello")];
