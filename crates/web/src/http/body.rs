@@ -11,7 +11,7 @@ use std::os::unix::fs::FileExt as _;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 /// How much of a file is read at once, in bytes: so little that it is sent while a processor's cache still holds it.
@@ -154,23 +154,24 @@ pub(crate) fn written_by(
     work: impl FnOnce(&mut dyn Write) -> io::Result<()> + Send + 'static,
 ) -> Body {
     let (to, from) = mpsc::channel(PIECES_QUEUED_MAX);
+    let (end, ended) = oneshot::channel();
     tokio::task::spawn_blocking(move || {
         let _place = place;
-        let mut pieces = Pieces { to: to.clone(), piece: Vec::with_capacity(PIECE_BYTES) };
-        if let Err(error) = work(&mut pieces).and_then(|()| pieces.flush()) {
+        let mut pieces = Pieces { to, piece: Vec::with_capacity(PIECE_BYTES) };
+        let done = work(&mut pieces).and_then(|()| pieces.flush());
+        if let Err(error) = &done {
             // The peer went, or reads nothing; anything else is trouble of ours.
             if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::TimedOut) {
                 tracing::debug!("an answer was cut off: {error}");
             } else {
                 tracing::error!("an answer was cut off: {error}");
             }
-            // A peer that is gone, or reads nothing, needs no error: its connection ends without the end of the body.
-            if to.try_send(Err(error)).is_err() {
-                tracing::debug!("nobody waits for it");
-            }
+        }
+        if end.send(done).is_err() {
+            tracing::debug!("nobody waits for it");
         }
     });
-    let body = Body::new(Written { from });
+    let body = Body::new(Written { from, ended });
     match bytes {
         Some(left) => Body::new(Sized { body, left }),
         None => body,
@@ -178,7 +179,10 @@ pub(crate) fn written_by(
 }
 
 struct Written {
-    from: mpsc::Receiver<io::Result<Bytes>>,
+    from: mpsc::Receiver<Bytes>,
+    /// How the writing ended. A peer that paused for too long gets what was written before, and then this: without it,
+    /// it would take a part for the whole.
+    ended: oneshot::Receiver<io::Result<()>>,
 }
 
 impl http_body::Body for Written {
@@ -186,12 +190,19 @@ impl http_body::Body for Written {
     type Error = io::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        self.from.poll_recv(context).map(|piece| piece.map(|piece| piece.map(Frame::data)))
+        if let Some(piece) = ready!(self.from.poll_recv(context)) {
+            return Poll::Ready(Some(Ok(Frame::data(piece))));
+        }
+        match ready!(Pin::new(&mut self.ended).poll(context)) {
+            Ok(Ok(())) => Poll::Ready(None),
+            Ok(Err(error)) => Poll::Ready(Some(Err(error))),
+            Err(panicked) => Poll::Ready(Some(Err(io::Error::other(panicked)))),
+        }
     }
 }
 
 struct Pieces {
-    to: mpsc::Sender<io::Result<Bytes>>,
+    to: mpsc::Sender<Bytes>,
     piece: Vec<u8>,
 }
 
@@ -210,7 +221,7 @@ impl Write for Pieces {
             return Ok(());
         }
         let piece = std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE_BYTES));
-        let send = tokio::time::timeout(SEND_PAUSE_MAX, self.to.send(Ok(piece.into())));
+        let send = tokio::time::timeout(SEND_PAUSE_MAX, self.to.send(piece.into()));
         match tokio::runtime::Handle::current().block_on(send) {
             Ok(sent) => sent.map_err(|_| io::ErrorKind::BrokenPipe.into()),
             Err(_) => Err(io::ErrorKind::TimedOut.into()),
@@ -269,5 +280,25 @@ mod tests {
             assert!(pieces.buffers.len() <= READ_BUFFERS_MAX, "{}", pieces.buffers.len());
         }
         assert!(unsent.concat() == content);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_pauses_for_too_long_sees_that_it_lacks_the_end() {
+        let places = Arc::new(tokio::sync::Semaphore::new(1));
+        let write = |size: usize| {
+            let place = places.clone().try_acquire_owned().unwrap();
+            written_by(None, place, move |to| to.write_all(&vec![7; size]))
+        };
+        let whole = write(3 * PIECE_BYTES).collect().await.unwrap().to_bytes();
+        assert_eq!(whole.len(), 3 * PIECE_BYTES);
+        drop(places.acquire().await.unwrap());
+        let mut body = write(100 * PIECE_BYTES);
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap().len(), PIECE_BYTES);
+        // Nothing is asked for until the thread has given up, whenever it begins to wait.
+        while places.try_acquire().is_err() {
+            tokio::time::advance(SEND_PAUSE_MAX).await;
+        }
+        let error = body.collect().await.unwrap_err();
+        assert!(error.to_string().contains("timed out"), "{error}");
     }
 }
