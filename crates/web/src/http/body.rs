@@ -171,7 +171,7 @@ pub(crate) fn written_by(
             tracing::debug!("nobody waits for it");
         }
     });
-    let body = Body::new(Written { from, ended });
+    let body = Body::new(Written { from, ended: Some(ended) });
     match bytes {
         Some(left) => Body::new(Sized { body, left }),
         None => body,
@@ -182,7 +182,7 @@ struct Written {
     from: mpsc::Receiver<Bytes>,
     /// How the writing ended. A peer that paused for too long gets what was written before, and then this: without it,
     /// it would take a part for the whole.
-    ended: oneshot::Receiver<io::Result<()>>,
+    ended: Option<oneshot::Receiver<io::Result<()>>>,
 }
 
 impl http_body::Body for Written {
@@ -193,11 +193,15 @@ impl http_body::Body for Written {
         if let Some(piece) = ready!(self.from.poll_recv(context)) {
             return Poll::Ready(Some(Ok(Frame::data(piece))));
         }
-        match ready!(Pin::new(&mut self.ended).poll(context)) {
-            Ok(Ok(())) => Poll::Ready(None),
-            Ok(Err(error)) => Poll::Ready(Some(Err(error))),
-            Err(panicked) => Poll::Ready(Some(Err(io::Error::other(panicked)))),
-        }
+        // What compresses asks once more behind the end.
+        let Some(ended) = &mut self.ended else { return Poll::Ready(None) };
+        let ended = ready!(Pin::new(ended).poll(context));
+        self.ended = None;
+        Poll::Ready(match ended {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(Err(error)),
+            Err(panicked) => Some(Err(io::Error::other(panicked))),
+        })
     }
 }
 
