@@ -93,18 +93,18 @@ pub(crate) fn span(milliseconds: i64) -> String {
 /// Enough for nearly every span and size.
 const SHORT_BYTES: usize = 16;
 
-/// `512 B`, `1.5 kB`, `12.0 MB`: powers of ten.
+/// `512 B`, `1.5 KiB`, `12.0 MiB`: powers of two, as limits have them.
 pub(crate) fn bytes(count: u64) -> String {
     let (mut value, mut unit) = (count, "B");
     let mut tenths = 0;
-    for larger in ["kB", "MB", "GB", "TB", "PB", "EB"] {
-        if value < 1000 {
+    for larger in ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"] {
+        if value < 1024 {
             break;
         }
-        (tenths, value, unit) = (value % 1000 / 100, value / 1000, larger);
+        (tenths, value, unit) = (value % 1024 * 10 / 1024, value / 1024, larger);
     }
     let mut text = String::with_capacity(SHORT_BYTES);
-    // Less than a thousand by now.
+    // Less than 1024 by now.
     push_number(&mut text, i64::try_from(value).unwrap_or(i64::MAX));
     if unit != "B" {
         text.push('.');
@@ -220,10 +220,10 @@ mod tests {
         assert_eq!([450, 12_000, 185_000, 7_620_000].map(span), ["0.4 s", "12 s", "3 min 05 s", "2 h 07 min"]);
         assert_eq!(span(-5000), "unknown");
         assert_eq!(
-            [0, 999, 1000, 1_550_000, 12_000_000_000].map(bytes),
-            ["0 B", "999 B", "1.0 kB", "1.5 MB", "12.0 GB"]
+            [0, 1023, 1024, 1_600_000, 12 << 30].map(bytes),
+            ["0 B", "1023 B", "1.0 KiB", "1.5 MiB", "12.0 GiB"]
         );
-        assert_eq!(bytes(u64::MAX), "18.4 EB");
+        assert_eq!(bytes(u64::MAX), "15.9 EiB");
         assert_eq!((count(1, "build", "builds"), number_text(12_345)), ("1 build".into(), "12\u{202f}345".into()));
         assert_eq!(outcome(&Outcome::Signalled(-7)), "signalled -7 (SIGKILL)");
         assert_eq!(verdict(&Outcome::Exited(0)), "good");

@@ -58,7 +58,7 @@ struct Verdict {
 
 struct Artifacts<'a> {
     steps: Vec<Step<'a>>,
-    /// `12 files, 3.4 MB`.
+    /// `12 files, 3.4 MiB`.
     summary: String,
     is_empty: bool,
     /// `1001 to 2000`, when there is more than one page of them.

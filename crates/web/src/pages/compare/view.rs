@@ -95,7 +95,7 @@ struct File<'a> {
     from: Option<&'a str>,
     left: Option<FileSide>,
     right: Option<FileSide>,
-    /// How the size changed, such as `+1.5 kB`.
+    /// How the size changed, such as `+1.5 KiB`.
     change: String,
 }
 
