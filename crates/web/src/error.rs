@@ -162,6 +162,10 @@ fn database_hint(error: &rusqlite::Error) -> &'static str {
              `sqlite3 builder.sqlite3 .recover`, and move the damaged file away"
         }
         Some(ErrorCode::DiskFull) => "\nhint: make room on this file system",
+        // Also where there is no room for what lies beside the database while it is open.
+        Some(ErrorCode::SystemIoFailure) => {
+            "\nhint: look whether its file system is full (`df`); else the log of the kernel may tell what is wrong with the disk"
+        }
         Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
             "\nhint: it and its folder must be writable for the user that runs builder-web"
         }
@@ -178,5 +182,17 @@ fn version_hint(application: i64, version: i64) -> &'static str {
         "\nhint: `builder-db migrate` brings versions 16 and 17 to 18; an older one needs the original's builder-migrations first"
     } else {
         "\nhint: install a builder-web that knows this version"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_is_full_when_a_database_is_opened_is_hinted_at() {
+        let source = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(4874), None);
+        let error = WebError::Database { action: "open", path: "builder.sqlite3".into(), source }.to_string();
+        assert!(error.starts_with("cannot open the database builder.sqlite3: ") && error.contains("`df`"), "{error}");
     }
 }
