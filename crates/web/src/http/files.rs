@@ -113,7 +113,9 @@ impl Sent {
     }
 
     fn dress(&self, response: &mut Response) {
-        set(response, header::CACHE_CONTROL, self.cache);
+        // That a part lies beyond the end is no answer for whoever wants the file next.
+        let is_beyond = response.status() == StatusCode::RANGE_NOT_SATISFIABLE;
+        set(response, header::CACHE_CONTROL, if is_beyond { "no-store" } else { self.cache });
         if response.status().is_success() {
             set(response, header::CONTENT_TYPE, &self.content_type);
             if let Some(disposition) = &self.disposition {

@@ -31,6 +31,7 @@ async fn an_artifact_is_served_whole_in_part_or_not_again() {
         (beyond.status, beyond.header("content-range")),
         (StatusCode::RANGE_NOT_SATISFIABLE, Some("bytes */10"))
     );
+    assert_eq!(beyond.header("cache-control"), Some("no-store"), "who wants the file next gets it");
     let head = site.send(Method::HEAD, &target, &[], Body::empty()).await;
     assert_eq!((head.status, head.body.len(), head.header("content-length")), (StatusCode::OK, 0, Some("10")));
     let encoded = site.get(&format!("{}/f/a%20b/%C3%BC.txt", told.page())).await;
