@@ -18,7 +18,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use builder_model::BuildId;
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::BodyExt as _;
 use tokio::sync::mpsc;
 
@@ -27,9 +27,23 @@ pub(crate) fn routes() -> Router<App> {
     Router::new().route("/upload", post(record)).route("/job/{job}/platform/{platform}/upload", post(binary))
 }
 
+/// Who sends. A browser sends along the password that was typed for what hooks printed, whichever page makes it send
+/// something: what comes from a page is not taken, unless it is one of ours.
+async fn sender(app: &App, headers: &HeaderMap, peer: Peer) -> Result<Sender, Refusal> {
+    let text = |name: &str| headers.get(name).map(HeaderValue::as_bytes);
+    let is_ours = match text("sec-fetch-site") {
+        Some(site) => site == b"same-origin" || site == b"none",
+        None => text("origin").is_none(),
+    };
+    if !is_ours {
+        return Err(Refusal::Forbidden("nothing is taken from pages of other sites".into()));
+    }
+    app.gate().sender(app, headers, peer.0).await
+}
+
 /// A build record.
 async fn record(State(app): State<App>, peer: Peer, headers: HeaderMap, body: Body) -> Response {
-    let sender = match app.gate().sender(&app, &headers, peer.0).await {
+    let sender = match sender(&app, &headers, peer).await {
         Ok(sender) => sender,
         Err(refusal) => return refuse_early(refusal, &headers, body).await,
     };
@@ -50,7 +64,7 @@ async fn binary(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let sender = match app.gate().sender(&app, &headers, peer.0).await {
+    let sender = match sender(&app, &headers, peer).await {
         Ok(sender) => sender,
         Err(refusal) => return refuse_early(refusal, &headers, body).await,
     };
@@ -199,7 +213,7 @@ async fn refuse_early(refusal: Refusal, headers: &HeaderMap, body: Body) -> Resp
 /// A refusal after which the connection is closed.
 fn closing(refusal: Refusal) -> Response {
     let mut response = refusal.into_response();
-    response.headers_mut().insert(header::CONNECTION, http::HeaderValue::from_static("close"));
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
 }
 

@@ -125,6 +125,28 @@ async fn who_may_not_upload_a_binary_is_told_so_before_it_is_read() {
 }
 
 #[tokio::test]
+async fn a_page_of_another_site_uploads_nothing_with_the_password_that_a_browser_knows() {
+    let site = Site::new();
+    let authorization = basic(USER, PASSWORD);
+    let by_hand = async |header: (&'static str, &'static str)| {
+        let headers = [("authorization", authorization.as_str()), header];
+        site.send(Method::POST, "/job/j/platform/p/upload", &headers, Body::from("binary")).await
+    };
+    for foreign in [("origin", "https://evil.example"), ("origin", "null"), ("sec-fetch-site", "cross-site")] {
+        let answer = by_hand(foreign).await;
+        assert_eq!(
+            (answer.status, answer.text().as_str()),
+            (StatusCode::FORBIDDEN, "nothing is taken from pages of other sites\n")
+        );
+    }
+    let headers = [("authorization", authorization.as_str()), ("origin", "https://evil.example")];
+    let record = site.send(Method::POST, "/upload", &headers, Body::from(vector())).await;
+    assert_eq!(record.status, StatusCode::FORBIDDEN);
+    assert_eq!(site.count("SELECT count(*) FROM build"), 0);
+    assert_eq!(by_hand(("sec-fetch-site", "same-origin")).await.status, StatusCode::CREATED);
+}
+
+#[tokio::test]
 async fn tokens_stand_beside_passwords() {
     use builder_web::accounts::token::TokenSecret;
     let site = Site::new();
