@@ -86,7 +86,7 @@ fn chart(title: &'static str, points: &[Point], lines: usize, shown: &dyn Fn(i64
     let most = points.iter().map(|point| point.value).max()?;
     let least = points.iter().map(|point| point.value).min()?;
     // Small differences of large values are what one looks for: then the foot is not zero.
-    let foot = if least > most / 2 { least - ((most - least) / 6).max(least / 50) } else { 0 };
+    let foot = if least > most / 2 { least - ((most - least) / 6).max(least / 50).max(1) } else { 0 };
     let range = (most - foot).max(1);
     let y = |value: i64| {
         let height = i128::from(value - foot) * i128::from(HEIGHT) / i128::from(range);
@@ -118,4 +118,19 @@ fn put(path: &mut String, command: char, x: i64, y: i64, rest: &str) {
     path.push(' ');
     text::push_number(path, y);
     path.push_str(rest);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_values_stand_above_the_foot() {
+        for value in [1, 18, 5_000_000] {
+            let points = [1000, 0].map(|x| Point { x, value, platform: 0, good: true });
+            let chart = chart("Size", &points, 1, &|value| value.to_string()).unwrap();
+            assert_ne!(chart.top, chart.foot, "{value}");
+            assert_eq!(chart.good, "M1000 0h0M0 0h0", "{value}");
+        }
+    }
 }

@@ -177,6 +177,14 @@ struct JobPage<'a> {
     pager: Pager,
 }
 
+impl JobPage<'_> {
+    /// How many builds are listed.
+    fn builds_text(&self) -> String {
+        let [one, many] = if self.with_failed { ["build", "builds"] } else { ["good build", "good builds"] };
+        text::count(self.builds.len() as u64, one, many)
+    }
+}
+
 struct View<'a> {
     job: &'a Job,
     part: &'a Part,

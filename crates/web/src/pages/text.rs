@@ -58,13 +58,20 @@ fn push_two(text: &mut String, number: i64) {
     }
 }
 
-/// `0.4 s`, `12 s`, `3 min 05 s`, `2 h 07 min`.
+/// `18 ms`, `0.4 s`, `12 s`, `3 min 05 s`, `2 h 07 min`.
 pub(crate) fn span(milliseconds: i64) -> String {
     let seconds = milliseconds / 1000;
     let mut text = String::with_capacity(SHORT_BYTES);
+    if milliseconds < 0 {
+        return "unknown".into();
+    }
+    if milliseconds < 100 {
+        push_number(&mut text, milliseconds);
+        text.push_str(" ms");
+        return text;
+    }
     match seconds {
-        ..=-1 => text.push_str("unknown"),
-        0..10 => {
+        ..10 => {
             push_number(&mut text, seconds);
             text.push('.');
             push_number(&mut text, milliseconds.rem_euclid(1000) / 100);
@@ -218,7 +225,8 @@ mod tests {
         assert_eq!(time(Timestamp::MIN), "0000-01-01 00:00:00Z");
         assert_eq!(time(Timestamp::from_milliseconds(-1).unwrap()), "1969-12-31 23:59:59Z");
         assert_eq!([450, 12_000, 185_000, 7_620_000].map(span), ["0.4 s", "12 s", "3 min 05 s", "2 h 07 min"]);
-        assert_eq!(span(-5000), "unknown");
+        assert_eq!([0, 18, 99, 100].map(span), ["0 ms", "18 ms", "99 ms", "0.1 s"]);
+        assert_eq!([-500, -5000].map(span), ["unknown", "unknown"]);
         assert_eq!(
             [0, 1023, 1024, 1_600_000, 12 << 30].map(bytes),
             ["0 B", "1023 B", "1.0 KiB", "1.5 MiB", "12.0 GiB"]
