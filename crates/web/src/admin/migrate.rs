@@ -3,7 +3,7 @@
 use crate::admin::Exit;
 use crate::admin::args::Common;
 use crate::admin::screen::{Screen, count_text};
-use crate::admin::upgrade::{UPGRADABLE, upgrade};
+use crate::admin::upgrade::{UPGRADABLE, finish, upgrade};
 use crate::database::Database;
 use crate::database::schema::{APPLICATION_ID, SCHEMA_VERSION};
 use crate::depot::Depot;
@@ -28,7 +28,7 @@ impl Migrate {
         let depot = Depot::open(datadir)?;
         let path = Database::path_of(datadir);
         let found = found(&path)?;
-        let mut missing = Vec::new();
+        let (mut missing, mut finished) = (Vec::new(), false);
         match found {
             None => make(&depot, datadir)?,
             Some((APPLICATION_ID, version)) if UPGRADABLE.contains(&version) => {
@@ -37,11 +37,15 @@ impl Migrate {
                 drop(Database::open(datadir)?);
             }
             // Adds our own tables where they are missing, and refuses what it does not know.
-            Some(_) => drop(Database::open(datadir)?),
+            Some(_) => {
+                drop(Database::open(datadir)?);
+                finished = finish(&depot)?;
+            }
         }
         let from = found.map(|(_, version)| version);
         let text = match from {
             None => format!("made the database {}", path.display()),
+            Some(_) if finished => format!("removed what an upgrade of {} left that was cut off", path.display()),
             Some(SCHEMA_VERSION) => format!("nothing to do: {} is of version {SCHEMA_VERSION}", path.display()),
             Some(version) => format!("brought {} from version {version} to {SCHEMA_VERSION}", path.display()),
         };

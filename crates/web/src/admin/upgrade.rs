@@ -3,7 +3,7 @@
 //!
 //! Files are linked to their new places first, then rows change in one transaction, and only after that the old places
 //! go. A crash at any point leaves a folder of the old version that can be upgraded again, or one of the new version
-//! with some old files left.
+//! with some old files left: a list of them, written before, is there until they are gone.
 
 use crate::admin::screen::{Screen, Unit};
 use crate::database::schema::SCHEMA_VERSION;
@@ -15,7 +15,7 @@ use anyhow::bail;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// The versions that can be upgraded.
@@ -46,6 +46,9 @@ ALTER TABLE new_build_artifact RENAME TO build_artifact;
 CREATE INDEX idx_build_artifact_sha256 ON build_artifact(sha256);
 CREATE INDEX idx_build_artifact_build ON build_artifact(build);
 ";
+
+/// The list of files at old places, each ended by a NUL. A name with a dot at its front is no job's.
+const OLD_PLACES: &str = ".builder-db-migrate";
 
 /// What an upgrade met.
 pub(super) struct Upgraded {
@@ -84,14 +87,48 @@ pub(super) fn upgrade(depot: &Depot, path: &Path, screen: &Screen) -> anyhow::Re
     folders.iter().try_for_each(|folder| sync_folder(folder))?;
     sync_folder(&depot.artifacts())?;
     rewrite_rows(&transaction).map_err(failed)?;
+    list_old_places(depot, &artifacts)?;
     transaction.commit().map_err(failed)?;
-    for artifact in &artifacts {
-        if let Some(source) = depot.file_of_row(&artifact.localpath) {
+    remove_old_places(depot)?;
+    Ok(Upgraded { missing })
+}
+
+/// Removes what an upgrade left that was cut off after its rows were there; gives whether there was such.
+pub(super) fn finish(depot: &Depot) -> Result<bool, WebError> {
+    let is_left = depot.root().join(OLD_PLACES).exists();
+    // Nobody looks there any more, so that a server may run.
+    if is_left {
+        remove_old_places(depot)?;
+    }
+    Ok(is_left)
+}
+
+fn list_old_places(depot: &Depot, artifacts: &[Artifact]) -> Result<(), WebError> {
+    let path = depot.root().join(OLD_PLACES);
+    let list: String = artifacts.iter().flat_map(|artifact| [artifact.localpath.as_str(), "\0"]).collect();
+    let written = File::create(&path).and_then(|mut file| {
+        file.write_all(list.as_bytes())?;
+        file.sync_all()
+    });
+    written.tried("write", &path)?;
+    sync_folder(depot.root())
+}
+
+/// Removes the files at old places, and then their list. The rows that name them at their new ones are there.
+fn remove_old_places(depot: &Depot) -> Result<(), WebError> {
+    let path = depot.root().join(OLD_PLACES);
+    let list = match fs::read_to_string(&path) {
+        // Another run was faster.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        list => list.tried("read", &path)?,
+    };
+    for localpath in list.split_terminator('\0') {
+        if let Some(source) = depot.file_of_row(localpath) {
             Depot::remove(&source)?;
-            remove_empty_above(&source, &artifact.localpath);
+            remove_empty_above(&source, localpath);
         }
     }
-    Ok(Upgraded { missing })
+    Depot::remove(&path)
 }
 
 struct Artifact {

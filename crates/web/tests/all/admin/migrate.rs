@@ -105,6 +105,27 @@ fn old_folders_are_upgraded_in_place() {
 }
 
 #[test]
+fn what_an_upgrade_left_that_was_cut_off_goes_with_the_next_run() {
+    let data = Data::new();
+    let uuid = data.add(Build { artifacts: &[("bin/hello", "binary"), ("doc/a\nb", "shared")], ..GOOD });
+    turn_back(&data, 17);
+    let old = data.file("hello").join(&uuid).join("output");
+    data.ok(&["migrate"]);
+    assert!(!old.exists() && !data.file(".builder-db-migrate").exists());
+    // A crash right after the rows leaves this.
+    for path in ["bin/hello", "doc/a\nb"] {
+        fs::create_dir_all(old.join(path).parent().unwrap()).unwrap();
+        fs::write(old.join(path), "old").unwrap();
+    }
+    let list = format!("hello/{uuid}/output/bin/hello\0hello/{uuid}/output/doc/a\nb\0");
+    fs::write(data.file(".builder-db-migrate"), list).unwrap();
+    assert_eq!(data.run(&["check"]).status, 1);
+    assert!(data.ok(&["migrate"]).starts_with("removed what an upgrade of "));
+    assert!(data.ok(&["check"]).ends_with("all is well\n"));
+    assert!(data.ok(&["migrate"]).starts_with("nothing to do"));
+}
+
+#[test]
 fn an_upgrade_goes_on_where_a_file_is_lost() {
     let data = Data::new();
     let uuid = data.add(Build { artifacts: &[("bin/hello", "binary"), ("x", "kept")], ..GOOD });
