@@ -11,6 +11,7 @@ use crate::metrics::Metrics;
 use crate::pages::look::Look;
 use crate::pages::readmes::Readmes;
 use crate::settings::Settings;
+use crate::turns::{Broken, Turns};
 use axum::response::Response;
 use rusqlite::Connection;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -40,8 +41,9 @@ struct Parts {
     commit: Mutex<()>,
     gate: Gate,
     metrics: Metrics,
-    /// Turns of requests that are answered out of rows and files.
-    answering: Arc<Semaphore>,
+    /// Turns of requests that are answered out of rows and files. With more of them than readers, threads would wait for
+    /// each other, and take turns on the processors meanwhile.
+    turns: Turns,
     /// Places for uploads.
     uploads: Arc<Semaphore>,
     /// Places for files that are put together while they are sent.
@@ -67,7 +69,7 @@ impl App {
             commit: Mutex::new(()),
             gate: Gate::default(),
             metrics: Metrics::default(),
-            answering: Arc::new(Semaphore::new(READERS_MAX)),
+            turns: Turns::new(READERS_MAX),
             uploads: Arc::new(Semaphore::new(UPLOADS_AT_ONCE_MAX)),
             making: Arc::new(Semaphore::new(MAKING_AT_ONCE_MAX)),
             uploaded: Notify::new(),
@@ -164,14 +166,11 @@ impl App {
         self,
         work: impl FnOnce(&Self) -> Result<Response, crate::http::Refusal> + Send + 'static,
     ) -> Response {
-        // More threads than readers would wait for each other, and take turns on the processors meanwhile.
-        let Ok(_turn) = self.0.answering.clone().acquire_owned().await else {
-            return axum::response::IntoResponse::into_response(crate::http::Refusal::Broken);
-        };
-        match tokio::task::spawn_blocking(move || work(&self)).await {
+        let turns = self.0.turns.clone();
+        match turns.run(move || work(&self)).await {
             Ok(answer) => answer.unwrap_or_else(axum::response::IntoResponse::into_response),
-            Err(error) => {
-                tracing::error!("a request ended in a panic: {error}");
+            Err(Broken) => {
+                tracing::error!("a request ended in a panic");
                 axum::response::IntoResponse::into_response(crate::http::Refusal::Broken)
             }
         }

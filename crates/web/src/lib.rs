@@ -32,6 +32,7 @@ pub mod record;
 pub mod removal;
 pub mod settings;
 pub mod start;
+mod turns;
 pub mod visualization;
 
 pub use app::App;
