@@ -8,6 +8,7 @@ pub mod build;
 pub mod columns;
 pub(crate) mod damage;
 pub(crate) mod jobs;
+pub(crate) mod latest;
 pub(crate) mod listed;
 pub(crate) mod lists;
 pub mod related;
@@ -23,7 +24,10 @@ use crate::error::{Tried, WebError};
 use crate::limits::{DATABASE_WAIT, READERS_MAX};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
-use schema::{APPLICATION_ID, DERIVED_BEFORE_3, LACKS_STARTS, ORIGINAL, OWN, OWN_VERSION, SCHEMA_VERSION, STARTS};
+use schema::{
+    APPLICATION_ID, DERIVED_BEFORE_3, JOBS, LACKS_JOBS, LACKS_STARTS, ORIGINAL, OWN, OWN_VERSION, SCHEMA_VERSION,
+    STARTS,
+};
 use std::fs::{File, Permissions};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -251,8 +255,10 @@ fn add_own_tables(writer: &mut Connection, path: &Path) -> Result<(), WebError> 
     }
     let prepare = || {
         if found != Some(OWN_VERSION) {
-            if transaction.query_row(LACKS_STARTS, [], |row| row.get(0))? {
-                transaction.execute_batch(STARTS)?;
+            for (lacks, adds) in [(LACKS_STARTS, STARTS), (LACKS_JOBS, JOBS)] {
+                if transaction.query_row(lacks, [], |row| row.get(0))? {
+                    transaction.execute_batch(adds)?;
+                }
             }
             transaction.execute_batch(OWN)?;
             if found.is_some_and(|found| found < 3) {
@@ -334,13 +340,14 @@ mod tests {
     }
 
     #[test]
-    fn builds_of_an_earlier_version_get_their_starts() {
+    fn builds_of_an_earlier_version_get_their_starts_and_jobs() {
         let folder = tempfile::tempdir().unwrap();
         drop(Database::create(folder.path()).unwrap());
         let connection = Connection::open(Database::path_of(folder.path())).unwrap();
-        let earlier = "DROP TRIGGER repository_build_start; DROP INDEX repository_build_of_input;
-            DROP INDEX repository_build_of_output;
+        let earlier = "DROP TRIGGER repository_build_place; DROP INDEX repository_build_of_input;
+            DROP INDEX repository_build_of_output; DROP INDEX repository_build_listed;
             ALTER TABLE repository_build DROP COLUMN start_d; ALTER TABLE repository_build DROP COLUMN start_ps;
+            ALTER TABLE repository_build DROP COLUMN job;
             CREATE INDEX repository_build_input ON repository_build(input, output) WHERE input IS NOT NULL;
             UPDATE repository_version SET version = 3;
             INSERT INTO job(name) VALUES ('a');
@@ -357,9 +364,10 @@ mod tests {
         add(10);
         drop(Database::open(folder.path()).unwrap());
         add(20);
-        let mut starts = connection.prepare("SELECT start_d, start_ps FROM repository_build ORDER BY build").unwrap();
-        let starts = starts.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
-        assert_eq!(starts.collect::<rusqlite::Result<Vec<(i64, i64)>>>().unwrap(), [(10, 11), (20, 21)]);
+        let text = "SELECT start_d, start_ps, job FROM repository_build ORDER BY build";
+        let mut places = connection.prepare(text).unwrap();
+        let places = places.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+        assert_eq!(places.collect::<rusqlite::Result<Vec<(i64, i64, i64)>>>().unwrap(), [(10, 11, 1), (20, 21, 1)]);
         let indices = "SELECT count(*) FROM sqlite_master WHERE name = 'repository_build_input'";
         assert_eq!(connection.query_row(indices, [], |row| row.get::<_, i64>(0)).unwrap(), 0, "nothing asks it");
     }

@@ -1,6 +1,6 @@
 //! The artifacts of builds as rows have them. Their content lies in the depot.
 
-use super::build::Build;
+use super::build::{Build, Derived};
 use super::columns::text;
 use crate::digest::Digest;
 use builder_facts::identity::{InputKind, buildinfo_path};
@@ -22,6 +22,56 @@ pub struct Artifact {
 /// Artifacts of a build in the order of their paths, at most so many, after leaving out the first of them.
 pub(crate) fn some(connection: &Connection, build: i64, from: u32, count: u32) -> rusqlite::Result<Vec<Artifact>> {
     select_sound(connection, "build = ?1 ORDER BY filepath LIMIT ?3 OFFSET ?2", params![build, from, count])
+}
+
+/// The artifacts of a build that are shown. Others are looked for among them, where they are all of them.
+#[derive(Debug)]
+pub(crate) struct Listing<'a> {
+    connection: &'a Connection,
+    build: &'a Build,
+    shown: Vec<Artifact>,
+    is_whole: bool,
+}
+
+impl<'a> Listing<'a> {
+    /// As [`some`] has them.
+    pub(crate) fn of(connection: &'a Connection, build: &'a Build, from: u32, count: u32) -> rusqlite::Result<Self> {
+        let shown = some(connection, build.id, from, count)?;
+        let is_all = |derived: &Derived| derived.artifact_count <= u64::from(count);
+        let is_whole = from == 0 && build.derived.as_ref().is_some_and(is_all);
+        Ok(Self { connection, build, shown, is_whole })
+    }
+
+    /// The artifact at exactly this path.
+    pub(crate) fn at(&self, path: &str) -> rusqlite::Result<Option<Artifact>> {
+        if self.is_whole {
+            return Ok(self.shown.iter().find(|artifact| artifact.path == path).cloned());
+        }
+        at(self.connection, self.build.id, path)
+    }
+
+    /// The main binary.
+    pub(crate) fn main_binary(&self) -> rusqlite::Result<Option<Artifact>> {
+        if self.is_whole {
+            return Ok(self.shown.iter().find(|artifact| Some(artifact.id) == self.build.main_binary).cloned());
+        }
+        main_binary(self.connection, self.build)
+    }
+
+    /// All artifacts, if these are all.
+    pub(super) fn all(&self) -> Option<&[Artifact]> {
+        self.is_whole.then_some(&self.shown)
+    }
+
+    /// The build that they are of.
+    pub(super) fn build(&self) -> &'a Build {
+        self.build
+    }
+
+    /// Those that are shown.
+    pub(crate) fn into_shown(self) -> Vec<Artifact> {
+        self.shown
+    }
 }
 
 /// All artifacts of a build, in the order of their rows, or none: what is put together of them is whole.

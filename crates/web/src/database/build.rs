@@ -128,20 +128,6 @@ pub(crate) fn by_id(connection: &Connection, id: i64) -> rusqlite::Result<Option
     select(connection, "b.id = ?1", [id])
 }
 
-/// The newest good build of a job with a main binary, or, where the job has none such, the newest good one; of one
-/// platform where that is given.
-pub(crate) fn latest(connection: &Connection, job: &str, platform: Option<&str>) -> rusqlite::Result<Option<Build>> {
-    let of_platform = if platform.is_some() { "platform = ?2" } else { "?2 IS NULL" };
-    let newest = |binary| {
-        format!(
-            "(SELECT id FROM build WHERE job = (SELECT id FROM job WHERE name = ?1) AND {of_platform} \
-             AND result_code = 0 {binary} ORDER BY start_d DESC, start_ps DESC, id DESC LIMIT 1)"
-        )
-    };
-    let condition = format!("b.id = coalesce({}, {})", newest("AND main_binary IS NOT NULL"), newest(""));
-    select(connection, &condition, params![job, platform])
-}
-
 /// The newest build that has an artifact with this content: of those that were stored last, when very many have it.
 pub(crate) fn by_digest(connection: &Connection, digest: &Digest) -> rusqlite::Result<Option<Build>> {
     let condition = format!(

@@ -1,6 +1,7 @@
 //! Jobs: all of them with what they built last, and what is told of one.
 
 use crate::database::columns::{optional_text, outcome_from_columns, text, time_from_columns};
+use crate::database::latest;
 use crate::database::listed::{COLUMN_COUNT, COLUMNS, Listed, TABLES};
 use builder_model::{Outcome, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -90,6 +91,9 @@ const ONE_JOB: &str = "job WHERE job.id = ?1";
 
 /// Each step of the recursion is one look into an index: from a platform of a job to its next one.
 fn states_statement(jobs: &str) -> String {
+    let latest = latest::row_of("pair.job", "pair.platform");
+    let newest = "(SELECT id FROM build WHERE job = pair.job AND platform = pair.platform
+                   ORDER BY start_d DESC, start_ps DESC LIMIT 1)";
     format!(
         "WITH RECURSIVE pair(job, platform) AS (
              SELECT id, (SELECT min(platform) FROM build WHERE build.job = job.id) FROM {jobs}
@@ -101,18 +105,8 @@ fn states_statement(jobs: &str) -> String {
          SELECT {COLUMNS}, b.job, s.solo5_manifest, s.solo5_abi,
                 n.uuid, n.start_d, n.start_ps, n.result_code, n.result_msg
          FROM pair
-         CROSS JOIN build b ON b.id = coalesce(
-             (SELECT id FROM build
-              WHERE result_code = 0 AND main_binary IS NOT NULL AND job = pair.job AND platform = pair.platform
-              ORDER BY start_d DESC, start_ps DESC LIMIT 1),
-             (SELECT id FROM build
-              WHERE result_code = 0 AND job = pair.job AND platform = pair.platform
-              ORDER BY start_d DESC, start_ps DESC LIMIT 1),
-             (SELECT id FROM build WHERE job = pair.job AND platform = pair.platform
-              ORDER BY start_d DESC, start_ps DESC LIMIT 1))
-         CROSS JOIN build n ON n.id =
-             (SELECT id FROM build WHERE job = pair.job AND platform = pair.platform
-              ORDER BY start_d DESC, start_ps DESC LIMIT 1)
+         CROSS JOIN build b ON b.id = coalesce({latest}, {newest})
+         CROSS JOIN build n ON n.id = {newest}
          {TABLES}
          LEFT JOIN repository_binary s ON s.sha256 = a.sha256
          WHERE pair.platform IS NOT NULL"
@@ -198,15 +192,6 @@ const JOB: &str = concat!(
     ") FROM job j WHERE j.name = ?1"
 );
 
-const PLATFORMS: &str = "
-    WITH RECURSIVE known(platform) AS (
-        SELECT min(platform) FROM build WHERE job = ?1
-        UNION ALL
-        SELECT (SELECT min(platform) FROM build WHERE job = ?1 AND build.platform > known.platform)
-        FROM known WHERE platform IS NOT NULL
-    )
-    SELECT platform FROM known WHERE platform IS NOT NULL";
-
 /// What is told of the job of this name.
 pub(crate) fn job(connection: &Connection, name: &str) -> rusqlite::Result<Option<Job>> {
     let filled = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
@@ -225,10 +210,7 @@ pub(crate) fn job(connection: &Connection, name: &str) -> rusqlite::Result<Optio
         })
         .optional()?;
     let Some(mut job) = found else { return Ok(None) };
-    job.platforms = connection
-        .prepare_cached(PLATFORMS)?
-        .query_map([job.id], |row| text(row, 0))?
-        .collect::<rusqlite::Result<_>>()?;
+    job.platforms = latest::platforms(connection, job.id)?;
     Ok(Some(job))
 }
 
@@ -254,8 +236,7 @@ pub(crate) mod tests {
         let folder = tempfile::tempdir().unwrap();
         let database = crate::Database::create(folder.path()).unwrap();
         let plans = |connection: &Connection| {
-            Ok([&states_statement("job"), &states_statement(ONE_JOB), PLATFORMS, JOB]
-                .map(|statement| plan(connection, statement)))
+            Ok([&states_statement("job"), &states_statement(ONE_JOB), JOB].map(|statement| plan(connection, statement)))
         };
         for plan in database.read(plans).unwrap() {
             for scanned in ["SCAN build", "SCAN b\n", "SCAN a\n", "SCAN n\n", "SCAN job_tag", "TEMP B-TREE"] {

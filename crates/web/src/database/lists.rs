@@ -23,23 +23,26 @@ pub(crate) struct Part {
 
 /// The builds of a list are chosen in an index alone; what is shown of them is read after that. They are put in their
 /// order here: SQLite would write all columns of each into a sorter and read them back.
-fn list_statement(condition: &str) -> String {
+fn list_statement(index: &str, condition: &str, build: &str) -> String {
     format!(
         "SELECT {COLUMNS} FROM
-             (SELECT id FROM build WHERE {condition} ORDER BY start_d DESC, start_ps DESC LIMIT :limit OFFSET :offset)
-             AS chosen
-         CROSS JOIN build b ON b.id = chosen.id {TABLES}"
+             (SELECT id, start_d, start_ps FROM build INDEXED BY {index} WHERE {condition}
+              ORDER BY start_d DESC, start_ps DESC LIMIT :limit OFFSET :offset) AS chosen
+         CROSS JOIN build b {build} {TABLES}"
     )
 }
 
-fn job_condition(which: Which, platform: Option<&str>) -> &'static str {
-    match (which, platform) {
-        (Which::Good, Some(_)) => "job = :job AND platform = :platform AND result_code = 0",
-        // The plus keeps SQLite from an index that would have to be sorted.
-        (Which::Good, None) => "job = :job AND +result_code = 0",
-        (Which::All, Some(_)) => "job = :job AND platform = :platform",
-        (Which::All, None) => "job = :job",
-    }
+fn job_statement(which: Which, platform: Option<&str>) -> String {
+    let (index, condition) = match (which, platform) {
+        (Which::Good, Some(_)) => ("repository_good", "job = :job AND platform = :platform AND result_code = 0"),
+        (Which::Good, None) => ("repository_listed", "job = :job AND result_code = 0"),
+        (Which::All, Some(_)) => ("repository_job_platform", "job = :job AND platform = :platform"),
+        (Which::All, None) => ("repository_listed", "job = :job"),
+    };
+    // The rows lie far apart, and have much that lists do not show.
+    let build = "INDEXED BY repository_listed
+         ON b.job = :job AND b.start_d = chosen.start_d AND b.start_ps = chosen.start_ps AND b.id = chosen.id";
+    list_statement(index, condition, build)
 }
 
 /// The builds of a job, on one platform or on all, newest first.
@@ -50,7 +53,7 @@ pub(crate) fn of_job(
     which: Which,
     paging: Paging,
 ) -> rusqlite::Result<Part> {
-    let statement = list_statement(job_condition(which, platform));
+    let statement = job_statement(which, platform);
     part(connection, &statement, &[(":job", &job)], platform, paging)
 }
 
@@ -90,28 +93,30 @@ pub(crate) fn latest(
 fn latest_statement(platform: Option<&str>) -> &'static str {
     match platform {
         Some(_) => {
-            "SELECT EXISTS (SELECT 1 FROM build WHERE job = ?1 AND platform = ?2 AND result_code = 0),
-                EXISTS (SELECT 1 FROM build
+            "SELECT EXISTS (SELECT 1 FROM build INDEXED BY repository_good
+                            WHERE job = ?1 AND platform = ?2 AND result_code = 0),
+                EXISTS (SELECT 1 FROM build INDEXED BY repository_latest
                         WHERE job = ?1 AND platform = ?2 AND result_code = 0 AND main_binary IS NOT NULL)"
         }
         None => {
-            "SELECT EXISTS (SELECT 1 FROM build WHERE job = ?1 AND result_code = 0),
-                EXISTS (SELECT 1 FROM build WHERE job = ?1 AND result_code = 0 AND main_binary IS NOT NULL)"
+            "SELECT EXISTS (SELECT 1 FROM build INDEXED BY repository_good WHERE job = ?1 AND result_code = 0),
+                EXISTS (SELECT 1 FROM build INDEXED BY repository_latest
+                        WHERE job = ?1 AND result_code = 0 AND main_binary IS NOT NULL)"
         }
     }
 }
 
 /// The failed builds of all jobs, newest first.
 pub(crate) fn failed(connection: &Connection, platform: Option<&str>, paging: Paging) -> rusqlite::Result<Part> {
-    let statement = list_statement(failed_condition(platform));
-    part(connection, &statement, &[], platform, paging)
+    part(connection, &failed_statement(platform), &[], platform, paging)
 }
 
-fn failed_condition(platform: Option<&str>) -> &'static str {
-    match platform {
-        Some(_) => "platform = :platform AND result_code <> 0",
-        None => "result_code <> 0",
-    }
+fn failed_statement(platform: Option<&str>) -> String {
+    let (index, condition) = match platform {
+        Some(_) => ("repository_failed_platform", "platform = :platform AND result_code <> 0"),
+        None => ("repository_failed", "result_code <> 0"),
+    };
+    list_statement(index, condition, "ON b.id = chosen.id")
 }
 
 fn part(
@@ -149,19 +154,31 @@ mod tests {
     fn lists_are_read_in_the_order_of_an_index() {
         let folder = tempfile::tempdir().unwrap();
         let database = crate::Database::create(folder.path()).unwrap();
-        let conditions = [
-            (job_condition(Which::Good, Some("")), "repository_good"),
-            (job_condition(Which::Good, None), "idx_build_job_start"),
-            (job_condition(Which::All, Some("")), "repository_job_platform"),
-            (job_condition(Which::All, None), "idx_build_job_start"),
-            (failed_condition(Some("")), "repository_failed_platform"),
-            (failed_condition(None), "repository_failed"),
+        let derived =
+            "SEARCH r USING COVERING INDEX repository_build_listed (job=? AND start_d=? AND start_ps=? AND build=?)";
+        let of_job = "SEARCH b USING COVERING INDEX repository_listed (job=? AND start_d=? AND start_ps=? AND id=?)";
+        let statements = [
+            (job_statement(Which::Good, Some("")), "COVERING INDEX repository_good (job=? AND platform=?)", of_job),
+            (job_statement(Which::Good, None), "COVERING INDEX repository_listed (job=?)", of_job),
+            (
+                job_statement(Which::All, Some("")),
+                "COVERING INDEX repository_job_platform (job=? AND platform=?)",
+                of_job,
+            ),
+            (job_statement(Which::All, None), "COVERING INDEX repository_listed (job=?)", of_job),
+            (
+                failed_statement(Some("")),
+                "INDEX repository_failed_platform (platform=?)",
+                "SEARCH b USING INTEGER PRIMARY KEY",
+            ),
+            (failed_statement(None), "INDEX repository_failed", "SEARCH b USING INTEGER PRIMARY KEY"),
         ];
-        for (condition, index) in conditions {
-            let plan = database.read(|connection| Ok(plan(connection, &list_statement(condition)))).unwrap();
-            assert!(plan.contains(index), "{condition}:\n{plan}");
-            assert!(!plan.contains("SCAN a\n") && !plan.contains("SCAN b\n"), "{condition}:\n{plan}");
-            assert!(!plan.contains("TEMP B-TREE"), "{condition}:\n{plan}");
+        for (statement, chosen, build) in statements {
+            let plan = database.read(|connection| Ok(plan(connection, &statement))).unwrap();
+            for step in [chosen, build, derived, "SEARCH a USING INTEGER PRIMARY KEY"] {
+                assert!(plan.contains(step), "{step} in\n{plan}");
+            }
+            assert!(!plan.contains("TEMP B-TREE"), "{plan}");
         }
     }
 
@@ -171,7 +188,9 @@ mod tests {
         let database = crate::Database::create(folder.path()).unwrap();
         for platform in [None, Some("")] {
             let plan = database.read(|connection| Ok(plan(connection, latest_statement(platform)))).unwrap();
-            assert_eq!(plan.matches("INDEX repository_").count(), 2, "{plan}");
+            let known = if platform.is_some() { "(job=? AND platform=?)" } else { "(job=?)" };
+            assert_eq!(plan.matches(&format!("INDEX repository_good {known}")).count(), 1, "{plan}");
+            assert_eq!(plan.matches(&format!("INDEX repository_latest {known}")).count(), 1, "{plan}");
         }
     }
 }

@@ -3,9 +3,9 @@
 //! A build is good when its script exited with 0; only good builds are shown as related, and only a good build is
 //! judged. The output of a build of which nothing was derived yet is that of its main binary.
 
-use crate::database::artifact;
+use crate::database::artifact::{self, Artifact, Listing};
 use crate::database::build::{self, Build, Derived};
-use crate::database::columns::text;
+use crate::database::latest;
 use crate::digest::Digest;
 use crate::limits::{RELATED_ARTIFACTS_MAX, RELATED_COUNTED_MAX};
 use builder_facts::identity::is_output;
@@ -79,7 +79,7 @@ pub(crate) fn reproduction(connection: &Connection, build: &Build, shown: usize)
 /// Nothing is said of builds with more than [`RELATED_ARTIFACTS_MAX`] artifacts: that is what a comparison is for.
 pub(crate) fn differences(
     connection: &Connection,
-    build: &Build,
+    listing: &Listing<'_>,
     reproduction: &Reproduction,
 ) -> rusqlite::Result<BTreeMap<i64, Difference>> {
     let mut differences = BTreeMap::new();
@@ -88,7 +88,12 @@ pub(crate) fn differences(
     if others.is_empty() {
         return Ok(differences);
     }
-    let Some(own) = outputs(connection, build)? else { return Ok(differences) };
+    let build = listing.build();
+    let own = match listing.all().filter(|_| has_few(build)) {
+        Some(artifacts) => Some(Outputs::of(build, artifacts)),
+        None => outputs(connection, build)?,
+    };
+    let Some(own) = own else { return Ok(differences) };
     for other in others {
         if let Some(theirs) = outputs(connection, other)? {
             differences.insert(other.id, own.difference(&theirs));
@@ -104,23 +109,29 @@ struct Outputs {
 }
 
 fn outputs(connection: &Connection, build: &Build) -> rusqlite::Result<Option<Outputs>> {
-    let is_many = |count: u64| count > u64::from(RELATED_ARTIFACTS_MAX);
-    if build.derived.as_ref().is_none_or(|derived| is_many(derived.artifact_count)) {
+    if !has_few(build) {
         return Ok(None);
     }
     let artifacts = artifact::some(connection, build.id, 0, RELATED_ARTIFACTS_MAX)?;
-    let main_binary = artifacts.iter().find(|artifact| Some(artifact.id) == build.main_binary);
-    Ok(Some(Outputs {
-        main_binary: main_binary.map(|artifact| artifact.sha256),
-        artifacts: artifacts
-            .into_iter()
-            .filter(|artifact| is_output(&artifact.path))
-            .map(|artifact| (artifact.path, artifact.sha256))
-            .collect(),
-    }))
+    Ok(Some(Outputs::of(build, &artifacts)))
+}
+
+/// Whether a build has so few artifacts that they are compared.
+fn has_few(build: &Build) -> bool {
+    let is_few = |count: u64| count <= u64::from(RELATED_ARTIFACTS_MAX);
+    build.derived.as_ref().is_some_and(|derived| is_few(derived.artifact_count))
 }
 
 impl Outputs {
+    fn of(build: &Build, artifacts: &[Artifact]) -> Self {
+        let main_binary = artifacts.iter().find(|artifact| Some(artifact.id) == build.main_binary);
+        let outputs = artifacts.iter().filter(|artifact| is_output(&artifact.path));
+        Self {
+            main_binary: main_binary.map(|artifact| artifact.sha256),
+            artifacts: outputs.map(|artifact| (artifact.path.clone(), artifact.sha256)).collect(),
+        }
+    }
+
     fn difference(&self, other: &Self) -> Difference {
         let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         let only_theirs = other.artifacts.keys().filter(|path| !self.artifacts.contains_key(*path)).count();
@@ -183,7 +194,10 @@ fn some(connection: &Connection, ids: Vec<i64>, shown: usize) -> rusqlite::Resul
 
 /// Builds of the same job to compare with; those on other platforms are at most `platforms`.
 pub(crate) fn neighbours(connection: &Connection, build: &Build, platforms: usize) -> rusqlite::Result<Neighbours> {
-    let latest = build::latest(connection, &build.job, Some(&build.platform))?.filter(|latest| latest.id != build.id);
+    let mut rows = latest::by_platform(connection, build.job_id, &build.platform, platforms + 1)?.into_iter();
+    let by_row = |row: i64| build::by_id(connection, row);
+    let latest = rows.next().flatten().filter(|row| *row != build.id).map_or(Ok(None), by_row)?;
+    let other_platforms = rows.flatten().filter_map(|row| by_row(row).transpose()).collect::<rusqlite::Result<_>>()?;
     let (later_different, earlier_different) = match output_of(connection, build)? {
         Some(output) if build.outcome.is_success() => (
             different(connection, build, &output, Direction::Later)?,
@@ -191,24 +205,8 @@ pub(crate) fn neighbours(connection: &Connection, build: &Build, platforms: usiz
         ),
         Some(_) | None => (None, None),
     };
-    let mut statement = connection.prepare_cached(OTHER_PLATFORMS)?;
-    let names = statement
-        .query_map(params![build.job_id, build.platform, platforms], |row| text(row, 0))?
-        .collect::<rusqlite::Result<Vec<_>>>()?;
-    let others = names.iter().map(|platform| build::latest(connection, &build.job, Some(platform)));
-    let other_platforms = others.filter_map(Result::transpose).collect::<rusqlite::Result<_>>()?;
     Ok(Neighbours { latest, later_different, earlier_different, other_platforms })
 }
-
-/// Each step of the recursion is one look into an index, however many builds a platform has.
-const OTHER_PLATFORMS: &str = "
-    WITH RECURSIVE known(platform) AS (
-        SELECT min(platform) FROM build WHERE job = ?1
-        UNION ALL
-        SELECT (SELECT min(platform) FROM build WHERE job = ?1 AND build.platform > known.platform)
-        FROM known WHERE platform IS NOT NULL
-    )
-    SELECT platform FROM known WHERE platform IS NOT NULL AND platform <> ?2 LIMIT ?3";
 
 fn output_of(connection: &Connection, build: &Build) -> rusqlite::Result<Option<Digest>> {
     let derived = build.derived.as_ref().and_then(|derived| derived.output).map(|(_, digest)| digest);
@@ -251,7 +249,9 @@ fn outputs_statement(direction: Direction) -> String {
     };
     format!(
         "SELECT b.id, coalesce(r.output, (SELECT sha256 FROM build_artifact WHERE id = b.main_binary))
-         FROM build b LEFT JOIN repository_build r ON r.build = b.id
+         FROM build b INDEXED BY repository_good
+         LEFT JOIN repository_build r INDEXED BY repository_build_listed
+             ON r.job = b.job AND r.start_d = b.start_d AND r.start_ps = b.start_ps AND r.build = b.id
          WHERE b.job = ?1 AND b.platform = ?2 AND b.result_code = 0 AND (b.start_d, b.start_ps) {compared} (?3, ?4)
          ORDER BY b.start_d {order}, b.start_ps {order} LIMIT ?5"
     )
@@ -279,9 +279,8 @@ mod tests {
         let database = crate::Database::create(folder.path()).unwrap();
         for direction in [Direction::Earlier, Direction::Later] {
             let plan = database.read(|connection| Ok(plan(connection, &outputs_statement(direction)))).unwrap();
-            assert!(plan.contains("SEARCH b USING INDEX repository_") && !plan.contains("TEMP B-TREE"), "{plan}");
+            assert!(plan.contains("SEARCH b USING INDEX repository_good (job=? AND platform=?"), "{plan}");
+            assert!(plan.contains("SEARCH r USING COVERING INDEX") && !plan.contains("TEMP B-TREE"), "{plan}");
         }
-        let plan = database.read(|connection| Ok(plan(connection, OTHER_PLATFORMS))).unwrap();
-        assert!(!plan.contains("SCAN build") && !plan.contains("TEMP B-TREE"), "{plan}");
     }
 }

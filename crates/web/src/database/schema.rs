@@ -10,8 +10,9 @@ pub(crate) const APPLICATION_ID: i64 = 1_234_839_235;
 pub(crate) const SCHEMA_VERSION: i64 = 18;
 /// The version of our own tables, in `repository_version`. 2 came with `repository_text`, and with indices that some
 /// folders of version 1 lack; 3 with other rules for inputs and outputs, see [`DERIVED_BEFORE_3`];
-/// 4 with the start of builds in `repository_build`; 5 with `repository_damage`.
-pub(crate) const OWN_VERSION: i64 = 6;
+/// 4 with the start of builds in `repository_build`; 5 with `repository_damage`; 7 with the job of builds in
+/// `repository_build`, and with the two indices that lists of a job are read from.
+pub(crate) const OWN_VERSION: i64 = 7;
 
 /// The original's tables, in its order.
 pub(crate) const ORIGINAL: &str = "
@@ -99,8 +100,18 @@ UPDATE repository_build SET (start_d, start_ps) =
     (SELECT build.start_d, build.start_ps FROM build WHERE build.id = repository_build.build);
 ";
 
-/// Our own tables and indices. Each statement adds only what is missing, so that all of them, after [`STARTS`] where
-/// that is needed, bring a folder of any earlier version to this one: whoever adds one raises [`OWN_VERSION`].
+/// Tells whether a folder has [`OWN`] tables of before version 7, whose `repository_build` lacks the job of builds.
+pub(crate) const LACKS_JOBS: &str = "SELECT EXISTS (SELECT 1 FROM pragma_table_info('repository_build'))
+    AND NOT EXISTS (SELECT 1 FROM pragma_table_info('repository_build') WHERE name = 'job')";
+
+/// Adds what [`LACKS_JOBS`] tells of.
+pub(crate) const JOBS: &str = "
+ALTER TABLE repository_build ADD COLUMN job INTEGER;
+UPDATE repository_build SET job = (SELECT build.job FROM build WHERE build.id = repository_build.build);
+";
+
+/// Our own tables and indices. Each statement adds only what is missing, so that all of them, after [`STARTS`] and
+/// [`JOBS`] where they are needed, bring a folder of any earlier version to this one: whoever adds one raises [`OWN_VERSION`].
 ///
 /// A build is *good* when its script exited with 0 (`result_code = 0`), and *failed* otherwise.
 pub(crate) const OWN: &str = "
@@ -116,7 +127,8 @@ CREATE TABLE IF NOT EXISTS repository_version (version INTEGER NOT NULL);
 --     build that left nothing
 --   console_lines, console_index: how many lines, and where they lie in console.txt
 --   notes: what could not be read, for people; a line each
---   start_d, start_ps: those of the build, so that builds of one input or output are read in the order of an index
+--   start_d, start_ps, job: those of the build, so that builds of one input, output or job are read in the order of an
+--     index
 CREATE TABLE IF NOT EXISTS repository_build (
     build INTEGER PRIMARY KEY NOT NULL REFERENCES build(id) ON DELETE CASCADE,
     outline_sha256 BLOB,
@@ -133,11 +145,14 @@ CREATE TABLE IF NOT EXISTS repository_build (
     artifact_bytes INTEGER NOT NULL,
     notes TEXT,
     start_d INTEGER,
-    start_ps INTEGER
+    start_ps INTEGER,
+    job INTEGER
 );
-CREATE TRIGGER IF NOT EXISTS repository_build_start AFTER INSERT ON repository_build BEGIN
-    UPDATE repository_build SET (start_d, start_ps) =
-        (SELECT build.start_d, build.start_ps FROM build WHERE build.id = new.build) WHERE build = new.build;
+DROP TRIGGER IF EXISTS repository_build_start;
+CREATE TRIGGER IF NOT EXISTS repository_build_place AFTER INSERT ON repository_build BEGIN
+    UPDATE repository_build SET (start_d, start_ps, job) =
+        (SELECT build.start_d, build.start_ps, build.job FROM build WHERE build.id = new.build)
+        WHERE build = new.build;
 END;
 DROP INDEX IF EXISTS repository_build_input;
 DROP INDEX IF EXISTS repository_build_output;
@@ -145,6 +160,9 @@ CREATE INDEX IF NOT EXISTS repository_build_of_input ON repository_build(input, 
     WHERE input IS NOT NULL;
 CREATE INDEX IF NOT EXISTS repository_build_of_output ON repository_build(output, start_d DESC, start_ps DESC, input)
     WHERE output IS NOT NULL;
+-- What lists show of it.
+CREATE INDEX IF NOT EXISTS repository_build_listed
+    ON repository_build(job, start_d DESC, start_ps DESC, build, output, artifact_count, artifact_bytes);
 
 -- Builds whose row in repository_build an earlier version derived by other rules: it is derived anew in the background,
 -- and nothing is said of their reproducibility until then.
@@ -253,6 +271,9 @@ CREATE INDEX IF NOT EXISTS repository_failed_platform ON build(platform, start_d
 CREATE INDEX IF NOT EXISTS repository_platform ON build(platform, start_d DESC, start_ps DESC);
 CREATE INDEX IF NOT EXISTS repository_job_platform ON build(job, platform, start_d DESC, start_ps DESC);
 CREATE INDEX IF NOT EXISTS repository_finish ON build(finish_d, finish_ps);
+-- What lists show of a build: those of one job lie side by side here, and far apart in the table.
+CREATE INDEX IF NOT EXISTS repository_listed ON build(job, start_d DESC, start_ps DESC, id DESC, result_code, platform, uuid,
+    finish_d, finish_ps, main_binary, result_msg);
 ";
 
 /// Lists what was derived by the rules before version 3: all but builds that are judged by the three files of opam and

@@ -96,16 +96,10 @@ fn statement(selection: &Selection<'_>) -> String {
     if selection.job.is_some() {
         conditions.push("job = :job");
     }
-    // A plus keeps SQLite from an index that does not have the order, or has too much that does not fit.
-    match (selection.platform, selection.kind) {
-        (Some(_), Some(Kind::Failed)) if selection.job.is_some() => conditions.push("+platform = :platform"),
-        (Some(_), _) => conditions.push("platform = :platform"),
-        (None, _) => {}
+    if selection.platform.is_some() {
+        conditions.push("platform = :platform");
     }
     match selection.kind {
-        Some(Kind::Good) if selection.job.is_none() || selection.platform.is_none() => {
-            conditions.push("+result_code = 0");
-        }
         Some(Kind::Good) => conditions.push("result_code = 0"),
         Some(Kind::Failed) => conditions.push("result_code <> 0"),
         None => {}
@@ -121,8 +115,26 @@ fn statement(selection: &Selection<'_>) -> String {
     }
     let conditions = conditions.join(" AND ");
     told_of(&format!(
-        "SELECT id FROM build WHERE {conditions} ORDER BY start_d DESC, start_ps DESC, id DESC LIMIT :limit"
+        "SELECT id FROM build INDEXED BY {} WHERE {conditions}
+         ORDER BY start_d DESC, start_ps DESC, id DESC LIMIT :limit",
+        index(selection)
     ))
+}
+
+/// The index that has the builds of a selection in their order, and the fewest of those that do not belong to it. SQLite
+/// would now and then take another one, which has to be sorted or walked over.
+fn index(selection: &Selection<'_>) -> &'static str {
+    match (selection.job, selection.platform, selection.kind) {
+        (None, None, None | Some(Kind::Good)) => "repository_newest",
+        (None, None, Some(Kind::Failed)) => "repository_failed",
+        (None, Some(_), None | Some(Kind::Good)) => "repository_platform",
+        (None, Some(_), Some(Kind::Failed)) => "repository_failed_platform",
+        (Some(_), None, None | Some(Kind::Good)) => "repository_listed",
+        // Of those that failed on another platform there are few.
+        (Some(_), _, Some(Kind::Failed)) => "repository_job_failed",
+        (Some(_), Some(_), None) => "repository_job_platform",
+        (Some(_), Some(_), Some(Kind::Good)) => "repository_good",
+    }
 }
 
 /// The same for builds of one input or output: an index over what was derived has them in their order.
@@ -216,27 +228,26 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let database = crate::Database::create(folder.path()).unwrap();
         let place = Place { days: 1, picoseconds: 1, row: 1 };
-        let selections = [
-            (None, None, None, "repository_newest"),
-            (Some(1), None, None, "idx_build_job_start"),
-            (Some(1), Some("p"), None, "repository_job_platform"),
-            (None, Some("p"), None, "repository_platform"),
-            (None, None, Some(Kind::Good), "repository_newest"),
-            (Some(1), None, Some(Kind::Good), "idx_build_job_start"),
-            (Some(1), Some("p"), Some(Kind::Good), "repository_good"),
-            (None, Some("p"), Some(Kind::Good), "repository_platform"),
-            (None, None, Some(Kind::Failed), "repository_failed"),
-            (Some(1), None, Some(Kind::Failed), "repository_job_failed"),
-            (None, Some("p"), Some(Kind::Failed), "repository_failed_platform"),
-            // Of those that failed on another platform there are few.
-            (Some(1), Some("p"), Some(Kind::Failed), "repository_job_failed"),
-        ];
-        for (job, platform, kind, index) in selections {
+        for (job, platform, kind, looked_for) in [
+            (None, None, None, ""),
+            (Some(1), None, None, "(job=?"),
+            (Some(1), Some("p"), None, "(job=? AND platform=?"),
+            (None, Some("p"), None, "(platform=?"),
+            (None, None, Some(Kind::Good), ""),
+            (Some(1), None, Some(Kind::Good), "(job=?"),
+            (Some(1), Some("p"), Some(Kind::Good), "(job=? AND platform=?"),
+            (None, Some("p"), Some(Kind::Good), "(platform=?"),
+            (None, None, Some(Kind::Failed), ""),
+            (Some(1), None, Some(Kind::Failed), "(job=?"),
+            (Some(1), Some("p"), Some(Kind::Failed), "(job=?"),
+            (None, Some("p"), Some(Kind::Failed), "(platform=?"),
+        ] {
             for after in [None, Some(place)] {
                 let since = after.map(|_| Timestamp::from_milliseconds(0).unwrap());
                 let selection = Selection { job, platform, kind, after, since, until: since, ..Selection::default() };
                 let plan = database.read(|connection| Ok(plan(connection, &statement(&selection)))).unwrap();
-                assert!(plan.split_whitespace().any(|word| word == index), "{selection:?}:\n{plan}");
+                let step = format!("INDEX {} {looked_for}", index(&selection));
+                assert!(plan.contains(step.trim_end()), "{step} in {selection:?}:\n{plan}");
                 // Those that started at the same instant are put in the order of their rows, and the few that were
                 // chosen are sorted once more; the choice itself is not.
                 let sorted = plan.matches("TEMP B-TREE FOR ORDER BY").count();

@@ -3,7 +3,7 @@
 use super::address::{Found, find_build, redirect};
 use super::{QueryMap, Refusal};
 use crate::app::App;
-use crate::database::{artifact, build};
+use crate::database::{artifact, build, latest};
 use crate::digest::Digest;
 use crate::pages::link;
 use axum::Router;
@@ -32,7 +32,7 @@ async fn latest_rest(State(app): State<App>, Path((job, rest)): Path<(String, St
 }
 
 fn to_latest(app: &App, job: &str, query: &QueryMap, rest: &str) -> Result<Response, Refusal> {
-    let build = app.read(|connection| build::latest(connection, job, query.text("platform")))?;
+    let build = app.read(|connection| latest::of_job(connection, job, query.text("platform")))?;
     let build = build.ok_or(Refusal::NotFound)?;
     let location = format!("{}{rest}", link::build(&build.job, build.uuid));
     Ok(redirect(StatusCode::TEMPORARY_REDIRECT, &location))

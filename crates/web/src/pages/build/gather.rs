@@ -2,7 +2,7 @@
 
 use super::Hooks;
 use crate::app::App;
-use crate::database::artifact::{self, Artifact};
+use crate::database::artifact::{self, Artifact, Listing};
 use crate::database::build::{self, BinaryNotes, Build, HookRun, Inventory};
 use crate::database::damage::{self, Damage};
 use crate::database::related::{self, Difference, Neighbours, Reproduction};
@@ -153,8 +153,9 @@ fn read_environment(app: &App, rows: &Rows, notes: &mut Vec<String>) -> Option<K
 }
 
 fn rows(connection: &Connection, build: Build, paging: Paging, hooks: Hooks) -> rusqlite::Result<Rows> {
-    let main_binary = artifact::main_binary(connection, &build)?;
-    let at = |path: &str| Ok::<_, rusqlite::Error>(artifact::at(connection, build.id, path)?.map(|a| a.sha256));
+    let listing = Listing::of(connection, &build, paging.start, paging.count)?;
+    let main_binary = listing.main_binary()?;
+    let at = |path: &str| Ok::<_, rusqlite::Error>(listing.at(path)?.map(|artifact| artifact.sha256));
     let debug = match &main_binary {
         Some(binary) => at(&format!("{}.debug", base_name(&binary.path)))?,
         None => None,
@@ -185,8 +186,8 @@ fn rows(connection: &Connection, build: Build, paging: Paging, hooks: Hooks) -> 
         Reproduction::default()
     };
     Ok(Rows {
-        differences: related::differences(connection, &build, &reproduction)?,
-        artifacts: artifact::some(connection, build.id, paging.start, paging.count)?,
+        differences: related::differences(connection, &listing, &reproduction)?,
+        artifacts: listing.into_shown(),
         neighbours: related::neighbours(connection, &build, PLATFORMS_SHOWN_MAX)?,
         system_packages: inventory(system_packages.as_ref(), "system")?,
         environment,

@@ -1,0 +1,112 @@
+//! The latest build of a job: the newest good one with a main binary, or, where there is none such, the newest good one.
+//! It costs a look or two into an index for each platform, however many builds there are and failed since.
+
+use super::build::{self, Build};
+use super::columns::text;
+use rusqlite::{Connection, OptionalExtension, named_params};
+
+/// A table `known` of the platforms that a job, `:job`, was ever built on, ascending, and a NULL after them. Each step of
+/// the recursion is one look into an index.
+pub(super) const PLATFORMS: &str = "
+    WITH RECURSIVE known(platform) AS (
+        SELECT min(platform) FROM build WHERE job = :job
+        UNION ALL
+        SELECT (SELECT min(platform) FROM build WHERE job = :job AND build.platform > known.platform)
+        FROM known WHERE platform IS NOT NULL
+    )";
+
+/// The row of the latest build of a job on a platform, both given as expressions of SQL. The indices are named, as
+/// SQLite would rather walk one that has the failed builds, too.
+pub(super) fn row_of(job: &str, platform: &str) -> String {
+    format!(
+        "coalesce(
+             (SELECT id FROM build INDEXED BY repository_latest
+              WHERE result_code = 0 AND main_binary IS NOT NULL AND job = {job} AND platform = {platform}
+              ORDER BY start_d DESC, start_ps DESC LIMIT 1),
+             (SELECT id FROM build INDEXED BY repository_good
+              WHERE result_code = 0 AND job = {job} AND platform = {platform}
+              ORDER BY start_d DESC, start_ps DESC LIMIT 1))"
+    )
+}
+
+fn on_platform_statement() -> String {
+    format!("SELECT {}", row_of(":job", ":platform"))
+}
+
+fn on_all_statement() -> String {
+    format!(
+        "{PLATFORMS}
+         SELECT b.id FROM (SELECT {} AS id FROM known WHERE platform IS NOT NULL) AS latest
+         CROSS JOIN build b ON b.id = latest.id
+         ORDER BY b.main_binary IS NULL, b.start_d DESC, b.start_ps DESC LIMIT 1",
+        row_of(":job", "known.platform")
+    )
+}
+
+/// The latest build of a job, of one platform where that is given.
+pub(crate) fn of_job(connection: &Connection, job: &str, platform: Option<&str>) -> rusqlite::Result<Option<Build>> {
+    let mut known = connection.prepare_cached("SELECT id FROM job WHERE name = ?1")?;
+    let Some(job) = known.query_row([job], |row| row.get::<_, i64>(0)).optional()? else { return Ok(None) };
+    let row: Option<i64> = match platform {
+        Some(platform) => connection
+            .prepare_cached(&on_platform_statement())?
+            .query_row(named_params! {":job": job, ":platform": platform}, |row| row.get(0))?,
+        None => connection
+            .prepare_cached(&on_all_statement())?
+            .query_row(named_params! {":job": job}, |row| row.get(0))
+            .optional()?,
+    };
+    row.map_or(Ok(None), |row| build::by_id(connection, row))
+}
+
+fn by_platform_statement() -> String {
+    format!(
+        "{PLATFORMS}
+         SELECT {} FROM (SELECT :first AS platform
+                         UNION ALL SELECT platform FROM known WHERE platform <> :first) AS one
+         LIMIT :most",
+        row_of(":job", "one.platform")
+    )
+}
+
+/// The rows of the latest builds of a job on at most so many platforms: this one first, then the others by name; none
+/// for a platform without a good build.
+pub(super) fn by_platform(
+    connection: &Connection,
+    job: i64,
+    first: &str,
+    most: usize,
+) -> rusqlite::Result<Vec<Option<i64>>> {
+    let mut statement = connection.prepare_cached(&by_platform_statement())?;
+    let parameters = named_params! {":job": job, ":first": first, ":most": most};
+    statement.query_map(parameters, |row| row.get(0))?.collect()
+}
+
+/// The platforms that a job was ever built on, by name.
+pub(crate) fn platforms(connection: &Connection, job: i64) -> rusqlite::Result<Vec<String>> {
+    let query = format!("{PLATFORMS} SELECT platform FROM known WHERE platform IS NOT NULL");
+    connection.prepare_cached(&query)?.query_map(named_params! {":job": job}, |row| text(row, 0))?.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database::jobs::tests::plan;
+
+    #[test]
+    fn failed_builds_are_not_walked_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = crate::Database::create(folder.path()).unwrap();
+        for statement in [on_platform_statement(), on_all_statement(), by_platform_statement()] {
+            let plan = database.read(|connection| Ok(plan(connection, &statement))).unwrap();
+            for index in
+                ["INDEX repository_latest (job=? AND platform=?)", "INDEX repository_good (job=? AND platform=?)"]
+            {
+                assert!(plan.contains(index), "{plan}");
+            }
+            for scanned in ["SCAN build", "SCAN b\n", "RIGHT PART OF ORDER BY"] {
+                assert!(!plan.contains(scanned), "{scanned} in\n{plan}");
+            }
+        }
+    }
+}
