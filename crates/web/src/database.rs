@@ -7,6 +7,7 @@ pub mod artifact;
 pub mod build;
 pub mod columns;
 pub(crate) mod damage;
+mod distinct;
 pub(crate) mod jobs;
 pub(crate) mod latest;
 pub(crate) mod listed;

@@ -3,17 +3,13 @@
 
 use super::build::{self, Build};
 use super::columns::text;
+use super::distinct;
 use rusqlite::{Connection, OptionalExtension, named_params};
 
-/// A table `known` of the platforms that a job, `:job`, was ever built on, ascending, and a NULL after them. Each step of
-/// the recursion is one look into an index.
-pub(super) const PLATFORMS: &str = "
-    WITH RECURSIVE known(platform) AS (
-        SELECT min(platform) FROM build WHERE job = :job
-        UNION ALL
-        SELECT (SELECT min(platform) FROM build WHERE job = :job AND build.platform > known.platform)
-        FROM known WHERE platform IS NOT NULL
-    )";
+/// The beginning of a statement, with a table `known` of the platforms that a job, `:job`, was ever built on.
+fn known_platforms() -> String {
+    distinct::known("platform", "build", "job = :job")
+}
 
 /// The row of the latest build of a job on a platform, both given as expressions of SQL. The indices are named, as
 /// SQLite would rather walk one that has the failed builds, too.
@@ -35,11 +31,12 @@ fn on_platform_statement() -> String {
 
 fn on_all_statement() -> String {
     format!(
-        "{PLATFORMS}
-         SELECT b.id FROM (SELECT {} AS id FROM known WHERE platform IS NOT NULL) AS latest
+        "{}
+         SELECT b.id FROM (SELECT {} AS id FROM known WHERE value IS NOT NULL) AS latest
          CROSS JOIN build b ON b.id = latest.id
          ORDER BY b.main_binary IS NULL, b.start_d DESC, b.start_ps DESC LIMIT 1",
-        row_of(":job", "known.platform")
+        known_platforms(),
+        row_of(":job", "known.value")
     )
 }
 
@@ -61,10 +58,10 @@ pub(crate) fn of_job(connection: &Connection, job: &str, platform: Option<&str>)
 
 fn by_platform_statement() -> String {
     format!(
-        "{PLATFORMS}
-         SELECT {} FROM (SELECT :first AS platform
-                         UNION ALL SELECT platform FROM known WHERE platform <> :first) AS one
+        "{}
+         SELECT {} FROM (SELECT :first AS platform UNION ALL SELECT value FROM known WHERE value <> :first) AS one
          LIMIT :most",
+        known_platforms(),
         row_of(":job", "one.platform")
     )
 }
@@ -84,7 +81,7 @@ pub(super) fn by_platform(
 
 /// The platforms that a job was ever built on, by name.
 pub(crate) fn platforms(connection: &Connection, job: i64) -> rusqlite::Result<Vec<String>> {
-    let query = format!("{PLATFORMS} SELECT platform FROM known WHERE platform IS NOT NULL");
+    let query = format!("{} SELECT value FROM known WHERE value IS NOT NULL", known_platforms());
     connection.prepare_cached(&query)?.query_map(named_params! {":job": job}, |row| text(row, 0))?.collect()
 }
 

@@ -1,8 +1,8 @@
 //! What has all words of a search: jobs in their names, or in those of their platforms beside it; texts that are told of
 //! jobs; packages in their names. The case of ASCII letters does not matter.
 
-use crate::database::columns;
 use crate::database::search::{Hits, hits, one_more};
+use crate::database::{columns, distinct};
 use crate::limits::{SEARCH_HITS_MAX, SEARCH_NAMES_LOOKED_AT_MAX};
 use rusqlite::{Connection, OptionalExtension, named_params};
 
@@ -52,15 +52,9 @@ const JOBS: &str = "SELECT id, name FROM job";
 
 const SYNOPSIS: &str = "SELECT value FROM job_tag WHERE tag = (SELECT id FROM tag WHERE tag = 'synopsis') AND job = ?1";
 
-/// Each step of the recursion is one look into an index.
-const PLATFORMS: &str = "
-    WITH RECURSIVE known(platform) AS (
-        SELECT min(platform) FROM build
-        UNION ALL
-        SELECT (SELECT min(platform) FROM build WHERE build.platform > known.platform)
-        FROM known WHERE platform IS NOT NULL
-    )
-    SELECT platform FROM known WHERE platform IS NOT NULL";
+fn platforms_statement() -> String {
+    format!("{} SELECT value FROM known WHERE value IS NOT NULL", distinct::known("platform", "build", "1"))
+}
 
 /// Jobs with all words in their name, or with some there and the others in the name of a platform that they were built
 /// on: the one of that name first, then shorter names.
@@ -79,7 +73,7 @@ pub(crate) fn jobs(connection: &Connection, words: &Words) -> rusqlite::Result<H
     }
     if !partly.is_empty() {
         let platforms = connection
-            .prepare_cached(PLATFORMS)?
+            .prepare_cached(&platforms_statement())?
             .query_map([], |row| columns::text(row, 0))?
             .collect::<rusqlite::Result<Vec<_>>>()?;
         for (name, missing, id) in partly {
@@ -108,19 +102,14 @@ pub(crate) fn jobs(connection: &Connection, words: &Words) -> rusqlite::Result<H
     Ok(hits(found, SEARCH_HITS_MAX))
 }
 
-/// Each step of the recursion is one look into an index, however many lists have a package.
-const PACKAGE_NAMES: &str = "
-    WITH RECURSIVE known(name) AS (
-        SELECT min(name) FROM repository_package
-        UNION ALL
-        SELECT (SELECT min(name) FROM repository_package WHERE repository_package.name > known.name)
-        FROM known WHERE name IS NOT NULL
-    )
-    SELECT name FROM known WHERE name IS NOT NULL LIMIT ?1";
+fn package_names_statement() -> String {
+    let known = distinct::known("name", "repository_package", "1");
+    format!("{known} SELECT value FROM known WHERE value IS NOT NULL LIMIT ?1")
+}
 
 /// Packages with all words in their name, ascending.
 pub(crate) fn package_names(connection: &Connection, words: &Words) -> rusqlite::Result<Hits<String>> {
-    let mut statement = connection.prepare_cached(PACKAGE_NAMES)?;
+    let mut statement = connection.prepare_cached(&package_names_statement())?;
     let mut rows = statement.query([SEARCH_NAMES_LOOKED_AT_MAX])?;
     let mut found = Vec::new();
     while found.len() <= SEARCH_HITS_MAX
@@ -214,7 +203,7 @@ mod tests {
     fn names_are_read_in_an_index() {
         let folder = tempfile::tempdir().unwrap();
         let database = crate::Database::create(folder.path()).unwrap();
-        for statement in [PLATFORMS, PACKAGE_NAMES, SYNOPSIS] {
+        for statement in [&platforms_statement(), &package_names_statement(), SYNOPSIS] {
             let plan = database.read(|connection| Ok(plan(connection, statement))).unwrap();
             for scanned in ["SCAN build", "SCAN repository_", "SCAN job_tag", "TEMP B-TREE"] {
                 assert!(!plan.contains(scanned), "{scanned} in\n{plan}");
