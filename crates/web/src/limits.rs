@@ -58,9 +58,9 @@ pub const PASSWORDS_WAITING_MAX: usize = 64;
 /// Pairs of address and user whose wrong passwords are counted.
 pub const GUESSERS_MAX: usize = 10_000;
 /// How much of a refused body is still read, so that its sender gets to see the answer, in bytes.
-pub const REFUSED_BODY_BYTES_MAX: usize = 4 << 20;
+pub const REFUSED_BODY_BYTES_MAX: usize = 1 << 30;
 /// How long a refused body is still read.
-pub const REFUSED_BODY_WAIT: Duration = Duration::from_secs(5);
+pub const REFUSED_BODY_WAIT: Duration = Duration::from_secs(30);
 /// How long open requests may go on when the server is asked to stop.
 pub const STOP_WAIT: Duration = Duration::from_secs(10);
 /// Hooks and webhooks that run at once; those of one target run one after the other.

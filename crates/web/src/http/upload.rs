@@ -45,7 +45,7 @@ async fn sender(app: &App, headers: &HeaderMap, peer: Peer) -> Result<Sender, Re
 async fn record(State(app): State<App>, peer: Peer, headers: HeaderMap, body: Body) -> Response {
     let sender = match sender(&app, &headers, peer).await {
         Ok(sender) => sender,
-        Err(refusal) => return refuse_early(refusal, &headers, body).await,
+        Err(refusal) => return refuse_early(refusal, &headers, body),
     };
     let work = move |app: &App, pieces: &mut Pieces| {
         let permit = |job: &Name, platform: &Name, _: &BuildId| permit(app, &sender, job, platform);
@@ -66,7 +66,7 @@ async fn binary(
 ) -> Response {
     let sender = match sender(&app, &headers, peer).await {
         Ok(sender) => sender,
-        Err(refusal) => return refuse_early(refusal, &headers, body).await,
+        Err(refusal) => return refuse_early(refusal, &headers, body),
     };
     let names = || {
         let (job, platform) = (Name::job(job.as_bytes())?, Name::platform(platform.as_bytes())?);
@@ -75,11 +75,11 @@ async fn binary(
     };
     let (job, platform, file) = match names() {
         Ok(names) => names,
-        Err(error) => return refuse_early(error.into(), &headers, body).await,
+        Err(error) => return refuse_early(error.into(), &headers, body),
     };
     // The address names the job: who may not is told so before anything is read.
     if let Err(refusal) = allowed(app.clone(), sender.clone(), job.clone(), platform.clone()).await {
-        return refuse_early(refusal, &headers, body).await;
+        return refuse_early(refusal, &headers, body);
     }
     let work = move |app: &App, pieces: &mut Pieces| {
         let incoming = crate::ingest::by_hand::receive(app, &job, &platform, &file, &mut || pieces.next())?;
@@ -143,9 +143,9 @@ async fn upload(
     let too_large = || ReceiveError::TooLarge { what: "the body", limit };
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|bytes| bytes > limit) {
-        return refuse_early(too_large().into(), headers, body).await;
+        return refuse_early(too_large().into(), headers, body);
     }
-    let Some(_place) = app.upload_place() else { return refuse_early(Refusal::Busy(5), headers, body).await };
+    let Some(_place) = app.upload_place() else { return refuse_early(Refusal::Busy(5), headers, body) };
     let (to, from) = mpsc::channel(BODY_PIECES_QUEUED_MAX);
     let counting = app.clone();
     let done =
@@ -160,7 +160,7 @@ async fn upload(
     };
     match (result, body) {
         (Ok(finished), _) => stored(&finished),
-        (Err(refusal), Some(body)) => refuse(refusal, body).await,
+        (Err(refusal), Some(body)) => refuse(refusal, body),
         (Err(refusal), None) => refusal.into_response(),
     }
 }
@@ -205,9 +205,9 @@ enum Piece {
 
 /// Answers before anything of the body was read. A sender that waits for `100 Continue` sends nothing once it has an
 /// answer, and reading would ask it to.
-async fn refuse_early(refusal: Refusal, headers: &HeaderMap, body: Body) -> Response {
+fn refuse_early(refusal: Refusal, headers: &HeaderMap, body: Body) -> Response {
     let waits = headers.get(header::EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
-    if waits { closing(refusal) } else { refuse(refusal, body).await }
+    if waits { closing(refusal) } else { refuse(refusal, body) }
 }
 
 /// A refusal after which the connection is closed.
@@ -217,29 +217,22 @@ fn closing(refusal: Refusal) -> Response {
     response
 }
 
-/// Answers a body that is not wanted. What is under way of it is read, to a limit, as a connection that is closed with
-/// octets unread is reset, and its sender would not see the answer.
-async fn refuse(refusal: Refusal, mut body: Body) -> Response {
-    use http_body::Body as _;
-    let response = closing(refusal);
-    // More is not read, whatever its sender then sees.
-    let announced = body.size_hint().exact();
-    if announced.is_some_and(|bytes| bytes > REFUSED_BODY_BYTES_MAX as u64) {
-        return response;
-    }
-    let drained = tokio::time::timeout(REFUSED_BODY_WAIT, async {
-        let mut read = 0;
+/// Answers a body that is not wanted, at once. What comes of it all the same is read and dropped, to a limit: a
+/// connection that is closed with octets unread is reset, and then many a sender, and nginx in front of one, does not see
+/// the answer.
+fn refuse(refusal: Refusal, mut body: Body) -> Response {
+    let drain = async move {
+        let mut left = REFUSED_BODY_BYTES_MAX;
         while let Some(Ok(frame)) = body.frame().await {
-            read += frame.data_ref().map_or(0, Bytes::len);
-            if read > REFUSED_BODY_BYTES_MAX {
-                break;
+            match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
+                Some(less) => left = less,
+                None => break,
             }
         }
-    });
+    };
     // Whether all of it came is of no matter.
-    match drained.await {
-        Ok(()) | Err(_) => response,
-    }
+    tokio::spawn(tokio::time::timeout(REFUSED_BODY_WAIT, drain));
+    closing(refusal)
 }
 
 /// The body, as the one who works on it sees it.
