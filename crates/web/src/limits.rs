@@ -197,6 +197,8 @@ pub const MIRROR_RECORD_DURATION_MAX: Duration = Duration::from_secs(6 * 3600);
 pub const MIRROR_LIST_BYTES_MAX: u64 = 64 << 20;
 /// Parts of one list that a mirror reads.
 pub const MIRROR_PARTS_MAX: u32 = 10_000;
+/// Longest pause between two pieces of a record before the instance that is copied counts as gone.
+pub const MIRROR_PAUSE_MAX: Duration = Duration::from_secs(120);
 /// How much of a record a mirror reads at once, in bytes.
 pub const MIRROR_PIECE_BYTES: usize = 128 << 10;
 /// Builds, or lists of jobs, in a row that may fail before a mirror gives up.

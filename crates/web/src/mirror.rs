@@ -5,6 +5,7 @@
 //! held against what the source says of its artifacts: a file that was damaged there is not copied as if it were another
 //! one. What the source removes meanwhile is passed over. The other side's protocol is in `source`.
 
+mod patient;
 mod source;
 
 use crate::accounts::local;
@@ -16,15 +17,15 @@ use crate::ingest::receive::{Incoming, ReceiveError, receive};
 use crate::ingest::reconcile::reconcile;
 use crate::ingest::store::store;
 use crate::ingest::{Sender, Stored};
-use crate::limits::{MIRROR_FAILURES_MAX, MIRROR_PIECE_BYTES};
+use crate::limits::{MIRROR_FAILURES_MAX, MIRROR_PAUSE_MAX, MIRROR_PIECE_BYTES};
 use crate::name::Name;
 use builder_model::BuildId;
 use bytes::Bytes;
+use patient::Patient;
 pub use source::SourceError;
 use source::{Listed, Source};
 use std::cell::Cell;
 use std::collections::BTreeSet;
-use std::io::Read;
 
 /// What to copy.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -212,17 +213,18 @@ impl Copying<'_> {
         bytes: &mut u64,
         watch: &mut dyn FnMut(Step<'_>),
     ) -> Result<Copied, BuildError> {
-        let mut record = self.source.record(job, &build.uuid)?;
+        let stalled = |error: std::io::Error| ReceiveError::Stalled(error.to_string());
+        let record = self.source.record(job, &build.uuid)?;
+        let record = Patient::new(record, MIRROR_PIECE_BYTES, MIRROR_PAUSE_MAX).map_err(stalled)?;
         let limit = self.app.settings().upload_bytes_max;
-        let mut buffer = vec![0; MIRROR_PIECE_BYTES];
         let mut next = || {
-            let count = record.read(&mut buffer).map_err(|error| ReceiveError::Stalled(error.to_string()))?;
-            *bytes += count as u64;
+            let Some(piece) = record.next().map_err(stalled)? else { return Ok(None) };
+            *bytes += piece.len() as u64;
             if *bytes > limit {
                 return Err(ReceiveError::TooLarge { what: "the record", limit });
             }
-            watch(Step::Received(count as u64));
-            Ok((count > 0).then(|| Bytes::copy_from_slice(buffer.split_at(count).0)))
+            watch(Step::Received(piece.len() as u64));
+            Ok(Some(Bytes::from(piece)))
         };
         let refused = Cell::new(None);
         let received = receive(self.app.depot(), &mut next, &|job, platform, uuid| {
