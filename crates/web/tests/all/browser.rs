@@ -4,6 +4,7 @@
 
 pub(crate) mod town;
 
+use crate::site::{PASSWORD, USER};
 use builder_web::{Digest, Repository};
 use serde_json::{Value, json};
 use std::io::Write as _;
@@ -57,6 +58,7 @@ impl Served {
                 "failed builds of a job with long names": format!("/job/{}/failed", long.job),
                 "build with long names": long.page(),
                 "comparison with long names": format!("/compare/{}/{}", newest.build, long.build),
+                "hooks of a build": format!("{}?hooks=1", newest.page()),
                 "console": format!("{}/log", newest.page()),
                 "long console": format!("{}/log", failed.page()),
                 "end of a long console": format!("{}/log?tail", failed.page()),
@@ -72,6 +74,7 @@ impl Served {
                 "search for a package with a long name": format!("/search?q={}", "package".repeat(30)),
                 "missing page": "/nowhere/%3Cscript%3E",
             },
+            "credentials": { "username": USER, "password": PASSWORD },
             "job": newest.job,
             "artifact": binary.0,
             "digest": Digest::of(&binary.1).to_string(),

@@ -25,7 +25,9 @@ export const browser = await chromium.launch({
 
 /** Opens a page of the site in a fresh profile. Its `seen` holds what went over the line and what went wrong. */
 export async function open(path, options = {}) {
-  const context = await browser.newContext({ viewport: DESKTOP, baseURL: site.url, reducedMotion: 'reduce', ...options });
+  const { url: baseURL, credentials: httpCredentials } = site;
+  const context = await browser.newContext(
+    { viewport: DESKTOP, baseURL, httpCredentials, reducedMotion: 'reduce', ...options });
   const page = await context.newPage();
   page.seen = { requests: [], troubles: [] };
   page.on('request', (request) => {
