@@ -166,17 +166,14 @@ impl Source {
     }
 
     fn jobs_from(&self, first: &str) -> Result<Vec<String>, SourceError> {
-        let name = |entry| match entry {
-            JobEntry::Name(name) | JobEntry::Object { name } => name,
-        };
-        let (mut found, mut path) = (Vec::new(), first.to_owned());
-        for _ in 0..MIRROR_PARTS_MAX {
-            let part: Jobs = self.json(&path)?;
-            found.extend(part.jobs.into_iter().map(name));
-            let Some(cursor) = part.next else { return Ok(found) };
-            path = format!("{first}&cursor={}", link::segment(&cursor));
-        }
-        Err(self.strange(first, format!("the list has more than {MIRROR_PARTS_MAX} parts")))
+        let mut found = Vec::new();
+        self.each_part(first, |_, part: Jobs| {
+            found.extend(part.jobs.into_iter().map(|entry| match entry {
+                JobEntry::Name(name) | JobEntry::Object { name } => name,
+            }));
+            Ok(part.next.map(|cursor| behind(first, &cursor)))
+        })?;
+        Ok(found)
     }
 
     /// The builds of a job, the oldest first: what comes later then describes the job.
@@ -197,7 +194,7 @@ impl Source {
     fn all_builds(&self, job: &str, platform: Option<&str>) -> Result<Vec<Listed>, SourceError> {
         let platform = platform.map(|platform| format!("&platform={}", link::segment(platform))).unwrap_or_default();
         let first = format!("/api/v1/builds?count=1000&job={}{platform}", link::segment(job));
-        self.parts(&first, |cursor| format!("{first}&cursor={}", link::segment(cursor)))
+        self.parts(&first, |cursor| behind(&first, cursor))
     }
 
     fn builds_of_pages(&self, job: &str, platform: Option<&str>) -> Result<Vec<Listed>, SourceError> {
@@ -209,17 +206,30 @@ impl Source {
 
     /// All parts of a list, from the address of the first on.
     fn parts(&self, first: &str, address: impl Fn(&str) -> String) -> Result<Vec<Listed>, SourceError> {
-        let (mut found, mut path) = (Vec::new(), first.to_owned());
-        for _ in 0..MIRROR_PARTS_MAX {
-            let part: Builds = self.json(&path)?;
+        let mut found = Vec::new();
+        self.each_part(first, |path, part: Builds| {
             for entry in part.builds {
-                found.push(self.listed(&path, &entry)?);
+                found.push(self.listed(path, &entry)?);
             }
-            let Some(next) = part.next else { return Ok(found) };
-            path = address(&next);
-            if !path.starts_with('/') {
+            Ok(part.next.map(|next| address(&next)))
+        })?;
+        Ok(found)
+    }
+
+    /// Gives each part of a list, with its path, to `take`, which gives the path of the next one.
+    fn each_part<T: DeserializeOwned>(
+        &self,
+        first: &str,
+        mut take: impl FnMut(&str, T) -> Result<Option<String>, SourceError>,
+    ) -> Result<(), SourceError> {
+        let mut path = first.to_owned();
+        for _ in 0..MIRROR_PARTS_MAX {
+            let part = self.json(&path)?;
+            let Some(next) = take(&path, part)? else { return Ok(()) };
+            if !next.starts_with('/') {
                 return Err(self.strange(first, format!("its next part is at {next:?}")));
             }
+            path = next;
         }
         Err(self.strange(first, format!("the list has more than {MIRROR_PARTS_MAX} parts")))
     }
@@ -259,16 +269,14 @@ impl Source {
 
     fn artifacts(&self, uuid: &BuildId) -> Result<BTreeSet<Digest>, SourceError> {
         let first = format!("/api/v1/builds/{uuid}/artifacts?count=10000");
-        let (mut found, mut path) = (BTreeSet::new(), first.clone());
-        for _ in 0..MIRROR_PARTS_MAX {
-            let part: Artifacts = self.json(&path)?;
+        let mut found = BTreeSet::new();
+        self.each_part(&first, |path, part: Artifacts| {
             for ArtifactEntry { sha256 } in part.artifacts {
-                found.insert(sha256.parse::<Digest>().map_err(|error| self.strange(&path, error.to_string()))?);
+                found.insert(sha256.parse::<Digest>().map_err(|error| self.strange(path, error.to_string()))?);
             }
-            let Some(cursor) = part.next else { return Ok(found) };
-            path = format!("{first}&cursor={}", link::segment(&cursor));
-        }
-        Err(self.strange(&first, format!("the list has more than {MIRROR_PARTS_MAX} parts")))
+            Ok(part.next.map(|cursor| behind(&first, &cursor)))
+        })?;
+        Ok(found)
     }
 
     /// Whether an artifact of this content is in some build there: the answer leads to the newest such.
@@ -334,6 +342,11 @@ impl Source {
     fn strange(&self, path: &str, reason: String) -> SourceError {
         SourceError::Answer { address: format!("{}{path}", self.base), reason }
     }
+}
+
+/// The path of the part of a list that a cursor leads to.
+fn behind(first: &str, cursor: &str) -> String {
+    format!("{first}&cursor={}", link::segment(cursor))
 }
 
 #[cfg(test)]
