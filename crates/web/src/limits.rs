@@ -201,7 +201,7 @@ pub const MIRROR_PARTS_MAX: u32 = 10_000;
 pub const MIRROR_PAUSE_MAX: Duration = Duration::from_secs(120);
 /// How much of a record a mirror reads at once, in bytes.
 pub const MIRROR_PIECE_BYTES: usize = 128 << 10;
-/// Builds, or lists of jobs, in a row that may fail before a mirror gives up.
+/// Builds, or lists of jobs, in a row that may fail before a mirror looks whether the source is there at all.
 pub const MIRROR_FAILURES_MAX: u32 = 5;
 /// How long a peer may take for a piece of an answer that a thread writes, before it is cut off.
 pub const SEND_PAUSE_MAX: Duration = Duration::from_secs(60);

@@ -77,9 +77,9 @@ pub enum MirrorError {
     /// Our side.
     #[error(transparent)]
     Own(#[from] WebError),
-    /// One build after another failed, or one list of a job.
+    /// One build after another failed, or one list of a job, and the other side is gone.
     #[error(
-        "{MIRROR_FAILURES_MAX} {what} in a row could not be copied, the last one because: {last}\nhint: run it again; what came so far is kept"
+        "{MIRROR_FAILURES_MAX} {what} in a row could not be copied, and nothing answers there any more; the last one because: {last}\nhint: run it again; what came so far is kept"
     )]
     Failing {
         /// Builds, or jobs.
@@ -157,13 +157,22 @@ impl Copying<'_> {
                 tracing::info!("the job {job} is gone from the source");
                 Ok(Vec::new())
             }
-            Err(error @ (SourceError::Status { .. } | SourceError::Answer { .. })) => {
+            Err(error) => {
                 tracing::warn!("no build of {job} is copied: {error}");
                 self.report.failed_jobs += 1;
-                self.unlisted += 1;
-                go_on("jobs", self.unlisted, &error.to_string()).map(|()| Vec::new())
+                self.unlisted = self.after_failure("jobs", self.unlisted, &error.to_string())?;
+                Ok(Vec::new())
             }
-            Err(error @ (SourceError::Url(_) | SourceError::Fetch { .. })) => Err(error.into()),
+        }
+    }
+
+    /// Counts one more failure in a row. After some, it makes no sense to go on where the source is gone; where it is
+    /// there, what it cannot give keeps nothing else away: what is lost there is lost to each run.
+    fn after_failure(&self, what: &'static str, before: u32, last: &str) -> Result<u32, MirrorError> {
+        match before + 1 {
+            MIRROR_FAILURES_MAX if self.source.is_alive() => Ok(0),
+            MIRROR_FAILURES_MAX => Err(MirrorError::Failing { what, last: last.to_owned() }),
+            failures => Ok(failures),
         }
     }
 
@@ -202,8 +211,8 @@ impl Copying<'_> {
         };
         tracing::warn!("build {} of {job} is not copied: {failure}", build.uuid);
         self.report.failed += 1;
-        self.failures += 1;
-        go_on("builds", self.failures, &failure)
+        self.failures = self.after_failure("builds", self.failures, &failure)?;
+        Ok(())
     }
 
     fn fetch(
@@ -274,11 +283,6 @@ impl Copying<'_> {
             Stored::Again => Copied::Known,
         })
     }
-}
-
-/// Whether it makes sense to go on after so many failures in a row.
-fn go_on(what: &'static str, failures: u32, last: &str) -> Result<(), MirrorError> {
-    if failures >= MIRROR_FAILURES_MAX { Err(MirrorError::Failing { what, last: last.to_owned() }) } else { Ok(()) }
 }
 
 /// What became of a build.

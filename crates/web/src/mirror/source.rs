@@ -290,6 +290,12 @@ impl Source {
         }
     }
 
+    /// Whether the other side answers at all, whatever it lacks.
+    pub(super) fn is_alive(&self) -> bool {
+        let answer = self.ask("/robots.txt", "*/*", MIRROR_LIST_DURATION_MAX, Redirect::Follow);
+        answer.is_ok_and(|response| !response.status().is_server_error())
+    }
+
     /// Whether the other side knows a build no more that it listed.
     pub(super) fn is_gone(&self, job: &str, uuid: &BuildId) -> bool {
         let fetched = self.fetch(&link::build(job, uuid), "application/json", MIRROR_LIST_DURATION_MAX);

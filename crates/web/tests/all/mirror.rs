@@ -159,6 +159,8 @@ struct Original {
     records: HashMap<String, Vec<u8>>,
     /// Of the artifacts that its rows have.
     digests: HashSet<String>,
+    /// Whether its proxy answers that it is not there.
+    is_down: bool,
     /// Records that are cut off while they are sent.
     cut: Arc<Mutex<Vec<String>>>,
     /// Where a test sends the next record from, piece by piece.
@@ -171,6 +173,7 @@ impl Original {
         let jobs = json!({ "jobs": self.jobs });
         let builds = json!({ "builds": self.builds });
         let failed = json!({ "builds": self.failed });
+        let robots = if self.is_down { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
         // Of two jobs that it lists, one goes right after, and it stumbles over what the other one has.
         let list = |builds: Value| {
             async move |Path(job): Path<String>| match job.as_str() {
@@ -199,6 +202,7 @@ impl Original {
             .route("/job/{job}/build/{uuid}", get(page))
             .route("/job/{job}/build/{uuid}/exec", get(record))
             .route("/hash", get(hash))
+            .route("/robots.txt", get(async move || robots))
             .fallback(async || (StatusCode::NOT_FOUND, "<h1>This page does not exist</h1>"));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -210,6 +214,9 @@ impl Original {
         self.fetched.fetch_add(1, Ordering::Relaxed);
         if let Some(pieces) = self.held.lock().unwrap().take() {
             return axum::body::Body::new(Pieces(pieces)).into_response();
+        }
+        if self.is_down {
+            return StatusCode::SERVICE_UNAVAILABLE.into_response();
         }
         let record = self.records.get(uuid).filter(|record| !record.is_empty());
         let Some(record) = record else { return StatusCode::NOT_FOUND.into_response() };
@@ -361,12 +368,23 @@ async fn a_source_that_lies_leaves_nothing() {
     assert_eq!((report.copied, report.failed), (0, 3));
     assert_eq!(copy.files(), [""; 0]);
     assert_eq!(copy.count("SELECT count(*) FROM build"), 0);
-    // One that fails all the time is left alone after a while.
-    for number in 10..20 {
-        original.has(&Told::new(number), Some(b"another"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_source_cannot_give_keeps_nothing_newer_away() {
+    let mut original = Original { jobs: json!(["hello"]), ..Original::default() };
+    // They share a file that is lost there, so that it answers 404 for all of their records.
+    for number in 1..10 {
+        original.has(&Told::new(number), Some(b"binary"));
+        original.records.insert(uuid(number).to_string(), Vec::new());
     }
-    let fetched = original.fetched.clone();
-    fetched.store(0, Ordering::Relaxed);
+    original.has(&Told::new(10), Some(b"binary"));
+    let (copy, fetched) = (Site::new(), original.fetched.clone());
+    let report = run(&copy, from(&original.clone().serve().await)).await.unwrap();
+    assert_eq!((report.copied, report.failed, fetched.swap(0, Ordering::Relaxed)), (1, 9, 10));
+    // One that is gone altogether is left alone after a while.
+    original.has(&Told::new(11), Some(b"binary"));
+    original.is_down = true;
     let error = run(&copy, from(&original.serve().await)).await.unwrap_err().to_string();
     assert!(error.contains("5 builds in a row") && error.contains("hint:"), "{error}");
     assert_eq!(fetched.load(Ordering::Relaxed), 5);
