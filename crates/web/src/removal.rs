@@ -227,20 +227,22 @@ fn remove_rows(transaction: &Connection, builds: &[i64]) -> rusqlite::Result<Gon
     Ok(gone)
 }
 
-/// Removes the files of rows that are gone. The caller holds the lock since before it looked at the rows.
+/// Removes the files of rows that are gone. The caller holds the lock since before it looked at the rows. One that cannot
+/// be removed is an error in the end, and keeps the others from nothing.
 fn remove_files(depot: &Depot, gone: &GoneRows) -> Result<Removal, WebError> {
     let mut removal = Removal { builds: gone.builds, pinned: gone.pinned, ..Removal::default() };
+    let mut failure = None;
     for folder in gone.folders.iter().filter_map(|folder| depot.file_of_row(folder)) {
         removal.bytes += bytes_of(&folder);
-        Depot::remove(&folder)?;
+        failure = failure.or(Depot::remove(&folder).err());
     }
     let caches = cache_folders(depot)?;
     for digest in &gone.artifacts {
         removal.artifacts += 1;
         removal.bytes += bytes_of(&depot.artifact(digest));
-        remove_artifact(depot, &caches, digest)?;
+        failure = failure.or(remove_artifact(depot, &caches, digest).err());
     }
-    Ok(removal)
+    failure.map_or(Ok(removal), Err)
 }
 
 /// Removes an artifact with its visualizations, and itself at last: as long as it is there, `check` finds it. The caller

@@ -10,6 +10,7 @@ mod rows;
 use crate::admin::args::Format;
 use crate::admin::folder::Folder;
 use crate::admin::screen::{Screen, bytes_text, count_text};
+use crate::error::WebError;
 use crate::limits::FINDINGS_MAX;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -78,7 +79,9 @@ impl Kind {
                 "consoles and scripts come back from a backup, or with an upload of the same record"
             }
             Self::BuildFileElsewhere => "such a row was not written by an upload: look who else writes to the database",
-            Self::ArtifactOrphan | Self::FolderOrphan | Self::StagingStale => "`builder-db check --repair` removes it",
+            Self::ArtifactOrphan | Self::FolderOrphan | Self::StagingStale => {
+                "`builder-db check --repair` removes it, run by whom it belongs to"
+            }
             Self::Untracked => "whoever put it there can move it away; builder-web does not look at it",
             Self::RowDangling => {
                 "`builder-db check --repair` mends all but builds without their job or user; those come back with the database of a backup"
@@ -124,6 +127,29 @@ impl Report {
             self.findings.push(Finding { kind, at: at.into(), detail: detail.into(), repaired });
         } else {
             self.more += 1;
+        }
+    }
+
+    /// Tells of what no row names, and removes it where faults are mended. What cannot be removed keeps nothing else from
+    /// being.
+    fn find_orphan(
+        &mut self,
+        mode: Mode,
+        kind: Kind,
+        at: String,
+        what: &str,
+        remove: impl FnOnce() -> Result<(), WebError>,
+    ) {
+        match mode {
+            Mode::Look => self.find(kind, at, what, false),
+            Mode::Repair => match remove() {
+                Ok(()) => self.find(kind, at, what, true),
+                Err(error) => {
+                    let reason = error.to_string();
+                    let reason = reason.lines().next().unwrap_or_default();
+                    self.find(kind, at, format!("{what}; {reason}"), false);
+                }
+            },
         }
     }
 
@@ -203,5 +229,29 @@ pub(crate) fn sweep(folder: &Folder) -> anyhow::Result<Report> {
     let mut report = Report::default();
     artifacts::sweep(folder, &mut report)?;
     folders::audit(folder, Mode::Repair, &mut report)?;
-    Ok(report)
+    let is_orphan = |kind: Kind| [Kind::ArtifactOrphan, Kind::FolderOrphan].contains(&kind);
+    match report.findings.iter().find(|finding| is_orphan(finding.kind) && !finding.repaired) {
+        Some(Finding { at, detail, .. }) => anyhow::bail!("{at} stays: {detail}"),
+        None => Ok(report),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Tried;
+
+    #[test]
+    fn what_cannot_be_removed_is_told_and_left() {
+        let mut report = Report::default();
+        let refuse = || Err(std::io::Error::from(std::io::ErrorKind::PermissionDenied)).tried("remove", "a".as_ref());
+        report.find_orphan(Mode::Repair, Kind::FolderOrphan, "a".into(), "there is no such build", refuse);
+        report.find_orphan(Mode::Repair, Kind::FolderOrphan, "b".into(), "there is no such build", || Ok(()));
+        let told: Vec<_> = report.findings.iter().map(|found| (found.detail.as_str(), found.repaired)).collect();
+        assert_eq!(
+            told,
+            [("there is no such build; cannot remove a: permission denied", false), ("there is no such build", true)]
+        );
+        assert!(!report.is_clean());
+    }
 }

@@ -216,10 +216,8 @@ fn audit_orphans(folder: &Folder, mode: Mode, expected: &[Expected], report: &mu
         if named || !path.exists() {
             continue;
         }
-        if mode == Mode::Repair {
-            remove_artifact(&folder.depot, &caches, &digest)?;
-        }
-        report.find(Kind::ArtifactOrphan, below(&folder.depot, &path), "no build has it", mode == Mode::Repair);
+        let remove = || remove_artifact(&folder.depot, &caches, &digest);
+        report.find_orphan(mode, Kind::ArtifactOrphan, below(&folder.depot, &path), "no build has it", remove);
     }
     Ok(())
 }

@@ -137,10 +137,7 @@ fn audit_orphans(
         if named || !path.exists() {
             continue;
         }
-        if mode == Mode::Repair {
-            Depot::remove(&path)?;
-        }
-        report.find(Kind::FolderOrphan, at, "there is no such build", mode == Mode::Repair);
+        report.find_orphan(mode, Kind::FolderOrphan, at, "there is no such build", || Depot::remove(&path));
     }
     Ok(())
 }
@@ -163,11 +160,9 @@ pub(super) fn audit_stagings(
     for path in entries(&folder.depot.stagings())? {
         // A mirror is at work in it, or it is gone.
         let Some(_lock) = Depot::try_lock_staging(&path)? else { continue };
-        if mode == Mode::Repair {
-            Depot::remove(&path)?;
-        }
         let at = below(&folder.depot, &path);
-        report.find(Kind::StagingStale, at, "an upload that did not end", mode == Mode::Repair);
+        let what = "an upload that did not end";
+        report.find_orphan(mode, Kind::StagingStale, at, what, || Depot::remove(&path));
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use super::support::{Build, Data, GOOD, add_build};
 use builder_web::removal::remove_builds;
 use builder_web::{Database, Depot};
+use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 const DAYS: [&str; 4] =
@@ -71,8 +72,8 @@ fn artifacts_go_with_their_last_build() {
     let second = data.add(Build { start: DAYS[1], ..GOOD });
     let path = data.artifact("binary");
     let cached = data.file("_cache/treemap_1").join(path.file_name().unwrap()).with_extension("html");
-    std::fs::create_dir_all(cached.parent().unwrap()).unwrap();
-    std::fs::write(&cached, "<svg>").unwrap();
+    fs::create_dir_all(cached.parent().unwrap()).unwrap();
+    fs::write(&cached, "<svg>").unwrap();
     let says = data.ok(&["vacuum", "except-latest", "1"]);
     assert!(says.starts_with("removed 1 build and 0 artifacts, "), "{says}");
     assert!(path.exists() && cached.exists() && !data.file("hello").join(first).exists());
@@ -141,7 +142,7 @@ fn gc_follows_the_configuration_and_spares_pins_and_the_latest() {
     data.add(Build { job: "broken", result: 1, ..GOOD });
     let none = data.run(&["gc"]);
     assert!(none.status == 0 && none.err.contains("no retention policy"), "{none:?}");
-    std::fs::write(data.file("builder-web.toml"), "[site]\nname = \"x\"\n[retention]\nkeep-days = 30\n").unwrap();
+    fs::write(data.file("builder-web.toml"), "[site]\nname = \"x\"\n[retention]\nkeep-days = 30\n").unwrap();
     data.ok(&["pin", &builds[0], "release-1.2"]);
     data.ok(&["pin", &builds[0], "release-1.2"]);
     let pins = data.json(&["pins"]);
@@ -155,8 +156,22 @@ fn gc_follows_the_configuration_and_spares_pins_and_the_latest() {
     assert!(data.fails(&["unpin", &builds[0], "release-1.2"]).contains("is not pinned as"));
     assert_eq!(data.json(&["gc", "--keep-last", "1"])["builds"], 1);
     assert_eq!(uuids(&data), [builds[3].as_str()]);
-    std::fs::write(data.file("builder-web.toml"), "[retention]\nkeep_days = 30\n").unwrap();
+    fs::write(data.file("builder-web.toml"), "[retention]\nkeep_days = 30\n").unwrap();
     assert!(data.fails(&["gc"]).contains("builder-web.toml"));
+}
+
+#[test]
+fn a_folder_that_cannot_be_removed_keeps_no_other() {
+    let data = Data::new();
+    let first = data.add(Build { job: "aaa", artifacts: &[("bin/a", "one")], ..GOOD });
+    let second = data.add(Build { job: "bbb", artifacts: &[("bin/b", "two")], ..GOOD });
+    // As if it were somebody else's, also for root: nothing can be removed below a file.
+    fs::remove_dir_all(data.file("aaa")).unwrap();
+    fs::write(data.file("aaa"), "").unwrap();
+    let says = data.fails(&["vacuum", "older-than", "2027-01-01T00:00:00Z"]);
+    assert!(says.contains("cannot remove") && says.contains(&first), "{says}");
+    assert!(!data.artifact("one").exists() && !data.artifact("two").exists());
+    assert!(!data.file("bbb").join(&second).exists());
 }
 
 #[test]
