@@ -50,23 +50,43 @@ pub(crate) fn reconcile(app: &App) -> Result<usize, WebError> {
     let mut count = 0;
     for entry in std::fs::read_dir(&stagings).tried("list", &stagings)? {
         let staging = entry.tried("list", &stagings)?.path();
-        let Some(_lock) = Depot::try_lock_staging(&staging)? else { continue };
-        match std::fs::read_to_string(staging.join(INTENT)) {
-            Ok(text) => match app.depot().try_lock_removal()? {
-                Some(lock) => take_back(app, &text, &lock)?,
-                None => {
-                    tracing::info!("a backup holds the artifacts; what an upload left is taken back at the next start");
-                    continue;
-                }
-            },
-            // Nothing was moved yet; or it is no folder, but what a binary that was made by hand came to.
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
-            Err(error) => return Err(error).tried("read", &staging.join(INTENT)),
+        match end(app, &staging) {
+            Ok(Ended::Gone) => count += 1,
+            Ok(Ended::Left) => {}
+            // One that somebody else made, as a mirror that root ran, harms nobody; that nothing is served would.
+            Err(error @ WebError::Io { .. }) => {
+                tracing::warn!("what an upload left in {} stays there: {error}", staging.display());
+            }
+            Err(error) => return Err(error),
         }
-        Depot::remove(&staging)?;
-        count += 1;
     }
     Ok(count)
+}
+
+/// What became of a staging folder.
+enum Ended {
+    Gone,
+    /// Somebody is at work in it, or on all artifacts.
+    Left,
+}
+
+/// Ends an upload that nobody is at work on.
+fn end(app: &App, staging: &Path) -> Result<Ended, WebError> {
+    let Some(_lock) = Depot::try_lock_staging(staging)? else { return Ok(Ended::Left) };
+    match std::fs::read_to_string(staging.join(INTENT)) {
+        Ok(text) => match app.depot().try_lock_removal()? {
+            Some(lock) => take_back(app, &text, &lock)?,
+            None => {
+                tracing::info!("a backup holds the artifacts; what an upload left is taken back at the next start");
+                return Ok(Ended::Left);
+            }
+        },
+        // Nothing was moved yet; or it is no folder, but what a binary that was made by hand came to.
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
+        Err(error) => return Err(error).tried("read", &staging.join(INTENT)),
+    }
+    Depot::remove(staging)?;
+    Ok(Ended::Gone)
 }
 
 /// Takes back what an upload moved, unless its build has rows.

@@ -147,6 +147,19 @@ async fn what_a_crash_left_before_the_rows_is_taken_back() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_taken_back_keeps_no_server_from_its_start() {
+    let site = Site::new();
+    site.upload(&Told::new(1)).await;
+    let stagings = site.data().join("_staging");
+    std::fs::create_dir_all(stagings.join("half")).unwrap();
+    // As if it were somebody else's, also for root: a folder cannot be read as a file.
+    std::fs::create_dir_all(stagings.join("odd/intent")).unwrap();
+    Program::start(&site).kill();
+    let left: Vec<_> = std::fs::read_dir(&stagings).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["odd"]);
+}
+
+#[tokio::test]
 async fn facts_of_builds_that_the_original_stored_are_derived_after_the_start() {
     let site = Site::new();
     for number in 1..=120 {
