@@ -6,7 +6,7 @@ use crate::database::Database;
 use crate::depot::{Depot, TurnLock};
 use crate::error::WebError;
 use crate::http::page_cache::PageCache;
-use crate::limits::{MAKING_AT_ONCE_MAX, READERS_MAX, UPLOADS_AT_ONCE_MAX};
+use crate::limits::{COMPRESSING_AT_ONCE_MAX, MAKING_AT_ONCE_MAX, READERS_MAX, UPLOADS_AT_ONCE_MAX};
 use crate::metrics::Metrics;
 use crate::pages::look::Look;
 use crate::pages::readmes::Readmes;
@@ -48,6 +48,8 @@ struct Parts {
     uploads: Arc<Semaphore>,
     /// Places for files that are put together while they are sent.
     making: Arc<Semaphore>,
+    /// Places for texts that are compressed while they are sent.
+    compressing: Arc<Semaphore>,
     /// Told after each upload.
     uploaded: Notify,
     comparisons: Comparisons,
@@ -72,6 +74,7 @@ impl App {
             turns: Turns::new(READERS_MAX),
             uploads: Arc::new(Semaphore::new(UPLOADS_AT_ONCE_MAX)),
             making: Arc::new(Semaphore::new(MAKING_AT_ONCE_MAX)),
+            compressing: Arc::new(Semaphore::new(COMPRESSING_AT_ONCE_MAX)),
             uploaded: Notify::new(),
             comparisons: Comparisons::default(),
         })))
@@ -134,6 +137,11 @@ impl App {
     /// A place for a file that is put together while it is sent; none when too many are.
     pub(crate) fn making_place(&self) -> Option<OwnedSemaphorePermit> {
         self.0.making.clone().try_acquire_owned().ok()
+    }
+
+    /// A place for a text that is compressed while it is sent; none when too many are.
+    pub(crate) fn compressing_place(&self) -> Option<OwnedSemaphorePermit> {
+        self.0.compressing.clone().try_acquire_owned().ok()
     }
 
     /// Says that a build was stored.

@@ -91,6 +91,8 @@ pub const HOOK_FAILURES_KEPT: Duration = Duration::from_secs(365 * 86_400);
 pub const HOOK_RUNS_FORGOTTEN_AT_ONCE_MAX: i64 = 1_000;
 /// Files that are put together while they are sent, such as archives, at once.
 pub const MAKING_AT_ONCE_MAX: usize = 16;
+/// Texts that are compressed while they are sent, at once; further ones are sent as they are.
+pub const COMPRESSING_AT_ONCE_MAX: usize = 4;
 /// Faults that `builder-db check` shows; further ones are counted.
 pub const FINDINGS_MAX: usize = 10_000;
 /// Jobs on one part of the front page: with three platforms each it stays below 50 kB.

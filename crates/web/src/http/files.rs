@@ -4,10 +4,9 @@
 //! shown when a browser could run it.
 
 use super::address::{Found, find_build};
-use super::compression::compressed;
 use super::conditional::{FOR_EVER, Wanted, wanted};
 use super::disposition::attachment;
-use super::{QueryMap, Refusal, body, content_type};
+use super::{QueryMap, Refusal, body, compression, content_type};
 use crate::app::App;
 use crate::database::artifact::{self, Artifact};
 use crate::database::build::Build;
@@ -35,12 +34,12 @@ const SANDBOX_WITH_SCRIPT: &str = "sandbox allow-scripts; default-src 'none'; sc
 /// Routes of files.
 pub(crate) fn routes() -> Router<App> {
     Router::new()
-        .route("/job/{job}/build/{uuid}/f/{*path}", compressed(get(artifact)))
-        .route("/job/{job}/build/{uuid}/f", compressed(get(artifact_asked)))
-        .route("/job/{job}/build/{uuid}/script", compressed(get(script)))
-        .route("/job/{job}/build/{uuid}/console", compressed(get(console)))
-        .route("/job/{job}/build/{uuid}/vizdependencies", compressed(get(dependencies)))
-        .route("/job/{job}/build/{uuid}/viztreemap", compressed(get(treemap)))
+        .route("/job/{job}/build/{uuid}/f/{*path}", get(artifact))
+        .route("/job/{job}/build/{uuid}/f", get(artifact_asked))
+        .route("/job/{job}/build/{uuid}/script", get(script))
+        .route("/job/{job}/build/{uuid}/console", get(console))
+        .route("/job/{job}/build/{uuid}/vizdependencies", get(dependencies))
+        .route("/job/{job}/build/{uuid}/viztreemap", get(treemap))
         .route("/job/{job}/build/{uuid}/exec", get(exec))
         .route("/job/{job}/build/{uuid}/all.tar.gz", get(archive))
         .route("/robots.txt", get(async || ROBOTS))
@@ -77,7 +76,7 @@ struct Sent {
 impl Sent {
     /// Answers with the file, a part of it, or that it is known. One that is lost or cut off is not found, and the log
     /// says so.
-    fn respond(self, headers: &HeaderMap) -> Result<Response, Refusal> {
+    fn respond(self, app: &App, headers: &HeaderMap) -> Result<Response, Refusal> {
         let file = File::open(&self.file).map_err(|error| {
             tracing::error!("cannot open {}: {error}", self.file.display());
             lost(&self.what)
@@ -93,7 +92,15 @@ impl Sent {
         }
         let mut response = match wanted(headers, &self.etag, size) {
             Wanted::Nothing => StatusCode::NOT_MODIFIED.into_response(),
-            Wanted::Whole => Response::new(body::of_file(file, 0, size)),
+            Wanted::Whole => match compression::place(app, headers, &self.content_type, size) {
+                Some(place) => {
+                    let mut response = Response::new(compression::of_file(file, size, place));
+                    self.dress(&mut response);
+                    compression::mark(&mut response);
+                    return Ok(response);
+                }
+                None => Response::new(body::of_file(file, 0, size)),
+            },
             Wanted::Part { from, bytes } => {
                 let mut response = Response::new(body::of_file(file, from, bytes));
                 *response.status_mut() = StatusCode::PARTIAL_CONTENT;
@@ -106,13 +113,16 @@ impl Sent {
                 response
             }
         };
-        set(&mut response, header::ETAG, &self.etag);
         set(&mut response, header::ACCEPT_RANGES, "bytes");
         self.dress(&mut response);
         Ok(response)
     }
 
     fn dress(&self, response: &mut Response) {
+        set(response, header::ETAG, &self.etag);
+        if content_type::is_text(&self.content_type) {
+            set(response, header::VARY, "accept-encoding");
+        }
         // That a part lies beyond the end is no answer for whoever wants the file next.
         let is_beyond = response.status() == StatusCode::RANGE_NOT_SATISFIABLE;
         set(response, header::CACHE_CONTROL, if is_beyond { "no-store" } else { self.cache });
@@ -216,7 +226,7 @@ fn send_artifact(
         policy: SANDBOX,
         cache: FOR_EVER,
     };
-    sent.respond(headers)
+    sent.respond(app, headers)
 }
 
 /// `…/script`
@@ -241,7 +251,7 @@ fn text(app: &App, build: &Build, row: &str, what: &str, headers: &HeaderMap) ->
         policy: SANDBOX,
         cache: FOR_EVER,
     };
-    sent.respond(headers)
+    sent.respond(app, headers)
 }
 
 /// `…/exec`: the record, byte for byte as it was uploaded where that is known.
@@ -313,7 +323,6 @@ fn made(
         policy: SANDBOX,
         cache,
     };
-    set(&mut response, header::ETAG, etag);
     sent.dress(&mut response);
     Ok(response)
 }
@@ -365,7 +374,7 @@ async fn treemap(State(app): State<App>, path: BuildPath, headers: HeaderMap) ->
 }
 
 fn visualization(
-    _: &App,
+    app: &App,
     headers: &HeaderMap,
     found: Option<crate::visualization::Visualization>,
 ) -> Result<Response, Refusal> {
@@ -380,5 +389,5 @@ fn visualization(
         policy: SANDBOX_WITH_SCRIPT,
         cache: "no-cache",
     };
-    sent.respond(headers)
+    sent.respond(app, headers)
 }

@@ -12,7 +12,7 @@ use std::io::Write;
 use std::sync::{Arc, OnceLock};
 
 /// Answers below this size are sent as they are, in bytes.
-const COMPRESSED_FROM: usize = 1024;
+pub(crate) const COMPRESSED_FROM: usize = 1024;
 
 /// A rendered answer. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -145,7 +145,8 @@ impl<'a> Asked<'a> {
     }
 }
 
-fn takes_gzip(accepted: &str) -> bool {
+/// Whether this `Accept-Encoding` takes gzip.
+pub(crate) fn takes_gzip(accepted: &str) -> bool {
     accepted.split(',').any(|coding| {
         let mut parts = coding.split(';').map(str::trim);
         let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip"));

@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::console::{self, ConsoleIndex, ConsoleIndexer, Part, PlainText, Times, render_part, text_of_part};
 use crate::database::build::{self, Build};
 use crate::http::address::redirect;
-use crate::http::compression::compressed;
+use crate::http::compression;
 use crate::http::conditional::{self, FOR_EVER};
 use crate::http::{Form, QueryMap, Refusal, body};
 use crate::json;
@@ -37,7 +37,7 @@ const READ_BYTES: usize = 128 << 10;
 
 /// The address of the page of a console.
 pub(crate) fn routes() -> Router<App> {
-    Router::new().route("/job/{job}/build/{uuid}/log", compressed(get(page)))
+    Router::new().route("/job/{job}/build/{uuid}/log", get(page))
 }
 
 /// Which part of a console is asked for.
@@ -296,7 +296,8 @@ fn plain(app: &App, build: &Build, times: Times, headers: &HeaderMap) -> Result<
         Refusal::NotFound
     })?;
     let place = app.making_place().ok_or(Refusal::Busy(5))?;
-    let work = move |to: &mut dyn Write| {
+    let is_compressed = compression::is_taken(headers);
+    let mut work = move |to: &mut dyn Write| {
         let mut plain = PlainText::new(times);
         let (mut buffer, mut out) = (vec![0; READ_BYTES], Vec::new());
         loop {
@@ -313,15 +314,20 @@ fn plain(app: &App, build: &Build, times: Times, headers: &HeaderMap) -> Result<
         plain.finish(&mut out);
         to.write_all(&out)
     };
+    let work = move |to: &mut dyn Write| if is_compressed { compression::into(to, work) } else { work(to) };
     let mut response = body::written_by(None, place, work).into_response();
     for (name, value) in [
         (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::VARY, "accept-encoding"),
         (header::CONTENT_SECURITY_POLICY, "sandbox; default-src 'none'"),
     ] {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     keep(&mut response, &etag)?;
+    if is_compressed {
+        compression::mark(&mut response);
+    }
     Ok(response)
 }
 

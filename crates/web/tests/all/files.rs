@@ -3,8 +3,12 @@
 use crate::site::{Site, Told};
 use axum::body::Body;
 use flate2::read::GzDecoder;
-use http::{Method, StatusCode};
+use http::{Method, Request, StatusCode};
+use http_body_util::BodyExt as _;
 use std::io::{Read, Write as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tower::ServiceExt as _;
 
 #[tokio::test]
 async fn an_artifact_is_served_whole_in_part_or_not_again() {
@@ -289,6 +293,30 @@ async fn a_compressed_artifact_has_a_tag_of_its_own() {
     let missing = site.get_with(&missing, &[gzip, ("accept", "application/json")]).await;
     assert_eq!((missing.status, missing.header("content-encoding")), (StatusCode::NOT_FOUND, None));
     assert_eq!(missing.json()["status"], 404);
+}
+
+#[tokio::test]
+async fn a_long_text_is_compressed_while_others_have_their_turns() {
+    let site = Site::new();
+    let told = Told::new(1).files(&[("log.txt", &[b'a'; 4 << 20])]);
+    site.upload(&told).await;
+    let request = Request::get(format!("{}/f/log.txt", told.page())).header("accept-encoding", "gzip");
+    let router = builder_web::http::router(site.app.clone());
+    let response = router.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    assert_eq!(response.headers()["content-encoding"], "gzip");
+    // There is one thread: if it compressed, nobody else would be on it before the end.
+    let turns = Arc::new(AtomicU64::new(0));
+    let counted = turns.clone();
+    let others = tokio::spawn(async move {
+        loop {
+            counted.fetch_add(1, Ordering::SeqCst);
+            tokio::task::yield_now().await;
+        }
+    });
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    others.abort();
+    assert!(turns.load(Ordering::SeqCst) > 0);
+    assert!(body.len() < 10_000 && unpack(&body) == vec![b'a'; 4 << 20]);
 }
 
 #[tokio::test]
