@@ -67,7 +67,7 @@ pub(crate) fn span(milliseconds: i64) -> String {
     }
     if milliseconds < 100 {
         push_number(&mut text, milliseconds);
-        text.push_str(" ms");
+        text.push_str(if milliseconds == 0 { " s" } else { " ms" });
         return text;
     }
     match seconds {
@@ -225,7 +225,7 @@ mod tests {
         assert_eq!(time(Timestamp::MIN), "0000-01-01 00:00:00Z");
         assert_eq!(time(Timestamp::from_milliseconds(-1).unwrap()), "1969-12-31 23:59:59Z");
         assert_eq!([450, 12_000, 185_000, 7_620_000].map(span), ["0.4 s", "12 s", "3 min 05 s", "2 h 07 min"]);
-        assert_eq!([0, 18, 99, 100].map(span), ["0 ms", "18 ms", "99 ms", "0.1 s"]);
+        assert_eq!([0, 18, 99, 100].map(span), ["0 s", "18 ms", "99 ms", "0.1 s"]);
         assert_eq!([-500, -5000].map(span), ["unknown", "unknown"]);
         assert_eq!(
             [0, 1023, 1024, 1_600_000, 12 << 30].map(bytes),

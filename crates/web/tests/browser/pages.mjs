@@ -37,6 +37,11 @@ async function isAccessible(path, colorScheme, viewport) {
   const lines = found.violations.flatMap(({ id, nodes }) =>
     nodes.slice(0, 3).map(({ html, failureSummary }) => `${id}: ${html.slice(0, 200)}: ${failureSummary}`));
   assert.deepEqual(lines, []);
+  // Somebody who listens hears heading and count as one text.
+  const together = await page.evaluate(() => [...document.querySelectorAll(':is(h2, h3) .count')]
+    .map((count) => count.parentElement.textContent.slice(0, -count.textContent.length))
+    .filter((heading) => !/\s$/.test(heading)));
+  assert.deepEqual(together, [], 'a heading runs into its count');
   await page.context().close();
 }
 

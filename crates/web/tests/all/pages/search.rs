@@ -137,7 +137,7 @@ async fn a_search_that_finds_much_stays_light() {
     let app = site.app();
     let first = ask(&app, "/search?q=ocaml", &[]).await.text();
     for heading in ["Jobs", "Builds with this package", "Packages with this in their name", "In the texts of jobs"] {
-        assert!(first.contains(&format!(">{heading}<span class=\"count\">")), "{heading}");
+        assert!(first.contains(&format!(">{heading} <span class=\"count\">")), "{heading}");
     }
     assert_eq!(first.matches("the first 20</span>").count(), 3, "jobs, names and texts");
     assert!(first.len() < 50_000, "{} bytes", first.len());
