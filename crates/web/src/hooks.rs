@@ -17,6 +17,7 @@ pub(crate) use enqueue::{Fresh, enqueue};
 pub(crate) use queue::retry;
 pub(crate) use runner::run;
 pub(crate) use scripts::Scripts;
+pub(crate) use webhook::address_without_user;
 
 /// What a run does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Decides which hooks and webhooks are due because of a build, and writes them down with it.
 
 use super::scripts::Scripts;
-use super::webhook::{target, wants};
+use super::webhook::{address_without_user, wants};
 use super::{Event, Kind, State, subject};
 use crate::name::Name;
 use crate::settings::Settings;
@@ -37,7 +37,7 @@ pub(crate) fn enqueue(
     if !settings.webhooks.is_empty() {
         for event in events(transaction, build)? {
             for webhook in settings.webhooks.iter().filter(|webhook| wants(webhook, event, build.job.as_str())) {
-                let run = (Kind::Webhook, event, target(&webhook.url));
+                let run = (Kind::Webhook, event, address_without_user(&webhook.url));
                 if !due.contains(&run) {
                     due.push(run);
                 }

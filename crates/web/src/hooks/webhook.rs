@@ -24,8 +24,8 @@ pub(super) fn wants(webhook: &Webhook, event: Event, job: &str) -> bool {
     is_in(&webhook.events, event.as_str()) && is_in(&webhook.jobs, job)
 }
 
-/// The address of a webhook as it is shown and stored: without user and password.
-pub(super) fn target(url: &str) -> String {
+/// An address as it is shown and stored: without user and password.
+pub(crate) fn address_without_user(url: &str) -> String {
     match split_user(url) {
         (Some(_), url) => url,
         (None, _) => url.to_owned(),
@@ -47,7 +47,8 @@ fn split_user(url: &str) -> (Option<&str>, String) {
 pub(super) fn send(app: &App, delivery: i64, event: Event, address: &str, subject: &Subject) -> Tried {
     let failed = |log: String| Tried::Failed { status: None, log };
     let webhooks = &app.settings().webhooks;
-    let wanted = |webhook: &&Webhook| target(&webhook.url) == address && wants(webhook, event, &subject.build.job);
+    let wanted =
+        |webhook: &&Webhook| address_without_user(&webhook.url) == address && wants(webhook, event, &subject.build.job);
     let Some(webhook) = webhooks.iter().find(wanted) else {
         return failed("the configuration has no such webhook any more\n".into());
     };
@@ -158,8 +159,8 @@ mod tests {
 
     #[test]
     fn addresses_are_shown_without_passwords() {
-        assert_eq!(target("https://u:p@example.org/a?b=@c"), "https://example.org/a?b=@c");
-        assert_eq!(target("http://example.org/u@x"), "http://example.org/u@x");
+        assert_eq!(address_without_user("https://u:p@example.org/a?b=@c"), "https://example.org/a?b=@c");
+        assert_eq!(address_without_user("http://example.org/u@x"), "http://example.org/u@x");
         assert_eq!(split_user("https://u:p@example.org/").0, Some("u:p"));
     }
 

@@ -6,6 +6,7 @@
 //! under `/hash`.
 
 use crate::digest::Digest;
+use crate::hooks::address_without_user;
 use crate::limits::{
     MIRROR_ANSWER_WAIT, MIRROR_CONNECT_WAIT, MIRROR_LIST_BYTES_MAX, MIRROR_LIST_DURATION_MAX, MIRROR_PARTS_MAX,
     MIRROR_RECORD_DURATION_MAX,
@@ -75,6 +76,8 @@ pub(super) struct Listed {
 #[derive(Debug)]
 pub(super) struct Source {
     base: String,
+    /// The same without user and password: logs are read by others.
+    shown: String,
     agent: Agent,
 }
 
@@ -135,7 +138,7 @@ enum Redirect {
 impl Source {
     /// The instance at an address. Nothing is asked yet.
     pub(super) fn new(url: &str) -> Result<Self, SourceError> {
-        let bad = || SourceError::Url(url.chars().take(200).collect());
+        let bad = || SourceError::Url(address_without_user(url).chars().take(200).collect());
         let base = url.trim_end_matches('/');
         let uri: Uri = base.parse().map_err(|_| bad())?;
         let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
@@ -151,7 +154,7 @@ impl Source {
             .tls_config(tls)
             .user_agent(concat!("builder-web/", env!("CARGO_PKG_VERSION"), " mirror"))
             .build();
-        Ok(Self { base: base.to_owned(), agent: config.into() })
+        Ok(Self { base: base.to_owned(), shown: address_without_user(base), agent: config.into() })
     }
 
     /// The names of all jobs. The original tells nothing of jobs that never had a good build.
@@ -286,7 +289,7 @@ impl Source {
         match response.status() {
             status if status.is_redirection() => Ok(true),
             StatusCode::NOT_FOUND => Ok(false),
-            status => Err(SourceError::Status { address: format!("{}{path}", self.base), status }),
+            status => Err(SourceError::Status { address: format!("{}{path}", self.shown), status }),
         }
     }
 
@@ -304,7 +307,7 @@ impl Source {
 
     fn gone(&self, job: &str, uuid: &BuildId) -> SourceError {
         SourceError::Status {
-            address: format!("{}{}", self.base, link::build(job, uuid)),
+            address: format!("{}{}", self.shown, link::build(job, uuid)),
             status: StatusCode::NOT_FOUND,
         }
     }
@@ -326,7 +329,7 @@ impl Source {
         let response = self.ask(path, accept, duration, Redirect::Follow)?;
         match response.status() {
             StatusCode::OK => Ok(response),
-            status => Err(SourceError::Status { address: format!("{}{path}", self.base), status }),
+            status => Err(SourceError::Status { address: format!("{}{path}", self.shown), status }),
         }
     }
 
@@ -337,8 +340,13 @@ impl Source {
         duration: Duration,
         redirect: Redirect,
     ) -> Result<Response<Body>, SourceError> {
-        let address = format!("{}{path}", self.base);
-        let mut request = self.agent.get(&address).header("accept", accept).config().timeout_recv_body(Some(duration));
+        let address = format!("{}{path}", self.shown);
+        let mut request = self
+            .agent
+            .get(format!("{}{path}", self.base))
+            .header("accept", accept)
+            .config()
+            .timeout_recv_body(Some(duration));
         if redirect == Redirect::Stay {
             request = request.max_redirects(0);
         }
@@ -346,7 +354,7 @@ impl Source {
     }
 
     fn strange(&self, path: &str, reason: String) -> SourceError {
-        SourceError::Answer { address: format!("{}{path}", self.base), reason }
+        SourceError::Answer { address: format!("{}{path}", self.shown), reason }
     }
 }
 
@@ -364,6 +372,9 @@ mod tests {
         for good in ["http://localhost:3000", "https://builds.example.org/", "https://example.org/builds"] {
             assert!(!Source::new(good).unwrap().base.ends_with('/'), "{good}");
         }
+        assert_eq!(Source::new("https://user:secret@example.org/").unwrap().shown, "https://example.org");
+        let error = Source::new("ftp://user:secret@example.org/").unwrap_err().to_string();
+        assert!(!error.contains("secret"), "{error}");
         for bad in ["", "builds.example.org", "ftp://a/", "http://", "https://a/?b=c", "file:///etc"] {
             assert!(matches!(Source::new(bad), Err(SourceError::Url(_))), "{bad}");
         }
