@@ -185,7 +185,7 @@ fn page(app: &App, query: &QueryMap, kind: Option<Kind>) -> Result<Page, Refusal
 pub(super) async fn one(State(app): State<App>, uri: Uri, Segments(uuid): Segments<String>) -> Response {
     answer(app, &uri, move |app| {
         let uuid = query::uuid(&uuid)?;
-        let rows = app.read(|connection| Rows::of(app, connection, &uuid))?.ok_or(Refusal::NotFound)?;
+        let rows = app.read(|connection| Rows::of(app, connection, &uuid))?.ok_or(Refusal::NoBuild(uuid))?;
         Page::json(&rows.body())
     })
     .await

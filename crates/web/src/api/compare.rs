@@ -167,7 +167,8 @@ pub(super) async fn two(
     answer(app, &uri, move |app| {
         let (left, right) = (query::uuid(&left)?, query::uuid(&right)?);
         let sides = app.read(|connection| Ok((side(connection, &left)?, side(connection, &right)?)))?;
-        let (Some(left), Some(right)) = sides else { return Err(Refusal::NotFound) };
+        let left = sides.0.ok_or(Refusal::NoBuild(left))?;
+        let right = sides.1.ok_or(Refusal::NoBuild(right))?;
         let compared = compare(app.depot(), app.comparisons(), &left, &right)?;
         Page::json(&ComparisonBody::of(&left, &right, &compared))
     })

@@ -3,6 +3,7 @@
 
 use crate::error::WebError;
 use axum::response::{IntoResponse, Response};
+use builder_model::BuildId;
 use http::{HeaderValue, StatusCode, header};
 
 /// Why a request does not get what it asked for.
@@ -10,6 +11,8 @@ use http::{HeaderValue, StatusCode, header};
 pub(crate) enum Refusal {
     /// There is no such thing at this address.
     NotFound,
+    /// The address names a build that is not here, or no longer.
+    NoBuild(BuildId),
     /// There should be something, but a file of it is lost on this server; the text says which.
     Lost(String),
     /// There is something at this address, but not for this method; the router says in `Allow` for which.
@@ -57,7 +60,7 @@ impl From<WebError> for Refusal {
 impl Refusal {
     fn status(&self) -> StatusCode {
         match self {
-            Self::NotFound | Self::Lost(_) => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::NoBuild(_) | Self::Lost(_) => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Bad(_) => StatusCode::BAD_REQUEST,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
@@ -74,6 +77,7 @@ impl Refusal {
     fn text(&self) -> String {
         match self {
             Self::NotFound => "There is nothing at this address.".into(),
+            Self::NoBuild(uuid) => format!("There is no build {uuid} here; it may have been removed."),
             Self::Method => {
                 "This address does not take this method; the header Allow names those that it takes.".into()
             }
@@ -106,6 +110,7 @@ impl IntoResponse for Refusal {
                 headers.insert(header::RETRY_AFTER, seconds.into());
             }
             Self::NotFound
+            | Self::NoBuild(_)
             | Self::Lost(_)
             | Self::Method
             | Self::Bad(_)

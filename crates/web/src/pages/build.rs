@@ -105,7 +105,7 @@ enum Made {
 fn make(app: &App, asked: &Asked, hooks: Hooks) -> Result<Made, Refusal> {
     let uuid: BuildId = asked.uuid.parse().map_err(|_| Refusal::NotFound)?;
     let paging = Paging::of(&asked.query, ARTIFACTS_SHOWN, ARTIFACTS_SHOWN_MAX)?;
-    let gathered = gather::gather(app, &uuid, paging, hooks)?.ok_or(Refusal::NotFound)?;
+    let gathered = gather::gather(app, &uuid, paging, hooks)?.ok_or(Refusal::NoBuild(uuid))?;
     let build = &gathered.build;
     // The name decides, and the usual form of the UUID: programs compare addresses as text.
     if build.job != asked.job || build.uuid.to_string() != asked.uuid {

@@ -59,7 +59,9 @@ fn make(app: &App, left: &str, right: &str, form: Form) -> Result<Page, Refusal>
     let parse = |text: &str| text.parse::<BuildId>().map_err(|_| Refusal::NotFound);
     let (left, right) = (parse(left)?, parse(right)?);
     let read = |connection: &Connection| Ok((side(connection, &left)?, side(connection, &right)?));
-    let (Some(left), Some(right)) = app.read(read)? else { return Err(Refusal::NotFound) };
+    let (left_rows, right_rows) = app.read(read)?;
+    let left = left_rows.ok_or(Refusal::NoBuild(left))?;
+    let right = right_rows.ok_or(Refusal::NoBuild(right))?;
     let compared = compare(app.depot(), app.comparisons(), &left, &right)?;
     match form {
         Form::Json => Page::json(&CompareJson::of(&left, &right, &compared)),

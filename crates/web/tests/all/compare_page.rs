@@ -154,6 +154,12 @@ async fn any_two_builds_are_compared_and_what_they_lack_is_said() {
         let answer = site.get(&format!("/compare/{}/{missing}", left.build)).await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{missing}");
     }
+    // A link to a comparison may be older than what became of one of its builds.
+    let gone = uuid(77);
+    for target in [format!("/compare/{gone}/{}", left.build), format!("/compare/{}/{gone}", left.build)] {
+        let page = site.get(&target).await.text();
+        assert!(page.contains(&format!("There is no build {gone} here; it may have been removed.")), "{page}");
+    }
 }
 
 #[tokio::test]
