@@ -109,7 +109,9 @@ async fn reproducibility_is_said_in_words() {
     assert_eq!(json["next_different_output"]["uuid"], different_output.build.to_string());
     assert_eq!(json["latest"]["uuid"], different_output.build.to_string());
     assert_eq!(json["previous_different_output"], Value::Null);
-    assert!(page.contains(&format!("href=\"/compare/{}/{}\">latest</a>", different_output.build, told.build)));
+    assert!(
+        page.contains(&format!("href=\"/compare/{}/{}\">latest good build</a>", different_output.build, told.build))
+    );
 }
 
 #[tokio::test]

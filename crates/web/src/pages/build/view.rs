@@ -357,11 +357,11 @@ fn comparisons(gathered: &Gathered) -> Vec<Relative> {
     let mut add = |other: &Option<Build>, what: &str| {
         comparisons.extend(other.as_ref().map(|other| relative(build, other, what.into())));
     };
-    add(&neighbours.latest, "latest");
+    add(&neighbours.latest, "latest good build");
     add(&neighbours.later_different, "later, with different output");
     add(&neighbours.earlier_different, "earlier, with different output");
     let others = neighbours.other_platforms.iter();
-    comparisons.extend(others.map(|other| relative(build, other, format!("latest on {}", other.platform))));
+    comparisons.extend(others.map(|other| relative(build, other, format!("latest good build on {}", other.platform))));
     comparisons
 }
 
