@@ -19,6 +19,15 @@ pub struct Artifact {
     pub(crate) size: u64,
 }
 
+/// Tells whether a row of `build_artifact` is one of an artifact: it has a digest. Of one that is spoilt nothing is shown;
+/// `builder-db check` names it.
+macro_rules! is_sound {
+    ($sha256:literal) => {
+        concat!("typeof(", $sha256, ") = 'blob' AND length(", $sha256, ") = 32")
+    };
+}
+pub(super) use is_sound;
+
 /// Artifacts of a build in the order of their paths, at most so many, after leaving out the first of them.
 pub(crate) fn some(connection: &Connection, build: i64, from: u32, count: u32) -> rusqlite::Result<Vec<Artifact>> {
     select_sound(connection, "build = ?1 ORDER BY filepath LIMIT ?3 OFFSET ?2", params![build, from, count])
@@ -101,9 +110,8 @@ pub(crate) fn buildinfo(connection: &Connection, build: &Build) -> rusqlite::Res
     Ok(found.into_iter().find(|artifact| Some(&artifact.path) == path.as_ref()))
 }
 
-/// A row without a digest is none of an artifact: `builder-db check` names it, and the others are shown.
 fn select_sound(connection: &Connection, condition: &str, values: impl Params) -> rusqlite::Result<Vec<Artifact>> {
-    select(connection, &format!("typeof(sha256) = 'blob' AND length(sha256) = 32 AND {condition}"), values)
+    select(connection, &format!("{} AND {condition}", is_sound!("sha256")), values)
 }
 
 fn select(connection: &Connection, condition: &str, values: impl Params) -> rusqlite::Result<Vec<Artifact>> {

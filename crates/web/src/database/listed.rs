@@ -1,5 +1,6 @@
 //! A build as lists show it. Every list of builds selects [`COLUMNS`] `FROM` [`TABLES`], so that they read alike.
 
+use crate::database::artifact::is_sound;
 use crate::database::columns::{optional_text, outcome_from_columns, text, time_from_columns};
 use crate::digest::Digest;
 use builder_model::{Outcome, Timestamp};
@@ -12,9 +13,14 @@ pub(crate) const COLUMNS: &str = "b.uuid, j.name, b.platform, b.start_d, b.start
 pub(crate) const COLUMN_COUNT: usize = 15;
 /// What is joined to a build `b`, each by its key. What was derived is read in an index in which builds of one job lie
 /// side by side, and without what lists do not show.
-pub(crate) const TABLES: &str = "CROSS JOIN job j ON j.id = b.job LEFT JOIN build_artifact a ON a.id = b.main_binary \
-     LEFT JOIN repository_build r INDEXED BY repository_build_listed \
-     ON r.job = b.job AND r.start_d = b.start_d AND r.start_ps = b.start_ps AND r.build = b.id";
+pub(crate) const TABLES: &str = concat!(
+    "CROSS JOIN job j ON j.id = b.job
+     LEFT JOIN build_artifact a ON a.id = b.main_binary AND ",
+    is_sound!("a.sha256"),
+    "
+     LEFT JOIN repository_build r INDEXED BY repository_build_listed
+         ON r.job = b.job AND r.start_d = b.start_d AND r.start_ps = b.start_ps AND r.build = b.id"
+);
 
 /// A build as lists show it.
 #[derive(Debug, Clone)]

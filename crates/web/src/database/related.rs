@@ -3,7 +3,7 @@
 //! A build is good when its script exited with 0; only good builds are shown as related, and only a good build is
 //! judged. The output of a build of which nothing was derived yet is that of its main binary.
 
-use crate::database::artifact::{self, Artifact, Listing};
+use crate::database::artifact::{self, Artifact, Listing, is_sound};
 use crate::database::build::{self, Build, Derived};
 use crate::database::latest;
 use crate::digest::Digest;
@@ -248,12 +248,13 @@ fn outputs_statement(direction: Direction) -> String {
         Direction::Later => (">", "ASC"),
     };
     format!(
-        "SELECT b.id, coalesce(r.output, (SELECT sha256 FROM build_artifact WHERE id = b.main_binary))
+        "SELECT b.id, coalesce(r.output, (SELECT sha256 FROM build_artifact WHERE id = b.main_binary AND {}))
          FROM build b INDEXED BY repository_good
          LEFT JOIN repository_build r INDEXED BY repository_build_listed
              ON r.job = b.job AND r.start_d = b.start_d AND r.start_ps = b.start_ps AND r.build = b.id
          WHERE b.job = ?1 AND b.platform = ?2 AND b.result_code = 0 AND (b.start_d, b.start_ps) {compared} (?3, ?4)
-         ORDER BY b.start_d {order}, b.start_ps {order} LIMIT ?5"
+         ORDER BY b.start_d {order}, b.start_ps {order} LIMIT ?5",
+        is_sound!("sha256")
     )
 }
 

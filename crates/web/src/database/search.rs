@@ -1,6 +1,7 @@
 //! What a search finds: builds by UUID, artifacts by digest, builds by the packages that went into them. Every kind is
 //! bounded, and says when there is more than it shows. What has the words of a search is `words`' business.
 
+use crate::database::artifact::is_sound;
 use crate::database::columns;
 use crate::database::listed::{COLUMN_COUNT, COLUMNS, Listed, TABLES};
 use crate::digest::Digest;
@@ -93,9 +94,10 @@ pub(super) fn one_more() -> i64 {
 fn artifacts_statement() -> String {
     format!(
         "SELECT {COLUMNS}, f.filepath, f.sha256, f.size FROM
-             (SELECT build, filepath, sha256, size FROM build_artifact WHERE sha256 BETWEEN :low AND :high
+             (SELECT build, filepath, sha256, size FROM build_artifact WHERE sha256 BETWEEN :low AND :high AND {}
               ORDER BY sha256 DESC, id DESC LIMIT :limit) AS f
-         CROSS JOIN build b ON b.id = f.build {TABLES} ORDER BY b.start_d DESC, b.start_ps DESC"
+         CROSS JOIN build b ON b.id = f.build {TABLES} ORDER BY b.start_d DESC, b.start_ps DESC",
+        is_sound!("sha256")
     )
 }
 

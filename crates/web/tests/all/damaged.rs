@@ -97,6 +97,42 @@ async fn a_digest_that_is_none_holds_up_no_other_build_and_shows_what_is_left_of
 }
 
 #[tokio::test]
+async fn a_spoilt_main_binary_keeps_no_list_away() {
+    let site = Site::new();
+    for number in 1..=3 {
+        site.upload(&Told::new(number).files(&[("bin/hello", format!("{number}").as_bytes())])).await;
+    }
+    let (spoilt, next) = (Told::new(3), Told::new(2));
+    for value in ["x'0011'", "'text'"] {
+        let spoil = format!(
+            "UPDATE build_artifact SET sha256 = {value} WHERE build = (SELECT id FROM build WHERE uuid = '{}');
+             UPDATE repository_build SET output = NULL",
+            spoilt.build
+        );
+        site.connection().execute_batch(&spoil).unwrap();
+        for target in [
+            "/".to_owned(),
+            "/all-builds".to_owned(),
+            "/builds".to_owned(),
+            "/job/hello".to_owned(),
+            "/job/hello/failed".to_owned(),
+            "/job/hello/feed.atom".to_owned(),
+            "/api/v1/jobs".to_owned(),
+            "/api/v1/jobs/hello".to_owned(),
+            "/api/v1/builds".to_owned(),
+            format!("/search?q={}", spoilt.build),
+            "/search?q=00110000".to_owned(),
+            spoilt.page(),
+            next.page(),
+        ] {
+            let answer = site.get(&target).await;
+            assert_eq!(answer.status, StatusCode::OK, "{value}: {target}");
+        }
+        assert!(site.get("/job/hello").await.text().contains(&spoilt.build.to_string()), "{value}");
+    }
+}
+
+#[tokio::test]
 async fn notes_of_an_earlier_check_are_taken_over() {
     let site = Site::new();
     site.upload(&told(1)).await;
