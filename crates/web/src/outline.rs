@@ -19,7 +19,7 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use sha2::{Digest as _, Sha256};
 use std::fs::File;
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::Path;
 
 const MAGIC: &[u8] = b"builder outline 1\n";
@@ -108,6 +108,21 @@ pub struct RecordReader {
     depot: Depot,
     outline: BufReader<GzDecoder<File>>,
     segment: Segment,
+}
+
+/// The digest of an outline that lies somewhere, as [`RecordIdentity`] has it.
+pub(crate) fn digest(path: &Path) -> io::Result<Digest> {
+    let mut unpacked = BufReader::new(GzDecoder::new(File::open(path)?));
+    let mut hash = Sha256::new();
+    loop {
+        let piece = unpacked.fill_buf()?;
+        if piece.is_empty() {
+            return Ok(Digest::finish(hash));
+        }
+        hash.update(piece);
+        let count = piece.len();
+        unpacked.consume(count);
+    }
 }
 
 #[derive(Debug)]
@@ -226,6 +241,10 @@ mod tests {
         let mut record = Vec::new();
         RecordReader::open(&depot, &path).unwrap().read_to_end(&mut record).unwrap();
         assert_eq!(record, [head, artifact, tail].concat());
+        assert_eq!(super::digest(&path).unwrap(), identity.outline);
+        std::fs::write(&path, outline.split_at(outline.len() / 2).0).unwrap();
+        assert_eq!(super::digest(&path).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        std::fs::write(&path, &outline).unwrap();
         std::fs::remove_file(empty).unwrap();
         let error = RecordReader::open(&depot, &path).unwrap().read_to_end(&mut Vec::new()).unwrap_err();
         assert!(error.to_string().contains("artifact e3b0c442"), "{error}");

@@ -5,6 +5,7 @@
 
 mod artifacts;
 mod folders;
+mod records;
 mod rows;
 
 use crate::admin::args::Format;
@@ -41,6 +42,7 @@ pub(crate) enum Kind {
     ArtifactUnreadable,
     ArtifactOrphan,
     BuildFileMissing,
+    BuildFileDamaged,
     BuildFileElsewhere,
     FolderOrphan,
     Untracked,
@@ -58,6 +60,7 @@ impl Kind {
             Self::ArtifactUnreadable => "artifact-unreadable",
             Self::ArtifactOrphan => "artifact-orphan",
             Self::BuildFileMissing => "build-file-missing",
+            Self::BuildFileDamaged => "build-file-damaged",
             Self::BuildFileElsewhere => "build-file-elsewhere",
             Self::FolderOrphan => "folder-orphan",
             Self::Untracked => "untracked",
@@ -76,7 +79,10 @@ impl Kind {
             }
             Self::ArtifactUnreadable => "look at the rights of the file, and at the disk",
             Self::BuildFileMissing => {
-                "consoles and scripts come back from a backup, or with an upload of the same record"
+                "consoles, scripts and outlines come back from a backup, or with an upload of the same record"
+            }
+            Self::BuildFileDamaged => {
+                "it comes back from a backup; or, when it is moved away, as `check --repair` does with an outline, with an upload of the same record"
             }
             Self::BuildFileElsewhere => "such a row was not written by an upload: look who else writes to the database",
             Self::ArtifactOrphan | Self::FolderOrphan | Self::StagingStale => {
@@ -215,6 +221,7 @@ pub(crate) fn audit(folder: &Folder, scope: Scope, mode: Mode, screen: &Screen) 
     }
     let damaged = artifacts::audit(folder, mode, screen, &mut report)?;
     folders::audit(folder, mode, &mut report)?;
+    records::audit(folder, mode, &mut report)?;
     if scope == Scope::All {
         folders::audit_stagings(folder, mode, screen, &mut report)?;
     }

@@ -9,11 +9,12 @@ use crate::admin::screen::Screen;
 /// Look for what is wrong in the data folder: files against rows, rows against rows
 ///
 /// Reads each artifact once. Finds artifacts that are missing, damaged or named by no row; folders of builds that are not
-/// there; builds without console or script; files that nobody knows; uploads that a crash left; rows that name nothing.
+/// there; builds without console, script or outline, or with damaged ones; files that nobody knows; uploads that a crash
+/// left; rows that name nothing.
 /// A running server is not disturbed.
 ///
-/// With --repair it removes what no row names, sets damaged artifacts aside in _damaged, so that another upload of the
-/// same content brings them back, and notes at their builds what is missing. Files that it does not know stay.
+/// With --repair it removes what no row names, sets damaged artifacts and outlines aside in _damaged, so that another
+/// upload of the same content brings them back, and notes at their builds what is missing. Files that it does not know stay.
 ///
 /// In JSON: `builds`, `artifacts` and `bytes` that were read, `count` and `unrepaired`, and `findings`, a list of `kind`,
 /// `at`, `detail`, `repaired` and `hint`, null where nothing is left to do. Exit status 1 when faults are left.

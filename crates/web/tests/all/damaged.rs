@@ -52,6 +52,40 @@ async fn what_check_finds_is_told_until_an_upload_brings_it_back() {
     assert!(!site.get(&told(1).page()).await.text().contains("What could not be read"));
 }
 
+/// The kinds and places of what `builder-db check` finds.
+fn found(site: &Site, arguments: &[&str]) -> Vec<(String, String)> {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_builder-db"));
+    command.args(["--format", "json", "check", "--datadir"]).arg(site.data()).args(arguments);
+    let report: serde_json::Value = serde_json::from_slice(&command.output().unwrap().stdout).unwrap();
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    report["findings"].as_array().unwrap().iter().map(|found| (text(&found["kind"]), text(&found["at"]))).collect()
+}
+
+#[tokio::test]
+async fn what_brings_a_record_back_is_held_against_its_rows() {
+    let site = Site::new();
+    let told = told(1);
+    site.upload(&told).await;
+    assert_eq!(found(&site, &[]), []);
+    let folder = site.data().join("hello").join(told.build.to_string());
+    let (outline, console) = (folder.join("outline.gz"), folder.join("console.txt"));
+    let at = |name: &str| format!("hello/{}/{name}", told.build);
+    let damaged = |name: &str| ("build-file-damaged".to_owned(), at(name));
+    let whole = std::fs::read(&outline).unwrap();
+    std::fs::write(&outline, whole.split_at(whole.len() / 2).0).unwrap();
+    std::fs::write(&console, "0.000s:").unwrap();
+    assert_eq!(found(&site, &[]), [damaged("console.txt"), damaged("outline.gz")]);
+    // Set aside, it spoils the record no more, and another upload brings it back; of the console nobody knows better.
+    assert_eq!(found(&site, &["--repair"]), [damaged("console.txt"), damaged("outline.gz")]);
+    assert_eq!(site.get(&format!("{}/exec", told.page())).await.status, StatusCode::OK);
+    let missing = ("build-file-missing".to_owned(), at("outline.gz"));
+    assert_eq!(found(&site, &[]), [damaged("console.txt"), missing]);
+    std::fs::remove_file(&console).unwrap();
+    assert_eq!(site.post(USER, "/upload", told.encode()).await.status, StatusCode::OK);
+    assert_eq!(found(&site, &[]), []);
+    assert!(site.get(&format!("{}/exec", told.page())).await.body == told.encode());
+}
+
 #[tokio::test]
 async fn what_somebody_puts_back_by_hand_is_well_and_so_finds_check() {
     let site = Site::new();

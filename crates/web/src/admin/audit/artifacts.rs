@@ -62,6 +62,7 @@ pub(super) fn audit(
             Kind::ArtifactUnreadable
             | Kind::ArtifactOrphan
             | Kind::BuildFileMissing
+            | Kind::BuildFileDamaged
             | Kind::BuildFileElsewhere
             | Kind::FolderOrphan
             | Kind::Untracked
