@@ -205,7 +205,7 @@ pub const MIRROR_PAUSE_MAX: Duration = Duration::from_secs(120);
 pub const MIRROR_PIECE_BYTES: usize = 128 << 10;
 /// Builds, or lists of jobs, in a row that may fail before a mirror looks whether the source is there at all.
 pub const MIRROR_FAILURES_MAX: u32 = 5;
-/// How long a peer may take for a piece of an answer that a thread writes, before it is cut off.
+/// How long a peer may take nothing of its answer, before it is cut off.
 pub const SEND_PAUSE_MAX: Duration = Duration::from_secs(60);
 /// Comparisons that are made or waited for at once; further ones are asked to come again.
 pub const COMPARISONS_AT_ONCE_MAX: usize = 16;

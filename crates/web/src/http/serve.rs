@@ -1,7 +1,8 @@
-//! The connections under the routes: so many at once, each with a limit on how long a head may take, and an orderly end.
+//! The connections under the routes: so many at once, each with a limit on how long a head may take and on how long
+//! nothing of an answer may be taken, and an orderly end.
 
 use super::Peer;
-use crate::limits::{CONNECTIONS_MAX, HEAD_DURATION_MAX, STOP_WAIT};
+use crate::limits::{CONNECTIONS_MAX, HEAD_DURATION_MAX, SEND_PAUSE_MAX, STOP_WAIT};
 use axum::Router;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_io_timeout::TimeoutWriter;
 use tower::ServiceExt as _;
 
 /// How long to wait when the system has no descriptor left for a connection.
@@ -50,7 +52,7 @@ async fn accept(listener: TcpListener, router: Router, places: Arc<Semaphore>, g
         let Ok(place) = places.clone().acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, peer)) => {
-                let connection = Connection { stream, peer, router: router.clone(), _place: place };
+                let connection = Connection { stream, peer, router: router.clone(), pause: SEND_PAUSE_MAX, place };
                 connection.start(&graceful);
             }
             Err(error) => {
@@ -65,7 +67,9 @@ struct Connection {
     stream: TcpStream,
     peer: SocketAddr,
     router: Router,
-    _place: OwnedSemaphorePermit,
+    /// How long the peer may take nothing of an answer.
+    pause: Duration,
+    place: OwnedSemaphorePermit,
 }
 
 impl Connection {
@@ -73,7 +77,10 @@ impl Connection {
         if let Err(error) = self.stream.set_nodelay(true) {
             tracing::debug!("{}: cannot send at once: {error}", self.peer);
         }
-        let (peer, router, place) = (self.peer, self.router, self._place);
+        let (peer, router, place) = (self.peer, self.router, self.place);
+        // Who neither reads nor goes away would hold a place for ever.
+        let mut stream = TimeoutWriter::new(self.stream);
+        stream.set_timeout(Some(self.pause));
         let service = tower::service_fn(move |mut request: http::Request<Incoming>| {
             request.extensions_mut().insert(Peer(Some(peer.ip().to_canonical())));
             router.clone().oneshot(request.map(axum::body::Body::new))
@@ -83,7 +90,7 @@ impl Connection {
             .header_read_timeout(HEAD_DURATION_MAX)
             // Who has said all and closes his half still listens.
             .half_close(true)
-            .serve_connection(TokioIo::new(self.stream), TowerToHyperService::new(service));
+            .serve_connection(TokioIo::new(Box::pin(stream)), TowerToHyperService::new(service));
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             let _place = place;
@@ -92,5 +99,51 @@ impl Connection {
                 tracing::debug!("{peer}: {error}");
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    const PAUSE: Duration = Duration::from_millis(300);
+    /// More than the buffers of two sockets hold.
+    const ANSWER_BYTES: usize = 64 << 20;
+
+    /// A connection that asked for something large, the places, of which it has the only one, and what would end it.
+    async fn connected() -> (TcpStream, Arc<Semaphore>, GracefulShutdown) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, peer) = listener.accept().await.unwrap();
+        let (places, graceful) = (Arc::new(Semaphore::new(1)), GracefulShutdown::new());
+        let answer = bytes::Bytes::from(vec![b'x'; ANSWER_BYTES]);
+        let router = Router::new().route("/", axum::routing::get(async || answer));
+        let place = places.clone().try_acquire_owned().unwrap();
+        Connection { stream, peer, router, pause: PAUSE, place }.start(&graceful);
+        client.write_all(b"GET / HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n").await.unwrap();
+        (client, places, graceful)
+    }
+
+    #[tokio::test]
+    async fn who_takes_nothing_is_cut_off() {
+        let (mut client, places, _graceful) = connected().await;
+        let start = tokio::time::Instant::now();
+        drop(places.acquire().await.unwrap());
+        assert!(start.elapsed() >= PAUSE);
+        let mut taken = Vec::new();
+        let end = client.read_to_end(&mut taken).await;
+        assert!(end.is_err() || taken.len() < ANSWER_BYTES, "{end:?}");
+    }
+
+    #[tokio::test]
+    async fn who_is_slow_gets_all() {
+        let (mut client, places, _graceful) = connected().await;
+        let (start, mut taken) = (tokio::time::Instant::now(), Vec::new());
+        while (&mut client).take(ANSWER_BYTES as u64 / 64).read_to_end(&mut taken).await.unwrap() > 0 {
+            tokio::time::sleep(PAUSE / 20).await;
+        }
+        assert!(taken.len() > ANSWER_BYTES && start.elapsed() > 2 * PAUSE);
+        drop(places.acquire().await.unwrap());
     }
 }
