@@ -115,7 +115,7 @@ enum Command {
     },
     /// Copy the data folder as it is at one moment, beside a running server. A backup that is there already is brought up
     /// to date: only what is new is copied, and what is gone goes. On one file system, records get a second name and are
-    /// not copied. The exit status is 1 if a record is missing
+    /// not copied. The exit status is 1 if a record is missing or cut off; one that an earlier backup brought stays
     Backup {
         #[command(flatten)]
         place: Place,
@@ -429,11 +429,15 @@ fn backup(dir: &Path, to: &Path) -> anyhow::Result<()> {
     let BackedUp { builds, files, copied_bytes, missing } = builder_store::backup::backup(dir, to)?;
     let mut out = std::io::stdout();
     for record in &missing {
-        writeln!(out, "the record {} is missing", record.display())?;
+        writeln!(out, "the record {} is missing, or cut off", record.display())?;
     }
     writeln!(out, "{} has {builds} builds and {files} files; copied {copied_bytes} bytes", to.display())?;
     if !missing.is_empty() {
-        bail!("{} records are missing in {}\nhint: look for them in an older backup", missing.len(), dir.display());
+        bail!(
+            "{} records are missing in {}, or cut off\nhint: look for them in an older backup",
+            missing.len(),
+            dir.display()
+        );
     }
     Ok(())
 }

@@ -2,13 +2,13 @@
 //!
 //! The database is copied first, then every record and what else lies there is placed, then the copy of the database takes
 //! its name, and only then goes what it no longer names. A backup that is broken off therefore leaves the one before it
-//! whole, and a record that the first folder lost stays in the second.
+//! whole, and a record that the first folder lost, or has no longer whole, stays in the second.
 
 use crate::check;
 use crate::error::{StoreError, Tried};
 use crate::folder::{Folder, OWN_PREFIX};
 use builder_model::BuildId;
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -19,6 +19,8 @@ use std::path::{Path, PathBuf};
 const DEPTH_MAX: usize = 16;
 /// Whether a build waits for nobody but this folder: its record is nowhere else.
 const WANTED: &str = "SELECT 1 FROM history WHERE build = ?1 AND record_bytes IS NOT NULL AND uploaded IS NULL";
+/// How long the record of a build is.
+const RECORD_BYTES: &str = "SELECT record_bytes FROM history WHERE build = ?1";
 
 /// What a backup has.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,7 +46,8 @@ pub fn backup(root: &Path, to: &Path) -> Result<BackedUp, StoreError> {
     let fresh = to.join("builder-server.sqlite3.new");
     copy_database(&Folder::database_of(root), &fresh)?;
     let copy = check::open(&fresh)?;
-    let mut placing = Placing { root, to, folders: BTreeSet::from([to.to_owned()]), done: BackedUp::default() };
+    let folders = BTreeSet::from([to.to_owned()]);
+    let mut placing = Placing { root, to, copy: &copy, folders, done: BackedUp::default() };
     placing.place_all(root, 0)?;
     let mut done = placing.finish()?;
     done.builds = copy.query_row("SELECT count(*) FROM history", [], |row| row.get(0)).tried("read", &fresh)?;
@@ -99,6 +102,8 @@ fn copy_database(from: &Path, to: &Path) -> Result<(), StoreError> {
 struct Placing<'a> {
     root: &'a Path,
     to: &'a Path,
+    /// The database of the backup.
+    copy: &'a Connection,
     /// Folders of the backup in which there are new names.
     folders: BTreeSet<PathBuf>,
     done: BackedUp,
@@ -133,6 +138,10 @@ impl Placing<'_> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(error).tried("read", from),
         };
+        // It takes no place of a whole one that an earlier backup brought.
+        if is_record && record_bytes(from, self.copy)?.is_some_and(|whole| whole != size) {
+            return Ok(());
+        }
         self.done.files += 1;
         if is_record && fs::metadata(&to).is_ok_and(|there| there.is_file() && there.len() == size) {
             return Ok(());
@@ -193,10 +202,23 @@ fn remove_gone(root: &Path, to: &Path, folder: &Path, copy: &Connection) -> Resu
     Ok(())
 }
 
+/// The build that a record is of, by the folder that it lies in.
+fn build_of(record: &Path) -> Option<BuildId> {
+    record.parent().and_then(Path::file_name)?.to_str()?.parse().ok()
+}
+
+/// How long this record is when it is whole, as far as that is known.
+fn record_bytes(record: &Path, copy: &Connection) -> Result<Option<u64>, StoreError> {
+    let Some(build) = build_of(record) else { return Ok(None) };
+    let known = copy
+        .prepare_cached(RECORD_BYTES)
+        .and_then(|mut known| known.query_row([build.as_bytes()], |row| row.get::<_, Option<u64>>(0)).optional());
+    known.map(Option::flatten).tried("read", record)
+}
+
 /// Whether this is the record of a build that only a record can give to the repository.
 fn is_wanted(record: &Path, copy: &Connection) -> Result<bool, StoreError> {
-    let uuid = record.parent().and_then(Path::file_name).and_then(|name| name.to_str()).unwrap_or_default();
-    let Ok(build) = uuid.parse::<BuildId>() else { return Ok(false) };
+    let Some(build) = build_of(record) else { return Ok(false) };
     let asked = copy.prepare_cached(WANTED).and_then(|mut wanted| wanted.exists([build.as_bytes()]));
     asked.tried("read", record)
 }

@@ -194,7 +194,7 @@ fn page(connection: &Connection, after: i64) -> rusqlite::Result<Vec<Kept>> {
     connection.prepare_cached(PAGE)?.query_map(params![after, PAGE_ROWS], kept)?.collect()
 }
 
-/// The records that a folder should have and has not; nobody else has them.
+/// The records that a folder should have whole and has not; nobody else has them.
 pub(crate) fn records_missing(root: &Path, connection: &Connection) -> rusqlite::Result<Vec<PathBuf>> {
     let (mut missing, mut last) = (Vec::new(), 0);
     loop {
@@ -202,8 +202,10 @@ pub(crate) fn records_missing(root: &Path, connection: &Connection) -> rusqlite:
         let Some(end) = page.last() else { return Ok(missing) };
         last = end.number;
         let alone = page.iter().filter(|kept| kept.small.is_none() && !kept.uploaded);
-        let records = alone.map(|kept| Folder::record_of(root, &kept.job, &kept.build));
-        missing.extend(records.filter(|record| !record.is_file()));
+        let is_whole =
+            |record: &Path, bytes| fs::metadata(record).is_ok_and(|there| there.is_file() && there.len() == bytes);
+        let records = alone.map(|kept| (Folder::record_of(root, &kept.job, &kept.build), kept.record_bytes));
+        missing.extend(records.filter(|(record, bytes)| !is_whole(record, *bytes)).map(|(record, _)| record));
     }
 }
 

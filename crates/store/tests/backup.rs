@@ -69,6 +69,24 @@ fn a_record_that_the_folder_lost_stays_in_the_backup() {
 }
 
 #[test]
+fn a_record_that_was_cut_off_takes_no_place_of_a_whole_one() {
+    let (root, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let _farm = farm(root.path());
+    let to = elsewhere.path().join("backup");
+    backed_up(root.path(), &to);
+    let whole = fs::read(record(root.path(), 1)).unwrap();
+    // Another file, as the first one has two names.
+    fs::remove_file(record(root.path(), 1)).unwrap();
+    fs::write(record(root.path(), 1), &whole[..whole.len() / 2]).unwrap();
+    assert_eq!(backed_up(root.path(), &to).missing.len(), 0, "it is whole in the backup still");
+    assert_eq!(fs::read(record(&to, 1)).unwrap(), whole);
+    assert_eq!(checked(&to).1, [""; 0]);
+    // In a new one it is missing, which is told.
+    let other = elsewhere.path().join("other");
+    assert_eq!(backed_up(root.path(), &other).missing, [record(&other, 1)]);
+}
+
+#[test]
 fn what_is_no_backup_is_left_alone() {
     let (root, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let _farm = farm(root.path());
