@@ -180,7 +180,7 @@ fn anywhere(text: &str) -> String {
 
 /// The words around the first place of a word, in a text that is there in lower case, too.
 fn excerpt(value: &str, lower: &str, word: &str) -> String {
-    const AROUND: usize = 64;
+    const AROUND: usize = 60;
     let at = lower.find(word).unwrap_or(0);
     let is_boundary = |index: &usize| value.is_char_boundary(*index);
     let from = (0..=at.saturating_sub(AROUND)).rev().find(is_boundary).unwrap_or(0);

@@ -6,27 +6,33 @@ import { axe, browser, DESKTOP, open, PHONE, site, story } from './browser.mjs';
 
 /** What may go over the line for one page, in bytes. */
 const PAGE_BYTES_MAX = 50_000;
+/** Where lists are tables and room is short, in pixels. */
+const TABLET_WIDTH = 768;
 
 async function isWhole(path, colorScheme, viewport) {
   const page = await open(path, { colorScheme, viewport });
   assert.deepEqual(page.seen.requests, [new URL(path, site.url).href], 'a page is one request');
   const { responseBodySize } = await page.answer.request().sizes();
   assert.ok(responseBodySize <= PAGE_BYTES_MAX, `${responseBodySize} bytes`);
-  // Frames and details load when somebody looks at them.
-  const tooWide = await page.evaluate(() => {
-    document.querySelectorAll('details').forEach((details) => { details.open = true });
-    const width = document.documentElement.clientWidth;
-    const scrolls = (element) => element && element !== document.documentElement &&
-      (/auto|scroll|hidden/.test(getComputedStyle(element).overflowX) || scrolls(element.parentElement));
-    if (document.documentElement.scrollWidth <= width) return [];
-    const all = [...document.querySelectorAll('body *')];
-    const wide = all.filter((element) => element.getBoundingClientRect().right > width + 1 && !scrolls(element));
-    return [document.documentElement.scrollWidth, ...wide.slice(-3).map((element) => element.outerHTML.slice(0, 200))];
-  });
-  assert.deepEqual(tooWide, [], `the page is wider than ${viewport.width} pixels`);
+  for (const width of viewport === PHONE ? [PHONE.width, TABLET_WIDTH] : [viewport.width]) {
+    await page.setViewportSize({ ...viewport, width });
+    assert.deepEqual(await tooWide(page), [], `the page is wider than ${width} pixels`);
+  }
   assert.deepEqual(page.seen.troubles, []);
   await page.context().close();
 }
+
+/** What does not fit into the window, when all is unfolded: frames and details load when somebody looks at them. */
+const tooWide = (page) => page.evaluate(() => {
+  document.querySelectorAll('details').forEach((details) => { details.open = true });
+  const width = document.documentElement.clientWidth;
+  const scrolls = (element) => element && element !== document.documentElement &&
+    (/auto|scroll|hidden/.test(getComputedStyle(element).overflowX) || scrolls(element.parentElement));
+  if (document.documentElement.scrollWidth <= width) return [];
+  const all = [...document.querySelectorAll('body *')];
+  const wide = all.filter((element) => element.getBoundingClientRect().right > width + 1 && !scrolls(element));
+  return [document.documentElement.scrollWidth, ...wide.slice(-3).map((element) => element.outerHTML.slice(0, 200))];
+});
 
 async function isAccessible(path, colorScheme, viewport) {
   // The policy would keep axe-core out, too.
