@@ -125,6 +125,10 @@ pub const SEARCH_HITS_MAX: usize = 50;
 pub const SEARCH_ROWS_MAX: usize = 20;
 /// Packages whose hits one part of a search page shows.
 pub const SEARCH_PACKAGES: u32 = 50;
+/// Pairs of a job and a platform that a search looks at.
+pub const SEARCH_PAIRS_LOOKED_AT_MAX: usize = 20_000;
+/// Platforms that the page of a job leads to.
+pub const JOB_PLATFORMS_SHOWN_MAX: usize = 100;
 /// Names of packages that a search looks at.
 pub const SEARCH_NAMES_LOOKED_AT_MAX: u32 = 20_000;
 /// Package lists, the newest ones, that a search for a package follows to builds.

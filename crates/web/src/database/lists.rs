@@ -35,7 +35,7 @@ fn list_statement(index: &str, condition: &str, build: &str) -> String {
 fn job_statement(which: Which, platform: Option<&str>) -> String {
     let (index, condition) = match (which, platform) {
         (Which::Good, Some(_)) => ("repository_good", "job = :job AND platform = :platform AND result_code = 0"),
-        (Which::Good, None) => ("repository_listed", "job = :job AND result_code = 0"),
+        (Which::Good, None) => ("repository_job_good", "job = :job AND result_code = 0"),
         (Which::All, Some(_)) => ("repository_job_platform", "job = :job AND platform = :platform"),
         (Which::All, None) => ("repository_listed", "job = :job"),
     };
@@ -159,7 +159,7 @@ mod tests {
         let of_job = "SEARCH b USING COVERING INDEX repository_listed (job=? AND start_d=? AND start_ps=? AND id=?)";
         let statements = [
             (job_statement(Which::Good, Some("")), "COVERING INDEX repository_good (job=? AND platform=?)", of_job),
-            (job_statement(Which::Good, None), "COVERING INDEX repository_listed (job=?)", of_job),
+            (job_statement(Which::Good, None), "COVERING INDEX repository_job_good (job=?)", of_job),
             (
                 job_statement(Which::All, Some("")),
                 "COVERING INDEX repository_job_platform (job=? AND platform=?)",

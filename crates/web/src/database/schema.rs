@@ -11,7 +11,7 @@ pub(crate) const SCHEMA_VERSION: i64 = 18;
 /// The version of our own tables, in `repository_version`. 2 came with `repository_text`, and with indices that some
 /// folders of version 1 lack; 3 with other rules for inputs and outputs, see [`DERIVED_BEFORE_3`];
 /// 4 with the start of builds in `repository_build`; 5 with `repository_damage`; 7 with the job of builds in
-/// `repository_build`, and with the two indices that lists of a job are read from.
+/// `repository_build`, and with the three indices that lists of a job are read from.
 pub(crate) const OWN_VERSION: i64 = 7;
 
 /// The original's tables, in its order.
@@ -262,6 +262,7 @@ CREATE INDEX IF NOT EXISTS repository_hook_run_build ON repository_hook_run(buil
 CREATE INDEX IF NOT EXISTS repository_hook_run_due ON repository_hook_run(target, next_try, id) WHERE state IN ('waiting', 'running');
 
 CREATE INDEX IF NOT EXISTS repository_good ON build(job, platform, start_d DESC, start_ps DESC) WHERE result_code = 0;
+CREATE INDEX IF NOT EXISTS repository_job_good ON build(job, start_d DESC, start_ps DESC) WHERE result_code = 0;
 CREATE INDEX IF NOT EXISTS repository_latest ON build(job, platform, start_d DESC, start_ps DESC)
     WHERE result_code = 0 AND main_binary IS NOT NULL;
 CREATE INDEX IF NOT EXISTS repository_failed ON build(start_d DESC, start_ps DESC) WHERE result_code <> 0;

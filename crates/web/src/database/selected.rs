@@ -129,7 +129,8 @@ fn index(selection: &Selection<'_>) -> &'static str {
         (None, None, Some(Kind::Failed)) => "repository_failed",
         (None, Some(_), None | Some(Kind::Good)) => "repository_platform",
         (None, Some(_), Some(Kind::Failed)) => "repository_failed_platform",
-        (Some(_), None, None | Some(Kind::Good)) => "repository_listed",
+        (Some(_), None, None) => "repository_listed",
+        (Some(_), None, Some(Kind::Good)) => "repository_job_good",
         // Of those that failed on another platform there are few.
         (Some(_), _, Some(Kind::Failed)) => "repository_job_failed",
         (Some(_), Some(_), None) => "repository_job_platform",

@@ -3,7 +3,7 @@
 
 use crate::database::search::{Hits, hits, one_more};
 use crate::database::{columns, distinct};
-use crate::limits::{SEARCH_HITS_MAX, SEARCH_NAMES_LOOKED_AT_MAX};
+use crate::limits::{SEARCH_HITS_MAX, SEARCH_NAMES_LOOKED_AT_MAX, SEARCH_PAIRS_LOOKED_AT_MAX};
 use rusqlite::{Connection, OptionalExtension, named_params};
 
 /// A job whose name fits.
@@ -61,7 +61,7 @@ fn platforms_statement() -> String {
 pub(crate) fn jobs(connection: &Connection, words: &Words) -> rusqlite::Result<Hits<JobHit>> {
     let mut statement = connection.prepare_cached(JOBS)?;
     let mut rows = statement.query([])?;
-    let (mut named, mut partly) = (Vec::new(), Vec::new());
+    let (mut named, mut partly, mut is_cut) = (Vec::new(), Vec::new(), false);
     while let Some(row) = rows.next()? {
         let (id, name): (i64, _) = (row.get(0)?, columns::text(row, 1)?);
         let missing = words.missing_in(&name);
@@ -76,12 +76,12 @@ pub(crate) fn jobs(connection: &Connection, words: &Words) -> rusqlite::Result<H
             .prepare_cached(&platforms_statement())?
             .query_map([], |row| columns::text(row, 0))?
             .collect::<rusqlite::Result<Vec<_>>>()?;
-        for (name, missing, id) in partly {
-            let has_all = |platform: &&String| missing.iter().all(|word| platform.to_ascii_lowercase().contains(word));
-            for platform in platforms.iter().filter(has_all) {
-                if super::selected::was_built_on(connection, id, platform)? {
-                    named.push((name.clone(), Some(platform.clone()), id));
-                }
+        let pairs = partly.iter().flat_map(|job| platforms.iter().map(move |platform| (job, platform)));
+        is_cut = partly.len().saturating_mul(platforms.len()) > SEARCH_PAIRS_LOOKED_AT_MAX;
+        for ((name, missing, id), platform) in pairs.take(SEARCH_PAIRS_LOOKED_AT_MAX) {
+            let has_all = missing.iter().all(|word| platform.to_ascii_lowercase().contains(word));
+            if has_all && super::selected::was_built_on(connection, *id, platform)? {
+                named.push((name.clone(), Some(platform.clone()), *id));
             }
         }
     }
@@ -99,7 +99,9 @@ pub(crate) fn jobs(connection: &Connection, words: &Words) -> rusqlite::Result<H
             .flatten();
         found.push(JobHit { name, synopsis: synopsis.unwrap_or_default(), platform });
     }
-    Ok(hits(found, SEARCH_HITS_MAX))
+    let mut hits = hits(found, SEARCH_HITS_MAX);
+    hits.more |= is_cut;
+    Ok(hits)
 }
 
 fn package_names_statement() -> String {

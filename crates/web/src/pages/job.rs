@@ -11,7 +11,7 @@ use crate::http::page_cache::PageKey;
 use crate::http::paging::Paging;
 use crate::http::{Form, QueryMap, Refusal};
 use crate::json;
-use crate::limits::{JOB_BUILDS, JOB_BUILDS_JSON_MAX, JOB_BUILDS_MAX};
+use crate::limits::{JOB_BUILDS, JOB_BUILDS_JSON_MAX, JOB_BUILDS_MAX, JOB_PLATFORMS_SHOWN_MAX};
 use crate::pages::chart::Charts;
 use crate::pages::front::Pager;
 use crate::pages::inline::Inline;
@@ -161,6 +161,8 @@ struct JobPage<'a> {
     job: &'a Job,
     platform: Option<&'a str>,
     tabs: Vec<Tab<'a>>,
+    /// How many platforms have no tab.
+    more_platforms: Option<String>,
     entries: Vec<Entry<'a>>,
     builds: &'a [Listed],
     charts: Option<Charts>,
@@ -226,7 +228,10 @@ impl View<'_> {
             Which::All => link::job_failed(&self.job.name, platform),
         };
         let mut tabs = vec![Tab { label: "All platforms", address: address(None), here: self.platform.is_none() }];
-        tabs.extend(self.job.platforms.iter().map(|platform| Tab {
+        // The one that is shown has a tab whatever its place.
+        let (first, rest) = self.job.platforms.split_at(self.job.platforms.len().min(JOB_PLATFORMS_SHOWN_MAX));
+        let here = rest.iter().find(|platform| self.platform == Some(platform));
+        tabs.extend(first.iter().chain(here).map(|platform| Tab {
             label: platform,
             address: address(Some(platform)),
             here: self.platform == Some(platform),
@@ -237,11 +242,15 @@ impl View<'_> {
     fn html(&self, app: &App) -> Result<Page, Refusal> {
         let (job, platform) = (self.job, self.platform);
         let latest = |rest: &str| format!("{}/build/latest{rest}{}", link::job(&job.name, None), link::query(platform));
+        let tabs = self.tabs();
+        // One tab is for all of them.
+        let left_out = (job.platforms.len() + 1).saturating_sub(tabs.len());
         let page = JobPage {
             view: self,
             job,
             platform,
-            tabs: self.tabs(),
+            more_platforms: (left_out > 0).then(|| format!("and {} more", text::number_text(left_out as u64))),
+            tabs,
             entries: group(&self.part.builds),
             builds: &self.part.builds,
             charts: Charts::of(&self.part.builds),

@@ -103,3 +103,18 @@ async fn a_page_of_a_job_leads_only_where_something_is() {
         assert_eq!(ask(&app, missing, &[]).await.status, StatusCode::NOT_FOUND, "{missing}");
     }
 }
+
+#[tokio::test]
+async fn a_job_of_very_many_platforms_has_tabs_of_some_and_of_the_one_that_is_shown() {
+    let site = Site::empty();
+    for number in 0..105 {
+        site.add(Build { platform: &format!("platform-{number:03}"), ..GOOD });
+    }
+    let tabs = |html: &str| html.matches("platform=platform-").count();
+    let html = site.html("/job/hello").await;
+    assert!(html.contains("<li class=\"soft\">and 5 more</li>") && tabs(&html) >= 100 && tabs(&html) < 110, "{html}");
+    let html = site.html("/job/hello?platform=platform-104").await;
+    assert!(html.contains("aria-current=\"page\">platform-104</a>") && html.contains(">and 4 more</li>"), "{html}");
+    let html = site.html("/job/hello?platform=platform-000").await;
+    assert!(html.contains("aria-current=\"page\">platform-000</a>") && html.contains(">and 5 more</li>"), "{html}");
+}

@@ -159,6 +159,21 @@ async fn a_search_that_finds_much_stays_light() {
 }
 
 #[tokio::test]
+async fn jobs_and_platforms_by_the_thousand_are_not_all_paired() {
+    let site = Site::empty();
+    for number in 0..150 {
+        site.add(Build { job: "elsewhere", platform: &format!("plate-{number}"), ..GOOD });
+    }
+    let jobs = "WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < 200)
+        INSERT INTO job(name) SELECT 'one-' || n FROM number";
+    site.connection().execute(jobs, []).unwrap();
+    let found = site.json("/search?q=one+plate").await;
+    assert_eq!((&found["jobs"], &found["more"]), (&json!([]), &json!(true)), "30,000 pairs: some were not looked at");
+    let found = site.json("/search?q=one-1+p").await;
+    assert_eq!(found["more"], json!(false), "some hundred jobs, each with 150 platforms: {found}");
+}
+
+#[tokio::test]
 async fn a_part_behind_the_last_one_says_so() {
     let site = Site::empty();
     site.add(Build { job: "dns", artifacts: &[("opam-switch", "switch")], ..GOOD });
