@@ -12,6 +12,7 @@ use crate::database::{Database, create_closed};
 use crate::depot::{Depot, make_folder, sync_folder};
 use crate::digest::Digest;
 use crate::error::{Tried, WebError};
+use crate::outline;
 use anyhow::{Context, bail};
 use rusqlite::{Connection, OpenFlags};
 use serde_json::json;
@@ -130,8 +131,15 @@ fn copy_database(from: &Path, to: &Path) -> Result<(), WebError> {
 /// What a database names.
 struct Names {
     artifacts: Vec<(Digest, u64)>,
-    /// Console and script of each build.
-    builds: Vec<(String, String)>,
+    builds: Vec<Files>,
+}
+
+/// The files of a build, and what is known of them when it was received here.
+struct Files {
+    console: String,
+    script: String,
+    console_bytes: Option<u64>,
+    outline: Option<Digest>,
 }
 
 fn read_names(database: &Path) -> Result<Names, WebError> {
@@ -143,8 +151,14 @@ fn read_names(database: &Path) -> Result<Names, WebError> {
             .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
             .collect::<rusqlite::Result<_>>()?;
         let builds = connection
-            .prepare("SELECT console, script FROM build")?
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .prepare(
+                "SELECT b.console, b.script, nullif(r.console_bytes, 0), r.outline_sha256 FROM build b
+                 LEFT JOIN repository_build r ON r.build = b.id AND length(r.outline_sha256) = 32",
+            )?
+            .query_map([], |row| {
+                let (console, script) = (row.get(0)?, row.get(1)?);
+                Ok(Files { console, script, console_bytes: row.get(2)?, outline: row.get(3)? })
+            })?
             .collect::<rusqlite::Result<_>>()?;
         Ok(Names { artifacts, builds })
     };
@@ -171,19 +185,19 @@ fn place_files(placing: &mut Placing<'_>, names: &Names, screen: &Screen) -> Res
         }
         bar.inc(1);
     }
-    for (console, script) in &names.builds {
-        for name in [console, script] {
+    for Files { console, script, console_bytes, outline } in &names.builds {
+        for (name, bytes) in [(console, *console_bytes), (script, None)] {
             let placed = match (from.file_of_row(name), to.file_of_row(name)) {
-                (Some(from), Some(to)) => placing.place(&from, &to)?,
+                (Some(from), Some(to)) => placing.place_of_size(&from, &to, bytes)?,
                 (Some(_) | None, _) => false,
             };
             if !placed {
                 placing.missing.push(name.clone());
             }
         }
+        // Builds that the original received have none.
         if let (Some(from), Some(to)) = (from.outline_of_row(console), to.outline_of_row(console)) {
-            // Builds that the original received have none.
-            placing.place(&from, &to)?;
+            placing.place_outline(&from, &to, outline.as_ref())?;
         }
         bar.inc(1);
     }
@@ -192,6 +206,27 @@ fn place_files(placing: &mut Placing<'_>, names: &Names, screen: &Screen) -> Res
 }
 
 impl Placing<'_> {
+    /// Places a file that should have so many bytes, where that is known; tells whether it has. What is left of one that
+    /// was cut off is better than nothing, but takes no place of what an earlier backup brought.
+    fn place_of_size(&mut self, from: &Path, to: &Path, bytes: Option<u64>) -> Result<bool, WebError> {
+        let is_cut = bytes.is_some_and(|bytes| fs::metadata(from).is_ok_and(|metadata| metadata.len() != bytes));
+        if is_cut && to.exists() {
+            return Ok(false);
+        }
+        Ok(self.place(from, to)? && !is_cut)
+    }
+
+    /// Places an outline, unless it is damaged and would take the place of another one.
+    fn place_outline(&mut self, from: &Path, to: &Path, digest: Option<&Digest>) -> Result<(), WebError> {
+        let bytes = |path: &Path| fs::metadata(path).map(|metadata| metadata.len()).ok();
+        let takes_place = bytes(from).zip(bytes(to)).is_some_and(|(new, old)| new != old);
+        if takes_place && digest.is_some() && outline::digest(from).ok().as_ref() != digest {
+            self.missing.push(from.strip_prefix(self.from.root()).unwrap_or(from).display().to_string());
+            return Ok(());
+        }
+        self.place(from, to).map(drop)
+    }
+
     /// Gives a file a second name, or copies it where that cannot be; false when there is no such file. Files of a data
     /// folder never change, so one of the same size is the same.
     fn place(&mut self, from: &Path, to: &Path) -> Result<bool, WebError> {

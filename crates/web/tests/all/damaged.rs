@@ -86,6 +86,41 @@ async fn what_brings_a_record_back_is_held_against_its_rows() {
     assert!(site.get(&format!("{}/exec", told.page())).await.body == told.encode());
 }
 
+/// Runs `builder-db backup`; gives its exit status and what it says.
+fn backup(site: &Site, to: &std::path::Path) -> (Option<i32>, String) {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_builder-db"));
+    let ended = command.arg("--datadir").arg(site.data()).arg("backup").arg(to).output().unwrap();
+    (ended.status.code(), String::from_utf8(ended.stderr).unwrap())
+}
+
+#[tokio::test]
+async fn what_a_backup_brings_back_of_a_record_is_kept_where_the_folder_spoilt_it() {
+    let site = Site::new();
+    let told = told(1);
+    site.upload(&told).await;
+    let elsewhere = tempfile::tempdir().unwrap();
+    let to = elsewhere.path().join("backup");
+    assert_eq!(backup(&site, &to).0, Some(0));
+    for name in ["console.txt", "outline.gz"] {
+        let at = format!("hello/{}/{name}", told.build);
+        let file = site.data().join(&at);
+        let whole = std::fs::read(&file).unwrap();
+        // Another file, as the first one has two names.
+        std::fs::remove_file(&file).unwrap();
+        std::fs::write(&file, whole.split_at(whole.len() / 2).0).unwrap();
+        let (status, says) = backup(&site, &to);
+        assert!(status == Some(1) && says.contains(&format!("there is no whole file {at}")), "{says}");
+        assert!(std::fs::read(to.join(&at)).unwrap() == whole, "{name}");
+        // Put back from there, it is whole again; of a console that is nowhere else, what is left is kept.
+        let other = elsewhere.path().join(name);
+        assert_eq!(backup(&site, &other).0, Some(i32::from(name == "console.txt")));
+        assert!(other.join(&at).exists());
+        std::fs::copy(to.join(&at), &file).unwrap();
+        assert_eq!(backup(&site, &to).0, Some(0));
+    }
+    assert_eq!(found(&site, &[]), []);
+}
+
 #[tokio::test]
 async fn what_somebody_puts_back_by_hand_is_well_and_so_finds_check() {
     let site = Site::new();
