@@ -211,6 +211,8 @@ pub const MIRROR_PIECE_BYTES: usize = 128 << 10;
 pub const MIRROR_FAILURES_MAX: u32 = 5;
 /// How long a peer may take nothing of its answer, before it is cut off.
 pub const SEND_PAUSE_MAX: Duration = Duration::from_secs(60);
+/// How much of an answer the system keeps that its peer cannot take yet, in bytes. It takes more when half of it is gone.
+pub const SENT_AHEAD_BYTES_MAX: u32 = 256 << 10;
 /// Comparisons that are made or waited for at once; further ones are asked to come again.
 pub const COMPARISONS_AT_ONCE_MAX: usize = 16;
 /// Builds with one content that are looked at for the newest of them.
