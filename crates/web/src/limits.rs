@@ -209,8 +209,9 @@ pub const MIRROR_PAUSE_MAX: Duration = Duration::from_secs(120);
 pub const MIRROR_PIECE_BYTES: usize = 128 << 10;
 /// Builds, or lists of jobs, in a row that may fail before a mirror looks whether the source is there at all.
 pub const MIRROR_FAILURES_MAX: u32 = 5;
-/// How long a peer may take nothing of its answer, before it is cut off.
-pub const SEND_PAUSE_MAX: Duration = Duration::from_secs(60);
+/// How long a peer may take nothing of its answer, before it is cut off. One that reads slowly, as `curl --limit-rate`
+/// does, seems to take nothing for minutes: its system asks for more only once there is much room.
+pub const SEND_PAUSE_MAX: Duration = Duration::from_secs(300);
 /// How much of an answer the system keeps that its peer cannot take yet, in bytes. It takes more when half of it is gone.
 pub const SENT_AHEAD_BYTES_MAX: u32 = 256 << 10;
 /// Comparisons that are made or waited for at once; further ones are asked to come again.

@@ -84,10 +84,8 @@ fn limits_are_the_numbers_that_the_docs_name() {
         format!("the newest {} builds of a job", limits::FEED_BUILDS),
         format!("`{}` | the largest upload, in bytes", limits::UPLOAD_BYTES_MAX),
         format!("| uploads at once | {} |", limits::UPLOADS_AT_ONCE_MAX),
-        format!(
-            "| pause in a body; pause in which nothing of an answer is taken | {} s |",
-            limits::BODY_PAUSE_MAX.as_secs()
-        ),
+        format!("| pause in a body | {} s |", limits::BODY_PAUSE_MAX.as_secs()),
+        format!("| pause in which nothing of an answer is taken | {} s |", limits::SEND_PAUSE_MAX.as_secs()),
         format!(
             "| wrong passwords from one address, or one network `/64` of IPv6 | {} for one user, {} for all together;",
             limits::PASSWORDS_WRONG_MAX,
