@@ -152,7 +152,7 @@ fn read_names(database: &Path) -> Result<Names, WebError> {
             .collect::<rusqlite::Result<_>>()?;
         let builds = connection
             .prepare(
-                "SELECT b.console, b.script, nullif(r.console_bytes, 0), r.outline_sha256 FROM build b
+                "SELECT b.console, b.script, iif(r.console_bytes > 0, r.console_bytes, NULL), r.outline_sha256 FROM build b
                  LEFT JOIN repository_build r ON r.build = b.id AND length(r.outline_sha256) = 32",
             )?
             .query_map([], |row| {

@@ -119,6 +119,9 @@ async fn what_a_backup_brings_back_of_a_record_is_kept_where_the_folder_spoilt_i
         assert_eq!(backup(&site, &to).0, Some(0));
     }
     assert_eq!(found(&site, &[]), []);
+    // A size that is none says nothing.
+    site.connection().execute("UPDATE repository_build SET console_bytes = -1", []).unwrap();
+    assert_eq!((backup(&site, &to).0, found(&site, &[])), (Some(0), vec![]));
 }
 
 #[tokio::test]

@@ -34,7 +34,7 @@ struct Fault {
 /// Looks at the outline and the console of each build that was received here.
 pub(super) fn audit(folder: &Folder, mode: Mode, report: &mut Report) -> Result<(), WebError> {
     let builds = folder.read(|connection| {
-        let text = "SELECT b.id, b.uuid, b.console, r.outline_sha256, r.console_bytes FROM repository_build r
+        let text = "SELECT b.id, b.uuid, b.console, r.outline_sha256, max(r.console_bytes, 0) FROM repository_build r
             JOIN build b ON b.id = r.build WHERE length(r.outline_sha256) = 32";
         let received = |row: &rusqlite::Row<'_>| {
             let (id, uuid, console) = (row.get(0)?, row.get(1)?, row.get(2)?);
