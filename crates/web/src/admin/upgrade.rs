@@ -123,7 +123,8 @@ fn remove_old_places(depot: &Depot) -> Result<(), WebError> {
         list => list.tried("read", &path)?,
     };
     for localpath in list.split_terminator('\0') {
-        if let Some(source) = depot.file_of_row(localpath) {
+        // What is no file was placed nowhere: a row without a name would name the whole data folder.
+        if let Some(source) = depot.file_of_row(localpath).filter(|source| is_file(source)) {
             Depot::remove(&source)?;
             remove_empty_above(&source, localpath);
         }

@@ -126,6 +126,20 @@ fn what_an_upgrade_left_that_was_cut_off_goes_with_the_next_run() {
 }
 
 #[test]
+fn an_upgrade_removes_no_folder_that_a_spoilt_row_names() {
+    for localpath in ["", "hello"] {
+        let data = Data::new();
+        let uuid = data.add(GOOD);
+        turn_back(&data, 17);
+        data.connection().execute("UPDATE build_artifact SET localpath = ?1", [localpath]).unwrap();
+        let ended = data.run(&["migrate"]);
+        assert_eq!(ended.status, 1, "{ended:?}");
+        assert!(data.file("hello").join(&uuid).join("console.txt").exists(), "{localpath:?}");
+        assert_eq!(data.count("SELECT count(*) FROM build"), 1);
+    }
+}
+
+#[test]
 fn an_upgrade_goes_on_where_a_file_is_lost() {
     let data = Data::new();
     let uuid = data.add(Build { artifacts: &[("bin/hello", "binary"), ("x", "kept")], ..GOOD });
