@@ -26,8 +26,7 @@ use crate::limits::{DATABASE_WAIT, READERS_MAX};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use schema::{
-    APPLICATION_ID, DERIVED_BEFORE_3, JOBS, LACKS_JOBS, LACKS_STARTS, ORIGINAL, OWN, OWN_VERSION, SCHEMA_VERSION,
-    STARTS,
+    APPLICATION_ID, COPIED, COPY, DERIVED_BEFORE_3, LACKS_COLUMN, ORIGINAL, OWN, OWN_VERSION, SCHEMA_VERSION,
 };
 use std::fs::{File, Permissions};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -256,11 +255,7 @@ fn add_own_tables(writer: &mut Connection, path: &Path) -> Result<(), WebError> 
     }
     let prepare = || {
         if found != Some(OWN_VERSION) {
-            for (lacks, adds) in [(LACKS_STARTS, STARTS), (LACKS_JOBS, JOBS)] {
-                if transaction.query_row(lacks, [], |row| row.get(0))? {
-                    transaction.execute_batch(adds)?;
-                }
-            }
+            add_copied_columns(&transaction)?;
             transaction.execute_batch(OWN)?;
             if found.is_some_and(|found| found < 3) {
                 transaction.execute(DERIVED_BEFORE_3, [])?;
@@ -278,6 +273,21 @@ fn add_own_tables(writer: &mut Connection, path: &Path) -> Result<(), WebError> 
     prepare().map_err(failed)?;
     transaction.commit().map_err(failed)?;
     texts::follow(writer).map_err(failed)
+}
+
+/// Adds the columns of builds that an earlier version did not copy.
+fn add_copied_columns(connection: &Connection) -> rusqlite::Result<()> {
+    let mut is_changed = false;
+    for column in COPIED {
+        if connection.query_row(LACKS_COLUMN, [column], |row| row.get(0))? {
+            connection.execute_batch(&format!("ALTER TABLE repository_build ADD COLUMN {column} INTEGER"))?;
+            is_changed = true;
+        }
+    }
+    if is_changed {
+        connection.execute(COPY, [])?;
+    }
+    Ok(())
 }
 
 /// The version of our own tables; none where there are none.
@@ -371,6 +381,13 @@ mod tests {
         assert_eq!(places.collect::<rusqlite::Result<Vec<(i64, i64, i64)>>>().unwrap(), [(10, 11, 1), (20, 21, 1)]);
         let indices = "SELECT count(*) FROM sqlite_master WHERE name = 'repository_build_input'";
         assert_eq!(connection.query_row(indices, [], |row| row.get::<_, i64>(0)).unwrap(), 0, "nothing asks it");
+        // Of those before version 7, some have all but the jobs.
+        let earlier = "DROP TRIGGER repository_build_place; DROP INDEX repository_build_listed;
+            ALTER TABLE repository_build DROP COLUMN job; UPDATE repository_version SET version = 6";
+        connection.execute_batch(earlier).unwrap();
+        drop(Database::open(folder.path()).unwrap());
+        let jobs = "SELECT count(*) FROM repository_build WHERE job = 1 AND start_d = build * 10";
+        assert_eq!(connection.query_row(jobs, [], |row| row.get::<_, i64>(0)).unwrap(), 2);
     }
 
     #[test]

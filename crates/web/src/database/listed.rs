@@ -11,15 +11,24 @@ pub(crate) const COLUMNS: &str = "b.uuid, j.name, b.platform, b.start_d, b.start
      b.result_code, b.result_msg, a.filepath, a.sha256, a.size, r.output, r.artifact_count, r.artifact_bytes";
 /// How many [`COLUMNS`] there are: what else is selected begins here.
 pub(crate) const COLUMN_COUNT: usize = 15;
-/// What is joined to a build `b`, each by its key. What was derived is read in an index in which builds of one job lie
-/// side by side, and without what lists do not show.
+/// Joins what was derived from a build `b`, as `r`, read in an index in which builds of one job lie side by side: it has
+/// only what lists show, and the output.
+macro_rules! derived {
+    () => {
+        "LEFT JOIN repository_build r INDEXED BY repository_build_listed
+             ON r.job = b.job AND r.start_d = b.start_d AND r.start_ps = b.start_ps AND r.build = b.id"
+    };
+}
+pub(super) use derived;
+
+/// What is joined to a build `b`, each by its key.
 pub(crate) const TABLES: &str = concat!(
     "CROSS JOIN job j ON j.id = b.job
      LEFT JOIN build_artifact a ON a.id = b.main_binary AND ",
     is_sound!("a.sha256"),
     "
-     LEFT JOIN repository_build r INDEXED BY repository_build_listed
-         ON r.job = b.job AND r.start_d = b.start_d AND r.start_ps = b.start_ps AND r.build = b.id"
+     ",
+    derived!()
 );
 
 /// A build as lists show it.

@@ -6,6 +6,7 @@
 use crate::database::artifact::{self, Artifact, Listing, is_sound};
 use crate::database::build::{self, Build, Derived};
 use crate::database::latest;
+use crate::database::listed::derived;
 use crate::digest::Digest;
 use crate::limits::{RELATED_ARTIFACTS_MAX, RELATED_COUNTED_MAX};
 use builder_facts::identity::is_output;
@@ -249,12 +250,11 @@ fn outputs_statement(direction: Direction) -> String {
     };
     format!(
         "SELECT b.id, coalesce(r.output, (SELECT sha256 FROM build_artifact WHERE id = b.main_binary AND {}))
-         FROM build b INDEXED BY repository_good
-         LEFT JOIN repository_build r INDEXED BY repository_build_listed
-             ON r.job = b.job AND r.start_d = b.start_d AND r.start_ps = b.start_ps AND r.build = b.id
+         FROM build b INDEXED BY repository_good {}
          WHERE b.job = ?1 AND b.platform = ?2 AND b.result_code = 0 AND (b.start_d, b.start_ps) {compared} (?3, ?4)
          ORDER BY b.start_d {order}, b.start_ps {order} LIMIT ?5",
-        is_sound!("sha256")
+        is_sound!("sha256"),
+        derived!()
     )
 }
 

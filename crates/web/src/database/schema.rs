@@ -88,30 +88,20 @@ CREATE INDEX idx_build_artifact_sha256 ON build_artifact(sha256);
 CREATE INDEX idx_build_artifact_build ON build_artifact(build);
 ";
 
-/// Tells whether a folder has [`OWN`] tables of before version 4, whose `repository_build` lacks the start of builds.
-pub(crate) const LACKS_STARTS: &str = "SELECT EXISTS (SELECT 1 FROM pragma_table_info('repository_build'))
-    AND NOT EXISTS (SELECT 1 FROM pragma_table_info('repository_build') WHERE name = 'start_d')";
+/// Columns of a build that `repository_build` has, too. Folders of before version 4 lack the first two there, those of
+/// before version 7 the last.
+pub(crate) const COPIED: [&str; 3] = ["start_d", "start_ps", "job"];
 
-/// Adds what [`LACKS_STARTS`] tells of.
-pub(crate) const STARTS: &str = "
-ALTER TABLE repository_build ADD COLUMN start_d INTEGER;
-ALTER TABLE repository_build ADD COLUMN start_ps INTEGER;
-UPDATE repository_build SET (start_d, start_ps) =
-    (SELECT build.start_d, build.start_ps FROM build WHERE build.id = repository_build.build);
-";
+/// Tells whether a folder has a `repository_build` without this column.
+pub(crate) const LACKS_COLUMN: &str = "SELECT EXISTS (SELECT 1 FROM pragma_table_info('repository_build'))
+    AND NOT EXISTS (SELECT 1 FROM pragma_table_info('repository_build') WHERE name = ?1)";
 
-/// Tells whether a folder has [`OWN`] tables of before version 7, whose `repository_build` lacks the job of builds.
-pub(crate) const LACKS_JOBS: &str = "SELECT EXISTS (SELECT 1 FROM pragma_table_info('repository_build'))
-    AND NOT EXISTS (SELECT 1 FROM pragma_table_info('repository_build') WHERE name = 'job')";
+/// Fills in [`COPIED`].
+pub(crate) const COPY: &str = "UPDATE repository_build SET (start_d, start_ps, job) =
+    (SELECT build.start_d, build.start_ps, build.job FROM build WHERE build.id = repository_build.build)";
 
-/// Adds what [`LACKS_JOBS`] tells of.
-pub(crate) const JOBS: &str = "
-ALTER TABLE repository_build ADD COLUMN job INTEGER;
-UPDATE repository_build SET job = (SELECT build.job FROM build WHERE build.id = repository_build.build);
-";
-
-/// Our own tables and indices. Each statement adds only what is missing, so that all of them, after [`STARTS`] and
-/// [`JOBS`] where they are needed, bring a folder of any earlier version to this one: whoever adds one raises [`OWN_VERSION`].
+/// Our own tables and indices. Each statement adds only what is missing, so that all of them, after the columns of
+/// [`COPIED`] that are missing, bring a folder of any earlier version to this one: whoever adds one raises [`OWN_VERSION`].
 ///
 /// A build is *good* when its script exited with 0 (`result_code = 0`), and *failed* otherwise.
 pub(crate) const OWN: &str = "
